@@ -13,9 +13,9 @@ from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
+from vs_tui.tui.metric_facts import chart
 from vs_tui.tui.theme import ASCII, UNICODE, choose
-from vs_tui.tui.widgets.chart import chart
-from vs_tui.tui.widgets.sparkline import condensed, sparkline
+from vs_tui.tui.widgets.dora import condensed, sparkline
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -70,6 +71,10 @@ class Terminal:
     def text(self) -> str:
         """What is on the screen."""
         return self._screen.text
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
 
     def press(self, key: bytes) -> None:
         os.write(self.master, key)

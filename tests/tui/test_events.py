@@ -14,7 +14,7 @@ from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.trace import TraceView
-from vs_tui.tui.widgets.ask import Ask
+from vs_tui.tui.widgets.inputs import Ask
 
 PUSH = {
     "ref": "refs/heads/main",

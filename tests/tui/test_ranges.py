@@ -12,7 +12,7 @@ from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.model.filters import parse
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, parse_instant
-from vs_tui.tui.ranges import PRESETS, parse_range
+from vs_tui.tui.filtering import PRESETS, parse_range
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -13,7 +13,7 @@ from textual import events
 
 from tests.tui.stage import stage
 from tests.tui.terminal import Terminal
-from vs_tui.tui.driver import MAX_CELLS, TerminalParser
+from vs_tui.tui.driver import MAX_CELLS, PASTE_SECONDS, STRING_SECONDS, TerminalParser
 
 KNOWN = (
     "\x1b[A", "\x1b[1;5C", "\x1bOP", "\x1b[15~", "\x1b[97;5:3u", "\x1b[97:65;2u",
@@ -23,6 +23,21 @@ KNOWN = (
     "\x1b[?2048;1$y", "\x1b[12;40R", "\x1b[1;1R", "\x1b[?62;22c", "\x1b]11;rgb:0/0/0\x07",
     "\x1bP>|kitty\x1b\\", "\x1b", "\x1b\x1b[A", "\x1b[27;5;13~", "\x1b[57441;;u", "\x1b[;;u", "j",
     "日", "\x00", "\x1b[1;1:1:1u", "\x1b[99999999999999999999u", "\x1b[1::;5:2;97:98u",
+    # Further forms of keys: no modifier, 256, 0, negative, flags pushed and asked for.
+    "\x1b[97u", "\x1b[57363;1:1u", "\x1b[228::246;2u", "\x1b[97;256u", "\x1b[97;0u", "\x1b[0u",
+    "\x1b[97;-5u", "\x1b[97;1;97:98:99u", "\x1b[97;5;1;2;3u", "\x1b[?31u", "\x1b[>1u", "\x1b[<u",
+    "\x1b[27;999;999999~", "\x1b[1;99A", "\x1b[1;1:3A", "\x1b[3;5:3~",
+    # Answers: modes, device attributes, status, cursor, size, and those in strings.
+    "\x1b[?2026;4$y", "\x1b[?99999999999;1$y", "\x1b[?;$y", "\x1b[4;1$y", "\x1b[>41;354;0c",
+    "\x1b[=1234c", "\x1b[0n", "\x1b[0;0R", "\x1b[99999999;99999R", "\x1b[8;0;0t", "\x1b[6;16;8t",
+    "\x1b[48;-1;-1;-1;-1t", "\x1b[48;99999;99999;9;9t", "\x1bP1$r0m\x1b\\", "\x1bP!|00000000\x1b\\",
+    "\x1bP1+r544e=7874\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x1b\\", "\x1b]4;1;rgb:cd/0/0\x07",
+    "\x1b]52;c;aGVsbG8=\x07", "\x1b]99;i=1:p=close;\x1b\\", "\x1b_Gi=1;OK\x1b\\",
+    "\x1b]11;rgb:00/0",
+    # Mouse: negative, huge, fractions, no end, pixels, urxvt's form.
+    "\x1b[<0;-5;-5M", "\x1b[<64;99999999999999999999;1M", "\x1b[<-1;1;1M", "\x1b[<255;10;10M",
+    "\x1b[<0;10M", "\x1b[<;;M", "\x1b[<0;1.5;2.5M", "\x1b[32;10;10M", "\x1b[M\xff\xff\xff",
+    "\x1b[?1016;1$y\x1b[48;40;120;800;960t\x1b[<35;5000;5000M", "\x1b[200~no end",
 )  # fmt: skip
 ALPHABET = "\x1b[]<>?;:0123456789uMmtRIO~ABCDHFPQRS$y \x00\x7f\x9baZé日\U0001f600\ud800"
 
@@ -62,6 +77,38 @@ def test_a_mouse_is_reported_in_cells_where_a_size_in_pixels_is_not_known() -> N
 @pytest.mark.parametrize("size", ["0;0;0;0", "24;0;1;1", f"24;{MAX_CELLS + 1};1;1"])
 def test_an_impossible_size_is_none(size) -> None:
     assert parsed(f"\x1b[48;{size}t") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["\x1b]11;rgb:1e1e/1e1e/1e1e\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x07", "\x1b]52;c;cXE=\x07",
+     "\x1bP>|XTerm(388)\x1b\\", "\x1bP1$r0m\x1b\\", "\x1b_Gi=31;OK\x1b\\", "\x1b]11;q\x18",
+     "\x1b^q\x1b\\"],
+    ids=["background", "foreground", "clipboard", "version", "setting", "image", "cut", "private"],
+)  # fmt: skip
+def test_an_answer_of_the_terminal_is_no_key(answer) -> None:
+    """Such as one that another program asked for and did not wait for."""
+    assert keys(answer, "j") == keys(*answer, "j") == ["j"]
+    unfinished = answer.rstrip("\\\x1b\x07\x18")
+    assert keys(unfinished, "\x1b[A", "j") == ["up", "j"], "another sequence ends it"
+
+
+def test_a_string_and_a_paste_without_an_end_end_by_themselves() -> None:
+    now = [0.0]
+    parser = TerminalParser(clock=lambda: now[0])
+    assert not list(parser.feed("\x1b]11;rgb:00"))
+    assert parser.is_unfinished
+    now[0] += STRING_SECONDS / 2
+    assert not [*parser.tick(), *parser.feed("/00q")]
+    now[0] += STRING_SECONDS + 0.1
+    assert not list(parser.tick())
+    assert [m.key for m in parser.feed("j") if isinstance(m, events.Key)] == ["j"]
+    assert not list(parser.feed("\x1b[200~text \x1b]11;kept\x07"))
+    now[0] += PASTE_SECONDS + 0.1
+    pasted = [m.text for m in parser.tick() if isinstance(m, events.Paste)]
+    assert [text[:5] for text in pasted] == ["text "], "and nothing of it is a key"
+    assert [m.key for m in parser.feed("j") if isinstance(m, events.Key)] == ["j"]
+    assert not parser.is_unfinished
 
 
 def mutated(random_: random.Random) -> str:
@@ -123,6 +170,13 @@ def test_sequences_that_ended_the_receiver_leave_it_and_the_dashboard_running(tm
         for sequence in ("\x1b[97;5:3u", "\x1b[97:65;2u", "\x1b[97;;1114112u"):
             on.press(sequence.encode())
         on.press(b"\x1b[48;40;120;0;0t\x1b[<35;100;100M")
+        quiet = (s for s in KNOWN if s.startswith("\x1b") and not s.startswith("\x1b[200~"))
+        on.press(
+            "".join(quiet).encode() + b"\xe6\x97\xff\xc0\x80\xf0\x9f" + 3 * b"\x1b[I\x1b[O\x1b[I"
+        )
+        for size in ((1, 1), (0, 0), (1, 200), (200, 1), (40, 120)):
+            on.resize(*size)
+        on.press(b"1")
         on.press(b"?")
         on.read_until(b"In lists")
         on.press(b"\x1b")

@@ -17,16 +17,13 @@ from textual.driver import Driver
 
 from vs_tui.model.time import MINUTE
 from vs_tui.tui import actions as table
-from vs_tui.tui.commands import Commands
 from vs_tui.tui.dashboard_settings import Setup
 from vs_tui.tui.feed import Feed
-from vs_tui.tui.global_actions import GlobalActions
+from vs_tui.tui.global_actions import Commands, GlobalActions, Watching
 from vs_tui.tui.navigation import Navigation, import_screens
 from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.session import Session
-from vs_tui.tui.watching import Watching
-from vs_tui.tui.workers import start
+from vs_tui.tui.session import Session, start
 
 if TYPE_CHECKING:
     pass
@@ -163,8 +160,11 @@ class VsTuiApp(Session):
     # Keys and actions.
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Key) and self._take_key(event):
-            return
+        if isinstance(event, events.Key):
+            # A flood of keys, as of a paste into a plain terminal, leaves the receiver its turn.
+            await asyncio.sleep(0)
+            if self._take_key(event):
+                return
         await super().on_event(event)
 
     def _take_key(self, event: events.Key) -> bool:

@@ -1,9 +1,12 @@
-"""The settings that a command passes to the dashboard."""
+"""The settings that a command passes to the dashboard, and the state kept between starts."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from vs_tui.metrics.report import Detail
     from vs_tui.store.queries.reader_protocol import DeliveryDetail, Reader
     from vs_tui.tui.source_status import Connection
+
 
 CardsReader = Callable[[str, int, Instant | None, str], Awaitable[Sequence["Card"]]]
 """(team or empty, window in microseconds or 0 for all time, end of the window or None for now,
@@ -80,3 +84,48 @@ class Setup:
     """Past moment to show, frozen."""
     source_name: str = ""
     """Name of the store or receiver that `view` reads."""
+
+
+@dataclass
+class Remembered:
+    """Saved state of the dashboard; a missing or broken file means defaults."""
+
+    filters: dict[str, str] = field(default_factory=dict)
+    """View -> filter."""
+    sorts: dict[str, str] = field(default_factory=dict)
+    """View -> sort order."""
+    ranges: dict[str, str] = field(default_factory=dict)
+    """View -> time range."""
+    team: str = ""
+    theme: str = ""
+    view: str = ""
+    """The view shown last."""
+
+    @classmethod
+    def load(cls, path: str) -> Remembered:
+        if not path:
+            return cls()
+        try:
+            found = json.loads(Path(path).read_text("utf-8"))
+            remembered = cls(
+                filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
+                sorts={str(k): str(v) for k, v in found.get("sorts", {}).items()},
+                ranges={str(k): str(v) for k, v in found.get("ranges", {}).items()},
+                team=str(found.get("team", "")),
+                theme=str(found.get("theme", "")),
+                view=str(found.get("view", "")),
+            )
+        except (OSError, ValueError, AttributeError, TypeError):
+            return cls()
+        return remembered
+
+    def save(self, path: str) -> None:
+        if not path:
+            return
+        try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+                json.dump(asdict(self), out)
+        except OSError:
+            return  # go on with a read-only home

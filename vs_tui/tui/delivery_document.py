@@ -12,7 +12,7 @@ from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
-from vs_tui.tui import onboarding, span_format
+from vs_tui.tui import first_minute, span_format
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.session import Session
@@ -192,7 +192,7 @@ def _curl(app: Session, detail: DeliveryDetail, body: str) -> str:
     setup = app.setup
     path = clean(detail.path)
     return " ".join(
-        onboarding.curl(
+        first_minute.curl(
             app.url, path, body,
             open_mode=setup.open_mode, program=setup.program, headers=headers,
         )

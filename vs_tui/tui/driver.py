@@ -7,7 +7,8 @@ dashboard; this one sleeps until a key comes.
 
 Terminals send more than Textual's parser knows: key releases and alternate keys of the kitty
 protocol, code points beyond Unicode, sizes of 0 pixels. On these Textual's parser raises an error,
-which would end the dashboard. Ours parses or ignores them and goes on.
+which would end the dashboard. Ours parses or ignores them and goes on. Answers of the terminal to
+another program are no keys, and a paste without an end ends by itself.
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ KEY_SECONDS: Final = 0.1
 """Seconds between checks whether an unfinished key sequence is complete."""
 AT_ONCE: Final = 700
 """Most characters sent at once on a slow line."""
+STRING_SECONDS: Final = 0.5
+"""A control string without an end is over after this time without a character."""
+PASTE_SECONDS: Final = 2.0
+"""A paste without an end is over after this time without a character."""
+_STRING_BEGINS: Final = "]P_^X"
+"""What follows an escape at the begin of a control string: OSC, DCS, APC, PM, SOS."""
+_STRING_ENDS: Final = "\a\x18\x1a"
+_PASTE_BEGINS: Final = "\x1b[200~"
+_PASTE_ENDS: Final = "\x1b[201~"
 MAX_CELLS: Final = 5_000
 """Most columns or lines of a terminal; a larger size is taken for an error and ignored."""
 MAX_CODE_POINT: Final = 0x10FFFF
@@ -184,15 +194,50 @@ class TerminalDriver(TextualDriver):
 
 
 class TerminalParser(Parser):
-    """Textual's parser, which also survives input it cannot parse."""
+    """Textual's parser, which also survives input it cannot parse, and drops control strings: to
+    Textual each character of a terminal's late answer, such as its background colour, is a key."""
+
+    def __init__(self, debug: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(debug)
+        self._clock = clock
+        self._latest = ""
+        """The last characters."""
+        self._latest_at = 0.0
+        self._in_string = self._in_paste = False
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self._in_string or self._in_paste or super().is_unfinished
 
     def feed(self, data: str) -> Iterable[Message]:
         # One character at a time, so that input after an error is still read.
         for character in data:
-            yield from self._guarded(super().feed(character))
+            escaped = self._latest.endswith("\x1b")
+            self._latest = (self._latest + character)[-len(_PASTE_BEGINS) :]
+            if escaped and not self._in_paste and character in _STRING_BEGINS:
+                self._in_string = True
+                self.reset()
+            elif not self._in_string:
+                yield from self._guarded(super().feed(character))
+                self._note_paste()
+            elif escaped and character != "\\":
+                self._in_string = False  # another sequence began instead
+                yield from self._guarded(super().feed(f"\x1b{character}"))
+            else:
+                self._in_string = not escaped and character not in _STRING_ENDS
+        self._latest_at = self._clock()
 
     def tick(self) -> Iterable[Message]:
+        quiet = self._clock() - self._latest_at
+        if quiet > STRING_SECONDS:
+            self._in_string = False
+        if self._in_paste and quiet > PASTE_SECONDS:
+            yield from self.feed(_PASTE_ENDS)
         yield from self._guarded(super().tick())
+
+    def _note_paste(self) -> None:
+        if self._latest in (_PASTE_BEGINS, _PASTE_ENDS):
+            self._in_paste = self._latest == _PASTE_BEGINS
 
     def _guarded(self, messages: Iterable[Message]) -> Iterator[Message]:
         """The usable messages, up to an error; after an error the parser is reset."""
@@ -203,6 +248,7 @@ class TerminalParser(Parser):
         except Exception:
             _log.warning("the terminal sent something that cannot be read", exc_info=True)
             self.reset()
+            self._in_paste = False
 
     def parse_mouse_code(self, code: str) -> Message | None:
         # A terminal that does not know its size in pixels reports the mouse in cells.

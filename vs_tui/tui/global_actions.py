@@ -1,21 +1,55 @@
-"""Actions that do the same on every screen. Each method has the name of its action id."""
+"""Actions that do the same on every screen, the palette, and watched spans. Each method of
+`GlobalActions` has the name of its action id."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
-from textual.command import CommandPalette
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
+from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui import onboarding
+from vs_tui.tui import first_minute
 from vs_tui.tui import theme as look
 from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.navigation import Navigation
 from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.session import Session
-from vs_tui.tui.watching import Watching
-from vs_tui.tui.workers import start
+from vs_tui.tui.session import Session, start
+
+
+class Watching:
+    """Watches spans until the dashboard ends, also while the screen is frozen."""
+
+    def __init__(self, app: Session) -> None:
+        self._app = app
+        self.names: dict[str, str] = {}
+        """Key -> name of each watched span."""
+
+    def toggle(self, span: Span) -> None:
+        """Watch a span, or stop watching it."""
+        if span.key in self.names:
+            del self.names[span.key]
+            self._app.notify_text(f"not watching {span.name} any more")
+        elif not span.in_flight:
+            self._app.notify_text(f"{span.name} has ended already")
+        else:
+            self.names[span.key] = span.name
+            self._app.notify_text(f"watching {span.name}: toast and bell when it ends")
+
+    async def check(self, changed: Sequence[str]) -> None:
+        """Announce the watched spans among the changed ones that have ended."""
+        for key in [key for key in self.names if key in changed]:
+            span = await self._app.reader.span(key)
+            if span is not None and not span.in_flight:
+                name = self.names.pop(key)
+                severity = "error" if span.status.failed else "information"
+                self._app.notify_text(f"{name}: {span.status.value}", severity)
+                self._app.bell()
+                self._app.output.run_watch_command(span, self._app.setup.watch_command)
 
 
 class GlobalActions:
@@ -71,7 +105,7 @@ class GlobalActions:
         if base is None or not base.ranged:
             app.notify_text("this view has no time range")
             return
-        from vs_tui.tui.widgets.rangepicker import RangePicker
+        from vs_tui.tui.widgets.inputs import RangePicker
 
         picker = RangePicker(app.look, app.range.text, app.range_problem)
         app.push_screen(picker, app.choose_range)
@@ -139,7 +173,7 @@ class GlobalActions:
             self._output.yank_in_turns(texts)
         elif view is not None and not view.selection() and not self._app.health:
             setup = self._app.setup
-            line = " ".join(onboarding.trial(self._app.url, setup.open_mode, setup.program))
+            line = " ".join(first_minute.trial(self._app.url, setup.open_mode, setup.program))
             self._output.yank_in_turns([("the curl line", line)])
         else:
             self._with_span(self._output.yank)
@@ -168,3 +202,47 @@ class GlobalActions:
                 use(span)
 
         start(app, work, "span")
+
+
+Command = tuple[str, str, Callable[[], None]]
+"""(name, help text, function to call)."""
+
+
+class Commands(Provider):
+    """The palette's commands. Names are `Content`, so a team's or a view's name is never read as
+    markup."""
+
+    async def discover(self) -> Hits:
+        for name, help_text, run in self._all():
+            yield DiscoveryHit(Content(name), run, name, help_text.replace("[", r"\["))
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, help_text, run in self._all():
+            score = matcher.match(name) or (query.lower() in help_text.lower()) / 10
+            if score > 0:
+                yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
+
+    def _all(self) -> list[Command]:
+        """All commands: views and teams first, then actions."""
+        app = cast(Session, self.app)
+        actions = sorted(app.actions, key=lambda action: action.id not in VIEWS)
+        found: list[Command] = [
+            (
+                f"{action.label} ({action.key})" if action.keys else action.label,
+                action.help,
+                partial(app.do, action.id),
+            )
+            for action in actions
+            if action.id != "palette"
+        ]
+        places: list[Command] = [
+            (f"view {clean(name, 80)}", clean(text), partial(app.navigation.named_view, text))
+            for name, text in app.setup.views.items()
+        ]
+        places += [
+            (f"team {clean(team, 80) or 'all'}", "only this team", partial(app.choose_team, team))
+            for team in ("", *app.teams)
+        ]
+        found[len(VIEWS) : len(VIEWS)] = places
+        return found

@@ -1,15 +1,117 @@
-"""The first line of every screen: live or frozen, receiver, team, time range and counts."""
+"""The lines above every screen: live or frozen, receiver, team, time range and counts; below it the
+worst problem and what to do about it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rich.cells import cell_len
+
 from vs_tui.model.display import clean
-from vs_tui.model.vocabulary import Verdict
+from vs_tui.model.limits import LAG_SHOWN
+from vs_tui.model.time import SECOND, Duration, Instant, format_duration
+from vs_tui.model.vocabulary import Span, Verdict
+from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.traces.next_action import Section
-from vs_tui.tui import span_format
+from vs_tui.tui import source_status, span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.session import Session
+
+_FOLDERS: Final = re.compile(r"(?<!\S)/\S*/(?=[^\s/])")
+"""The folders of a path. A short line omits them, because the problem matters more than the
+path."""
+LOOK_EVERY: Final = 10 * SECOND
+"""Shortest time between two comparisons of clocks."""
+
+
+def banner(app: Session, width: int) -> str:
+    """The worst problem in `width` cells, and the number of others; empty if there is no
+    problem."""
+    found = [app.worded(text) for text in concerns(app)]
+    if not found:
+        return ""
+    more = app.worded(f"  +{len(found) - 1}: {{sources}}") if len(found) > 1 else ""
+    text, room, ellipsis = f" {found[0]}", width - cell_len(more), app.look.glyphs.ellipsis
+    if cell_len(text) > room:
+        text = _FOLDERS.sub(f"{ellipsis}/", text)
+    return fit(text, room, ellipsis=ellipsis) + more
+
+
+def concerns(app: Session) -> Iterator[str]:
+    """All problems, the worst first."""
+    for text in (app.trouble, app.unreadable, app.not_listening):
+        if text:
+            yield clean(text, 400)
+    if app.config_trouble:
+        yield clean(app.config_trouble, 400)
+    if app.setup.open_mode:
+        yield "open: all who reach the port can send and read; restart without --no-auth"
+    if clock := app.waits_for_clock or app.clock_trouble:
+        yield clean(clock, 300)
+    if app.after_restart:
+        yield f"the configuration file changed: {app.after_restart}"
+    if app.export_trouble:
+        yield clean(app.export_trouble, 200)
+    if app.lag > LAG_SHOWN * SECOND:
+        what = "1 delivery" if app.unfolded == 1 else f"{app.unfolded} deliveries"
+        behind = f"{app.lag / SECOND:.0f} s behind"
+        yield f"{behind}: {what} stored and not shown yet; it catches up by itself"
+    yield from _quarantined(app.health, here=app.navigation.current == "events")
+    yield from _silent(app.health, app.setup.clock())
+
+
+def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]:
+    counts = {h.source: h.counts.get(Verdict.QUARANTINED, 0) for h in health}
+    number = sum(counts.values())
+    if number:
+        what = "1 delivery" if number == 1 else f"{number} deliveries"
+        how = "{refold} reads it again" if here else "{events} shows why"
+        names = ", ".join(clean(name, 40) for name, n in counts.items() if n)
+        yield f"{what} could not be read: {how}; nothing is lost ({names})"
+
+
+def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
+    silent = [h for h in health if source_status.is_silent(h, now)]
+    if len(silent) == 1:
+        name, ago = clean(silent[0].source, 40), span_format.since(silent[0].last_received_at, now)
+        where = "see there whether its webhook is off; {sources} says more"
+        yield f"{name} is silent since {ago}: {where}"
+    elif silent:
+        names = ", ".join(clean(h.source, 40) for h in silent)
+        yield f"{len(silent)} sources are silent: see whether their webhooks are off ({names})"
+
+
+def clock_trouble(
+    now: Instant, health: Sequence[SourceHealth], newest: Span | None, remote: Duration = 0
+) -> str:
+    """The clock that is wrong, and how to set it: this machine's, the receiver's or a sender's;
+    empty if none seems wrong.
+
+    `newest` is the span in flight that began last; `remote` is how far the clock of a receiver on
+    another machine is ahead of this one.
+    """
+    last = max((h.last_received_at or 0 for h in health), default=0)
+    if abs(remote) > span_format.SKEW:
+        how = "ahead of" if remote > 0 else "behind"
+        return f"the receiver's clock is {_about(remote)} {how} this one's: synchronise both (NTP)"
+    if last - now > span_format.SKEW:
+        behind = _about(last - now)
+        return f"this clock is {behind} behind what was received: set it right (timedatectl)"
+    if (
+        newest is not None
+        and newest.started_at is not None
+        and newest.started_at - now > span_format.SKEW
+    ):
+        ahead = _about(newest.started_at - now)
+        return f"the clock of {clean(newest.source, 40)} is {ahead} ahead: synchronise it (NTP)"
+    return ""
+
+
+def _about(duration: Duration) -> str:
+    return format_duration(abs(duration)).strip()
+
 
 WIDE: Final = 100
 """From this many columns on, words are written in full if they fit."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui.ranges import Range
+from vs_tui.tui.filtering import Range
 
 
 class Shown(Protocol):

@@ -9,11 +9,10 @@ from vs_tui.model.time import parse_duration
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import filtering, span_format
 from vs_tui.tui.actions import VIEWS
-from vs_tui.tui.ranges import METRICS_DEFAULT, Range, parse_range
+from vs_tui.tui.filtering import METRICS_DEFAULT, Range, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
-from vs_tui.tui.session import Session
-from vs_tui.tui.workers import start
+from vs_tui.tui.session import Session, start
 
 _SPANS: Final = "SpansView"
 """Class of Live by span. It has no action of its own; the action of Live shows it when chosen."""

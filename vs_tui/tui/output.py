@@ -20,7 +20,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.tui.interfaces import Shown
 from vs_tui.tui.session import Session
 from vs_tui.tui.textual_internals import driver_of, painted_lines
-from vs_tui.tui.widgets.ask import Ask
+from vs_tui.tui.widgets.inputs import Ask
 
 MAX_CLIPBOARD: Final = 74_000
 """Most characters of base64. xterm accepts 74,994; other terminals drop longer texts silently."""

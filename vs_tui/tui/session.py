@@ -7,14 +7,17 @@ helpers import only Session, which avoids import cycles.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from textual.dom import DOMNode
 from textual.timer import Timer
+from textual.worker import Worker
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
@@ -23,20 +26,19 @@ from vs_tui.store.queries.reader_protocol import Baseline, SourceHealth, Trace
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.tui import actions as table
-from vs_tui.tui import filtering, onboarding, span_format
+from vs_tui.tui import filtering, first_minute, span_format
 from vs_tui.tui import theme as look
-from vs_tui.tui.dashboard_settings import Setup
+from vs_tui.tui.dashboard_settings import Remembered, Setup
 from vs_tui.tui.diff_renderer import DiffingApp
+from vs_tui.tui.filtering import DEFAULT, Range, parse_range
 from vs_tui.tui.interfaces import Copier, Navigator, Shown
-from vs_tui.tui.past_runs_cache import Histories
-from vs_tui.tui.ranges import DEFAULT, Range, parse_range
-from vs_tui.tui.saved_state import Remembered
+from vs_tui.tui.past import Histories, trace_at
 from vs_tui.tui.source_status import Connection
-from vs_tui.tui.trace_summary import trace_at
-from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
+
+_log = logging.getLogger(__name__)
 
 BASELINE_AGE: Final = 60 * SECOND
 """How long the history of a series stays valid."""
@@ -222,12 +224,12 @@ class Session(DiffingApp[int]):
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
         """Text of an empty list: how to get the first event, or that nothing matches the filter."""
         if filtered or self.team or (self.health and self.range_name != "all"):
-            lines: tuple[str, ...] = onboarding.NOTHING_MATCHES
+            lines: tuple[str, ...] = first_minute.NOTHING_MATCHES
         elif self.not_listening:
-            lines = onboarding.cannot_receive(self.not_listening)
+            lines = first_minute.cannot_receive(self.not_listening)
         else:
             setup = self.setup
-            lines = onboarding.first_steps(self.url, setup.open_mode, setup.program)
+            lines = first_minute.first_steps(self.url, setup.open_mode, setup.program)
         return tuple(map(self.worded, lines))
 
     def clock_text(self, instant: Instant | None) -> str:
@@ -349,3 +351,34 @@ class Session(DiffingApp[int]):
         self.remembered.team, self.remembered.view = self.team, self.navigation.current
         self.remembered.save(self.setup.state_path)
         self.paint_frame()
+
+
+class _Runner(Protocol):
+    """The type of `DOMNode.run_worker` for coroutine functions; Textual's own type accepts none of
+    them."""
+
+    def __call__(
+        self, work: Callable[[], Awaitable[None]], *, group: str, exclusive: bool
+    ) -> Worker[None]: ...
+
+
+def start(
+    node: DOMNode, work: Callable[[], Awaitable[None]], group: str, *, exclusive: bool = False
+) -> None:
+    """Run `work` until it ends or the node is removed; `exclusive` cancels earlier work of the
+    group.
+
+    An error is logged and shown on the screen, and the dashboard goes on, because a disk or
+    receiver may come back. `work` is a function, not a coroutine, so that a worker that never
+    starts because the app ends leaves no coroutine unawaited.
+    """
+
+    async def guarded() -> None:
+        try:
+            await work()
+        except Exception as error:
+            _log.exception("%s failed", group)
+            cast(Session, node.app).tell_trouble(str(error) or type(error).__name__)
+
+    run = cast("_Runner", node.run_worker)
+    run(guarded, group=group, exclusive=exclusive)

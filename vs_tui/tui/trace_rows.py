@@ -119,7 +119,9 @@ def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> P
 
 
 def heading_note(section: Section, totals: Totals, finished_for: Duration) -> str:
-    """The text at the right of a section's heading."""
+    """The text at the right of a section's heading; empty for a section without rows."""
+    if not totals.of(section):
+        return ""
     if section is Section.RUNNING:
         parts = [f"{totals.jobs_done} of {totals.jobs} jobs done"] if totals.jobs else []
         if totals.deploys:

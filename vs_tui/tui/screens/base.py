@@ -17,16 +17,14 @@ from vs_tui.model.time import Instant, parse_duration
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Unreachable
 from vs_tui.tui import actions, filtering
-from vs_tui.tui.banners import banner
-from vs_tui.tui.headline import headline
+from vs_tui.tui.filtering import DEFAULT, Range
+from vs_tui.tui.headline import banner, headline
 from vs_tui.tui.paint import Piece, cut, fit, width_of
-from vs_tui.tui.ranges import DEFAULT, Range
-from vs_tui.tui.session import Session
+from vs_tui.tui.session import Session, start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.inputs import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.lines import Line
-from vs_tui.tui.workers import start
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """Severity of a notice -> role."""

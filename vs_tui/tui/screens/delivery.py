@@ -1,4 +1,5 @@
-"""Inspector of one delivery on a whole screen: verdict, reason, spans, headers and body."""
+"""Inspector of one delivery on a whole screen: verdict, reason, spans, headers and body. It sends a
+delivery again."""
 
 from __future__ import annotations
 
@@ -9,10 +10,46 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.store.queries.reader_protocol import DeliveryDetail
 from vs_tui.tui import delivery_document
-from vs_tui.tui.resending import ask_and_send, send_here
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.session import Session, start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.document import Document
+from vs_tui.tui.widgets.inputs import Ask
+
+_NOT_HERE = "this dashboard is read-only; send it where the receiver runs"
+
+
+def send_here(app: Session, detail: DeliveryDetail) -> None:
+    """Send it to this dashboard's receiver, over HTTP."""
+    _send(app, detail, "")
+
+
+def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
+    """Ask for an address and send it there."""
+    if app.setup.resend is None:
+        app.notify_text(_NOT_HERE)
+        return
+
+    def answered(target: str | None) -> None:
+        if target:
+            app.last_target = target
+            _send(app, detail, target)
+
+    question = f"send delivery {abs(detail.row.id)} to (http://HOST:PORT, esc: not at all)"
+    app.push_screen(Ask(app.look, question, app.last_target), answered)
+
+
+def _send(app: Session, detail: DeliveryDetail, target: str) -> None:
+    resend = app.setup.resend
+    if resend is None:
+        app.notify_text(_NOT_HERE)
+        return
+
+    async def work() -> None:
+        answer = await resend(detail, target)
+        app.notify_text(clean(answer, 300))
+
+    start(app, work, "resend")
 
 
 class DeliveryView(View):

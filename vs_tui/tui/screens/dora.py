@@ -19,18 +19,16 @@ from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.windows import BUCKETS, Window
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, format_duration, to_datetime
-from vs_tui.tui.metric_facts import explained, facts_of, leading_stages
+from vs_tui.tui.filtering import METRICS_DEFAULT
+from vs_tui.tui.metric_facts import chart, explained, facts_of, leading_stages
 from vs_tui.tui.paint import Piece, longest_name
-from vs_tui.tui.ranges import METRICS_DEFAULT
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.chart import chart
-from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.dora import sparkline
+from vs_tui.tui.widgets.framed import Framed, TextBox
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.scoreboard import Scoreboard
-from vs_tui.tui.widgets.sparkline import sparkline
-from vs_tui.tui.widgets.text import TextBox
-from vs_tui.tui.workers import start
 
 _FOLLOW: Final = 0.15
 """Seconds that the cursor rests on a card before its details are read."""

@@ -20,10 +20,10 @@ from vs_tui.tui import delivery_document
 from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.workers import start
 
 COLUMNS = (
     Column("RECEIVED", 12),

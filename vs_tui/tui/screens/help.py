@@ -12,7 +12,7 @@ from vs_tui.model.filters import FLAGS, STATES, TEXT_KEYS
 from vs_tui.tui.actions import PLACES, VIEWS, Action, display_key, places
 from vs_tui.tui.paint import Piece, width_of
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.widgets.text import TextBox
+from vs_tui.tui.widgets.framed import TextBox
 
 GROUPS: Final = {
     "Where to go": (

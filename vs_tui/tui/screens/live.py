@@ -15,11 +15,11 @@ from vs_tui.traces.next_action import Section
 from vs_tui.tui import filtering, trace_rows
 from vs_tui.tui.screens.board_rows import HEAD, WIDE, WIDE_FROM, BoardRows
 from vs_tui.tui.screens.first_minute import FirstPage
+from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import DoraPanel, DoraStrip
 from vs_tui.tui.widgets.listing import Listing, Row
 from vs_tui.tui.widgets.waterfall import Waterfall
-from vs_tui.tui.workers import start
 
 _CARDS_AGE: Final = 10 * SECOND
 LEAST_TRACE: Final = 8

@@ -16,10 +16,10 @@ from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.delivery_document import ROLES, field, verdict_glyph
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.session import start
 from vs_tui.tui.source_status import Condition, Connection
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.workers import start
 
 COLUMNS = (
     Column("SOURCE", 16, flex=1),

@@ -17,13 +17,12 @@ from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView, counts_text
+from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.trace_summary import trace_facts
 from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.widgets.strip import TraceStrip
+from vs_tui.tui.widgets.strip import TraceStrip, trace_facts
 from vs_tui.tui.widgets.waterfall import Waterfall
-from vs_tui.tui.workers import start
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),

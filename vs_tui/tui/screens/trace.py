@@ -17,8 +17,8 @@ from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Look
 from vs_tui.tui.trace_details import Details, so_far
-from vs_tui.tui.trace_summary import trace_facts
-from vs_tui.tui.widgets.text import TextBox
+from vs_tui.tui.widgets.framed import TextBox
+from vs_tui.tui.widgets.strip import trace_facts
 from vs_tui.tui.widgets.waterfall import Waterfall
 
 _ZOOM = ("fit", "zoom_in", "zoom_out", "whole", "later", "true_axis")

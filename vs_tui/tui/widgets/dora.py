@@ -10,14 +10,48 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from vs_tui.tui.paint import Piece, cut, fit, longest_name, strip_of
+from vs_tui.metrics import texts
+from vs_tui.tui.paint import Piece, fit, longest_name, strip_of, width_of
 from vs_tui.tui.theme import Glyphs, Look
-from vs_tui.tui.widgets.sparkline import sparkline
-from vs_tui.tui.widgets.text import TextBox
+from vs_tui.tui.widgets.framed import TextBox
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
-from vs_tui.metrics import texts
+
+
+def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str:
+    """The values in `width` cells, with heights from zero to the largest value, so equal values
+    look equal.
+
+    If there are more values than cells, a cell shows the mean of its known values.
+    """
+    shown = condensed(values, width)
+    top = max((value for value in shown if value is not None), default=0.0)
+    signs = []
+    for value in shown:
+        if value is None:
+            signs.append(glyphs.gap)
+        elif top <= 0:
+            signs.append(glyphs.sparks[0])
+        else:
+            level = round(value / top * (len(glyphs.sparks) - 1))
+            signs.append(glyphs.sparks[max(level, 0)])
+    return "".join(signs).rjust(width, glyphs.gap)
+
+
+def condensed(values: Sequence[float | None], width: int) -> list[float | None]:
+    """At most `width` values over the same time; each is a mean of known values."""
+    if width <= 0:
+        return []
+    if len(values) <= width:
+        return list(values)
+    found: list[float | None] = []
+    for cell in range(width):
+        start, stop = cell * len(values) // width, (cell + 1) * len(values) // width
+        known = [value for value in values[start:stop] if value is not None]
+        found.append(sum(known) / len(known) if known else None)
+    return found
+
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)
@@ -95,7 +129,8 @@ class DoraStrip(Widget):
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.look = look
-        self._lines: list[list[Piece]] = []
+        self._lines: list[list[list[Piece]]] = []
+        """Line -> its name, its figures and its note, each as pieces."""
 
     def show(self, cards: Sequence[Card], range_name: str, most: int) -> None:
         """Show the first `most` teams, and the number of others."""
@@ -106,27 +141,32 @@ class DoraStrip(Widget):
         cells = max(longest_name(names, _NAMES[1]), 4)
         lines = [self._line(name, by_team[name], cells) for name in names[:most]]
         if lines:
-            lines[0].append((f"  {range_name}", "note"))
+            lines[0].append([(f"  {range_name}", "note")])
         if len(names) > most:
-            lines[-1].append((f"  +{len(names) - most} teams", "note"))
+            lines[-1].append([(f"  +{len(names) - most} teams", "note")])
         if lines != self._lines:
             self._lines = lines
             self.refresh(layout=True)
 
-    def _line(self, team: str, cards: Sequence[Card], cells: int) -> list[Piece]:
+    def _line(self, team: str, cards: Sequence[Card], cells: int) -> list[list[Piece]]:
         glyphs = self.look.glyphs
-        pieces: list[Piece] = [(" " + fit(team or "all", cells, ellipsis=glyphs.ellipsis), "title")]
+        name = " " + fit(team or "all", cells, ellipsis=glyphs.ellipsis)
+        groups: list[list[Piece]] = [[(name, "title")]]
         for card in cards:
-            pieces.append((f"  {card.short or card.metric} ", "dim"))
-            pieces += [(fit(texts.narrow(card.text), 6), "text"), goal_mark(card, glyphs)]
+            value = (fit(texts.narrow(card.text), 6), "text")
+            group = [(f"  {card.short or card.metric} ", "dim"), value, goal_mark(card, glyphs)]
             if card.is_count:
-                pieces.append((sparkline(card.buckets, 7, glyphs) + " ", "run"))
-        return pieces
+                group.append((sparkline(card.buckets, 7, glyphs) + " ", "run"))
+            groups.append(group)
+        return groups
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        pieces = self._lines[y] if y < len(self._lines) else []
-        return strip_of(cut(pieces, width), self.look, width)
+        pieces: list[Piece] = []
+        for group in self._lines[y] if y < len(self._lines) else []:
+            if width_of([*pieces, *group]) <= width:  # no half of a figure
+                pieces += group
+        return strip_of(pieces, self.look, width)

@@ -193,3 +193,38 @@ class Framed(ScrollView, can_focus=True):
 
 def _recolour(pieces: Sequence[Piece], frame: str) -> list[Piece]:
     return [(text, frame if role == "frame" else role) for text, role in pieces]
+
+
+class TextBox(Framed):
+    """A scrolling box of lines. It neither cleans nor fits the pieces; the caller does."""
+
+    def set_lines(self, lines: Sequence[Sequence[Piece]]) -> None:
+        """Replace the text; the scroll position stays."""
+        new = [tuple(line) for line in lines]
+        if new != getattr(self, "_lines", None):
+            self._lines = new
+            self.resized()
+            self.refresh()
+
+    @property
+    def lines(self) -> list[tuple[Piece, ...]]:
+        found: list[tuple[Piece, ...]] = getattr(self, "_lines", [])
+        return found
+
+    @property
+    def count(self) -> int:
+        return len(self.lines)
+
+    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
+        return ()
+
+    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
+        return ((" ", "text"), *self.lines[index]), False
+
+    def act(self, action: str) -> bool:
+        return self.act_move(action)
+
+    def move(self, step: int) -> None:
+        top = max(0, min(self.first + step, max(self.count - self.rows_visible, 0)))
+        self.scroll_to(y=top, animate=False, force=True, immediate=True)
+        self.refresh()

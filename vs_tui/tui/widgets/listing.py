@@ -91,7 +91,7 @@ class Listing(Framed):
         self.head_lines = 1
         self.rows: list[Row] = []
         self.selected_key = ""
-        self.empty: tuple[str, ...] = ()
+        self.empty: tuple[str, ...] = ("reading\u2026",)
         """Text to show without rows."""
         self.follow = False
         self.touched = False

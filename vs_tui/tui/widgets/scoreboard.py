@@ -15,9 +15,8 @@ from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.model.display import clean
 from vs_tui.tui.paint import Piece, cut, fit, longest_name, width_of
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.dora import TREND, arrow_of, goal_mark
+from vs_tui.tui.widgets.dora import TREND, arrow_of, goal_mark, sparkline
 from vs_tui.tui.widgets.framed import Framed
-from vs_tui.tui.widgets.sparkline import sparkline
 
 _TEAM_CELLS: Final = (8, 16)
 """(fewest, most) cells of a team's name."""

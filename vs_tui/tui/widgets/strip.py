@@ -1,4 +1,4 @@
-"""A trace in two lines, for screens with no room for a waterfall."""
+"""A trace in two lines, for screens with no room for a waterfall, and short facts about it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,54 @@ from vs_tui.traces.trace_tree import children_of
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.theme import Look
-from vs_tui.tui.trace_summary import going_on, trace_facts
-from vs_tui.tui.widgets.ahead import PastRuns, expected_of
+from vs_tui.tui.widgets.bars import PastRuns, expected_of
 from vs_tui.tui.widgets.framed import Framed
+
+_NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
+
+
+def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> list[str]:
+    """Cleaned facts, the most telling first; empty if nothing is known."""
+    spans = trace.spans  # without linked spans, which belong to other traces
+    found: list[str] = []
+    commit = next((sha for s in reversed(spans) if (sha := _commit(s))), "")
+    if commit:
+        found.append(f"commit {commit}")
+    for operation, word in _NAMED:
+        span = next((s for s in spans if s.operation == operation), None)
+        if span is not None:
+            found.append(f"{word} {_number(span)}{_ended(span, clock)}")
+    first = min(trace.spans, key=lambda s: s.at)
+    if first.key != trace.root.key or first.operation in ("issue", "pull_request"):
+        how = "" if first.key == trace.root.key else f" with a {span_format.kind(first)}"
+        found.append(f"began {span_format.since(first.at, now)} ago{how}")
+    return [clean(text, 80) for text in found]
+
+
+def going_on(spans: Sequence[Span]) -> Span | None:
+    """The innermost span in flight; of several the one that began last, issues after all others."""
+    parents = {s.parent_key for s in spans if s.in_flight}
+    flying = [s for s in spans if s.in_flight and s.key not in parents]
+    return max(flying, key=lambda s: (s.operation != "issue", s.at, s.key), default=None)
+
+
+def _commit(span: Span) -> str:
+    return str(span.attributes.get("vcs.ref.head.revision", ""))[:7]
+
+
+def _number(span: Span) -> str:
+    name = span.name.split(" ", 1)[0]
+    if name.startswith(("#", "!")):
+        return name
+    return str(span.attributes.get("vcs.change.id") or span.ref.rpartition("-")[2])
+
+
+def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
+    if span.ended_at is None:
+        return ""
+    word = "merged" if span.operation == "pull_request" and not span.status.failed else "closed"
+    return f" {word} {clock(span.ended_at)}"
+
 
 _MAX_STEPS: Final = 6
 _NAME: Final = 12

@@ -26,10 +26,17 @@ from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets import waterfall_paint
-from vs_tui.tui.widgets.ahead import Next, PastRuns, expected_below
-from vs_tui.tui.widgets.bars import Scene, expected_end, with_parents
+from vs_tui.tui.widgets.bars import (
+    Next,
+    PastRuns,
+    Scene,
+    expected_below,
+    expected_end,
+    runs_in_flight,
+    with_parents,
+)
 from vs_tui.tui.widgets.framed import Framed
-from vs_tui.tui.widgets.zoom import ZOOMS, Zoom
+from vs_tui.tui.widgets.timeline import ZOOMS, Zoom
 
 
 class Waterfall(Framed):
@@ -117,7 +124,11 @@ class Waterfall(Framed):
         if new:
             self.zoom.window, self.selected_key = None, ""
             self.folded, self._seen = set(), set()
-        self.trace, self._baselines, self.now, self._past = trace, baselines, now, past
+        # People keep issues and changes open, so their phases have no expected end.
+        context = {span.key for span in trace.spans if span.operation in CONTEXT}
+        kept = {s.key for s in trace.spans if s.operation != "stage" or s.parent_key not in context}
+        self._baselines = {key: usual for key, usual in baselines.items() if key in kept}
+        self.trace, self.now, self._past = trace, now, past
         self._layout()
         if new and self.full:
             self._fit_what_runs()
@@ -185,21 +196,11 @@ class Waterfall(Framed):
     def _fit_what_runs(self) -> None:
         """Zoom to the runs and deploys in flight, unless they fill the axis."""
         assert self.trace is not None
-        by_key = {span.key: span for span in self.trace.spans}
-        tops: dict[str, Span] = {}
-        for span in self.trace.spans:
-            if not span.in_flight or not is_machine(span):
-                continue
-            if span_format.is_stale(span, self._baselines.get(span.key), self.now):
-                continue
-            top = span
-            while (above := by_key.get(top.parent_key)) is not None and is_machine(above):
-                top = above
-            tops[top.key] = top
+        tops = runs_in_flight(self.trace.spans, self._baselines, self.now)
         if tops:
-            ends = [self.scene.expected_end(top) or self.now for top in tops.values()]
+            ends = [self.scene.expected_end(top) or self.now for top in tops]
             ends += [n.step.ends for n in self.next.values()]
-            self.zoom.fit(min(top.at for top in tops.values()), max(ends))
+            self.zoom.fit(min(top.at for top in tops), max(ends))
             self._make_scene()
 
     @property

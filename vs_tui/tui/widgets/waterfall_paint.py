@@ -11,8 +11,7 @@ from vs_tui.traces.outline import PSEUDO
 from vs_tui.traces.trace_tree import Row, bounds
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, cut, fit
-from vs_tui.tui.widgets.ahead import Next
-from vs_tui.tui.widgets.bars import Scene, bar, dotted, on_path
+from vs_tui.tui.widgets.bars import Next, Scene, bar, dotted, on_path
 from vs_tui.tui.widgets.timeline import clock_line, ruler, scale_text, true_time
 
 _NARROW = 90

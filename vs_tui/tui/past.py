@@ -1,13 +1,15 @@
-"""Caches the steps of earlier runs of the spans in flight: one read per minute, not per paint."""
+"""The past: a trace as of a moment, and the steps of earlier runs of the spans in flight, read once
+a minute, not once a paint."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from vs_tui.model.time import SECOND, Instant
-from vs_tui.model.vocabulary import Span
-from vs_tui.store.queries.reader_protocol import Reader
+from vs_tui.model.vocabulary import Span, all_as_of
+from vs_tui.store.queries.reader_protocol import Reader, Trace
 from vs_tui.traces.upcoming import PastRun, has_steps
 
 AGE: Final = 60 * SECOND
@@ -45,3 +47,14 @@ class Histories:
             found = await self._reader.past_runs(missing, at=moment)
             self._read_at.update(dict.fromkeys((span.key for span in missing), now))
             self.runs.update(found)
+
+
+def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
+    """The trace as of `at`; None if all of it began later."""
+    if at is None:
+        return trace
+    spans = all_as_of(trace.spans, at)
+    if not spans:
+        return None
+    root = next((span for span in spans if span.key == trace.root.key), spans[0])
+    return replace(trace, root=root, spans=spans, linked=all_as_of(trace.linked, at))

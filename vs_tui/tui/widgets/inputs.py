@@ -1,0 +1,247 @@
+"""Inputs: the filter box and its notes, a question with one line for the answer, and the time range
+as a short list with number keys."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.geometry import Size
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from vs_tui.model.display import clean
+from vs_tui.tui.filtering import PRESETS
+from vs_tui.tui.paint import Piece, fit, strip_of
+from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.lines import Line
+
+Problem = Callable[[str], str]
+"""Text -> error of a range; empty if it is valid."""
+_WORDS: Final = {
+    "1h": "the last hour",
+    "24h": "the last day",
+    "7d": "the last week",
+    "30d": "the last 30 days",
+    "all": "all time",
+}
+HOW: Final = "1-5 or enter chooses, tab writes another, esc keeps it as it is"
+
+
+class RangePicker(ModalScreen[str]):
+    """Returns the range as text; empty keeps the current one."""
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("escape", "dismiss('')", show=False),
+        Binding("tab,slash", "write", show=False, priority=True),
+        Binding("down,j", "move(1)", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("enter", "choose", show=False),
+        *(Binding(str(n + 1), f"pick({n})", show=False) for n in range(len(PRESETS))),
+    ]
+    AUTO_FOCUS = ""
+    DEFAULT_CSS = """
+    RangePicker { align: center middle; }
+    RangePicker Vertical { height: auto; width: 76; max-width: 100%; background: $panel; }
+    RangePicker Line, RangePicker FilterNote { background: $panel; }
+    RangePicker Input, RangePicker Input:focus { height: 1; border: none; padding: 0 1; }
+    """
+
+    def __init__(self, look: Look, current: str, problem: Problem) -> None:
+        super().__init__()
+        self.look = look
+        self._current = current
+        self._problem = problem
+        self._cursor = PRESETS.index(current) if current in PRESETS else len(PRESETS)
+
+    def compose(self) -> ComposeResult:
+        field = Input(
+            "" if self._current in PRESETS else self._current,
+            placeholder="since..until, as 2026-11-01..2026-11-08 or 2026-11-01..",
+        )
+        field.cursor_blink = False
+        with Vertical():
+            yield Line(self.look, id="title")
+            for name in PRESETS:
+                yield Line(self.look, id=f"range-{name}")
+            yield field
+            yield FilterNote(self.look, id="note")
+
+    def on_mount(self) -> None:
+        self.query_one("#note", FilterNote).say(HOW, "dim")
+        self._show()
+
+    def _show(self) -> None:
+        self.query_one("#title", Line).show([(" Time range of this view", "title")])
+        for number, name in enumerate(PRESETS):
+            sign = self.look.glyphs.cursor if number == self._cursor else " "
+            chosen = self.look.glyphs.ok if name == self._current else " "
+            self.query_one(f"#range-{name}", Line).show(
+                [
+                    (f"{sign} ", "key"),
+                    (f"{number + 1}  ", "key"),
+                    (fit(name, 5), "text"),
+                    (f"{fit(_WORDS[name], 20)}{chosen}", "dim"),
+                ],
+                (),
+                dict.fromkeys(range(4), name),
+            )
+        field = self.query_one(Input)
+        if self._cursor == len(PRESETS):
+            field.focus()
+        else:
+            self.set_focus(None)
+
+    def action_move(self, step: int) -> None:
+        self._cursor = max(0, min(self._cursor + step, len(PRESETS)))
+        self._show()
+
+    def action_write(self) -> None:
+        self._cursor = len(PRESETS)
+        self._show()
+
+    def action_pick(self, number: int) -> None:
+        self.dismiss(PRESETS[number])
+
+    def action_choose(self) -> None:
+        if self._cursor < len(PRESETS):
+            self.dismiss(PRESETS[self._cursor])
+
+    def on_line_pressed(self, message: Line.Pressed) -> None:
+        message.stop()
+        self.dismiss(message.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        text = event.value.strip()
+        problem = self._problem(text) if text else ""
+        self.query_one("#note", FilterNote).say(problem or HOW, "fail" if problem else "dim")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        text = event.value.strip()
+        if text and not self._problem(text):
+            self.dismiss(text)
+
+
+class Ask(ModalScreen[str]):
+    """Returns the answer; empty if the user cancels."""
+
+    BINDINGS: ClassVar[list[Any]] = [Binding("escape", "dismiss('')", show=False)]
+    DEFAULT_CSS = """
+    Ask { align: center bottom; }
+    Ask Vertical { height: 2; width: 1fr; margin-bottom: 1; }
+    Ask Line { background: $panel; }
+    Ask Input, Ask Input:focus { height: 1; border: none; padding: 0 1; }
+    """
+
+    def __init__(self, look: Look, question: str, answer: str = "") -> None:
+        super().__init__()
+        self.look = look
+        self._question = question
+        self._answer = answer
+
+    def compose(self) -> ComposeResult:
+        line = Line(self.look)
+        line.show([(" " + fit(self._question, 400).rstrip(), "title")])
+        field = Input(self._answer)
+        field.cursor_blink = False
+        yield Vertical(line, field)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip())
+
+
+Complete = Callable[[str], Sequence[str]]
+"""Partial filter -> whole filters that it could become."""
+MAX_LINES = 3
+
+
+class Completer(Suggester):
+    """Suggests the first completion; the right arrow or tab accepts it."""
+
+    def __init__(self, complete: Complete) -> None:
+        # No cache, because teams and services change.
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return next((text for text in self._complete(value) if text.startswith(value)), None)
+
+
+class FilterBox(Input):
+    """An input of one line without a border."""
+
+    DEFAULT_CSS = """
+    FilterBox { height: 1; border: none; padding: 0 1; display: none; }
+    FilterBox:focus { border: none; }
+    """
+
+    BINDINGS: ClassVar[list[Any]] = [Binding("tab", "complete", show=False)]
+
+    def __init__(self, complete: Complete, *, id: str | None = None) -> None:
+        super().__init__(
+            placeholder="team:core kind:deploy state:failed dur>10m age<7d",
+            suggester=Completer(complete),
+            id=id,
+        )
+        self.cursor_blink = False
+
+    def action_complete(self) -> None:
+        """Accept the suggestion; without one, only move to the end."""
+        self.cursor_position = len(self.value)
+        self.action_cursor_right()
+
+
+class FilterNote(Line):
+    """The lines below the box: the error, else the completions."""
+
+    DEFAULT_CSS = "FilterNote { height: auto; display: none; }"
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self._text = ""
+        self._role = "dim"
+
+    def say(self, text: str, role: str = "fail") -> None:
+        """Show a text in at most three lines; an empty text hides the note."""
+        if (text, role) == (self._text, self._role):
+            return
+        self._text, self._role = clean(text), role
+        self.display = bool(text)
+        self.refresh(layout=True)
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    def wrapped(self, width: int) -> list[str]:
+        """The text wrapped to a width."""
+        lines = textwrap.wrap(self._text, max(width - 2, 10)) or [""]
+        if len(lines) > MAX_LINES:
+            lines = [*lines[: MAX_LINES - 1], " ".join(lines[MAX_LINES - 1 :])]
+        return lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self.wrapped(width))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        lines = self.wrapped(width)
+        text = lines[y] if y < len(lines) else ""
+        ellipsis = self.look.glyphs.ellipsis
+        pieces: list[Piece] = [(" ", "text"), (fit(text, width - 2, ellipsis=ellipsis), self._role)]
+        return strip_of(pieces, self.look, width)
+
+
+def unharmed(options: Sequence[str], limit: int = 12) -> list[str]:
+    """The completions that cleaning does not change. Team names come from events and may contain
+    control characters."""
+    return [text for text in options if clean(text) == text][:limit]
