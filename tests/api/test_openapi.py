@@ -48,6 +48,9 @@ def faults(value: Any, schema: dict[str, Any], at: str = "$") -> Iterator[str]:
         name = schema["$ref"].rpartition("/")[2]
         yield from faults(value, DOCUMENT["components"]["schemas"][name], at)
         return
+    for choices in (schema.get("anyOf"), schema.get("oneOf")):
+        if choices and all(list(faults(value, choice, at)) for choice in choices):
+            yield f"{at}: {value!r} is none of what it may be"
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if kinds and not any(
@@ -85,6 +88,23 @@ def test_the_check_finds_what_is_wrong() -> None:
     assert len(list(faults({"error": 1, "detail": None, "more": 2}, span))) == 4
     assert list(faults([True], {"type": "array", "items": {"type": "integer"}}))
     assert list(faults(-1, {"type": "integer", "minimum": 0}))
+
+
+@pytest.mark.parametrize("source", ["customhttp", "emmetrics"])
+def test_what_a_tool_sends_to_our_own_formats_is_as_described(source) -> None:
+    for path, _, body in honest(source):
+        request = DOCUMENT["paths"][path]["post"]["requestBody"]
+        schema = request["content"]["application/json"]["schema"]
+        assert "$ref" in schema
+        assert list(faults(body, schema)) == [], (path, body)
+
+
+def test_a_time_may_be_sent_as_text_or_number() -> None:
+    times = {"first_commit_at": "2026-03-02T09:00:00Z", "deploy_start_at": 1772442000.5}
+    deployment = {"id": "1", "project_id": "acme/api", **times, "deployed_at": None}
+    schema = {"$ref": "#/components/schemas/NewDeployment"}
+    assert list(faults(deployment, schema)) == []
+    assert list(faults({**deployment, "deployed_at": True}, schema)) != []
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -336,12 +336,14 @@ def _in_query(query: Mapping[str, Schema]) -> list[Schema]:
 
 
 def _content(media: str, schema: Schema) -> Schema:
-    return {"description": "well", "content": {media: {"schema": schema}}}
+    return {"description": "success", "content": {media: {"schema": schema}}}
 
 
 def _errors(statuses: Sequence[str]) -> Schema:
     content = {"application/json": {"schema": ref_to("Error")}}
-    return {status: {"description": "see detail", "content": content} for status in statuses}
+    return {
+        status: {"description": "error, see its detail", "content": content} for status in statuses
+    }
 
 
 def _model(model: type[BaseModel]) -> Schema:

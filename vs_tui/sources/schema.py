@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.sources.base import BadBody
@@ -27,10 +27,25 @@ def _instant(value: Any) -> Instant | None:
     return instant
 
 
-Timestamp = Annotated[Instant | None, BeforeValidator(_instant)]
+_SENT_TIME: Final = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "null"},
+    ],
+    "description": "RFC 3339, UTC without an offset; or seconds, ms, us or ns since 1970",
+}
+Timestamp = Annotated[
+    Instant | None, BeforeValidator(_instant), WithJsonSchema(_SENT_TIME, mode="validation")
+]
 """Any supported time format; None if missing."""
 Word = Annotated[str, Field(min_length=1, max_length=200)]
-OptionalWord = Annotated[str, BeforeValidator(lambda value: value or ""), Field(max_length=500)]
+OptionalWord = Annotated[
+    str,
+    BeforeValidator(lambda value: value or ""),
+    Field(max_length=500),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 500}, mode="validation"),
+]
 """A text that may be missing, null or empty."""
 
 
