@@ -21,6 +21,7 @@ from vs_tui.metrics.failures import (
     ROLLBACK,
     Course,
     Signal,
+    bare_title,
     blamed,
     repairs,
     rework_of,
@@ -145,7 +146,7 @@ def _rollbacks(
             found.setdefault(taken_back.key, []).append(signal)
         if deployment.ok:
             for title in titles:
-                shipped.setdefault(title, deployment)
+                shipped.setdefault(bare_title(title), deployment)
         before = deployment
     return found
 

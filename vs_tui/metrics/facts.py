@@ -86,6 +86,8 @@ class Deployment:
     """The job of the run, if a run deploys several regions."""
     members: tuple[str, ...] = ()
     """Keys of all its spans; empty if it has only its own."""
+    position: tuple[str, Instant] | None = None
+    """The branch and the time at which its commit reached it, if the push was received."""
 
     @property
     def span(self) -> str:

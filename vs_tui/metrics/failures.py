@@ -17,7 +17,9 @@ from vs_tui.model.time import Duration, Instant
 
 DEPLOY: Final = "deploy"
 ROLLBACK: Final = "rollback"
-REVERT: Final = re.compile(r'Revert "(.+)"(?: \(#\d+\))?\Z')
+_NUMBER: Final = re.compile(r" \((?:#|!|pull request #)\d+\)\Z")
+"""The number that GitHub, GitLab and Bitbucket append to the title of a squashed pull request."""
+_REVERT: Final = re.compile(r'Revert "(.+)"\Z')
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -51,6 +53,18 @@ def episodes(
         else:
             found.append((began, ended))
     return found
+
+
+def bare_title(title: str) -> str:
+    """The title of a change without the number of its pull request."""
+    return _NUMBER.sub("", title)
+
+
+def reverted_title(title: str) -> str:
+    """The bare title of the change that a change with this title reverts; empty if it reverts
+    none."""
+    match = _REVERT.match(bare_title(title))
+    return bare_title(match[1]) if match else ""
 
 
 class Course:
@@ -251,18 +265,14 @@ def undone(
     """The deployment that this one takes back. A rollback takes back the deployment before it, a
     revert the one that shipped the reverted change.
 
-    `shipped`: title of a change -> the deployment that shipped it. `titles`: titles of this
+    `shipped`: bare title of a change -> the deployment that shipped it. `titles`: titles of this
     deployment's changes.
     """
     if before is not None:
         is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
         if is_rollback:
             return before
-    for title in titles:
-        reverted = REVERT.match(title)
-        if reverted and reverted[1] in shipped:
-            return shipped[reverted[1]]
-    return None
+    return next((shipped[t] for t in map(reverted_title, titles) if t and t in shipped), None)
 
 
 def rework_of(
@@ -314,6 +324,10 @@ def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, 
     numbers = (_VERSION.match(mine), _VERSION.match(theirs))
     if numbers[0] and numbers[1]:
         return _parts(numbers[0][1]) < _parts(numbers[1][1])
+    if deployment.position and before.position and deployment.position[0] == before.position[0]:
+        # A rollout that began earlier and ended later is slow, and takes nothing back.
+        began_later = deployment.started_at >= before.started_at
+        return began_later and deployment.position[1] < before.position[1]
     return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
 
 

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
-from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.metrics.failures import reverted_title
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_service
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Attributes, Span, Status, cuts
+from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status, cuts
 
 _NUMBERS: Final = re.compile(r"[\W\d_]+")
 _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
+VERSION: Final = ("vs.version", "service.version", "version")
+COMMIT: Final = ("vcs.ref.head.revision", "commit")
+"""Attributes that hold a version or a commit; the first with a value counts."""
 _OUTCOMES: Final[Mapping[Status, Outcome]] = {
     Status.OK: Outcome.OK,
     Status.ERROR: Outcome.FAILED,
@@ -54,12 +58,20 @@ def is_true(attributes: Attributes, name: str) -> bool:
 
 def version_of(attributes: Attributes) -> str:
     """The version that a span names."""
-    return text(attributes, "vs.version", "service.version", "version")
+    return text(attributes, *VERSION)
 
 
 def commit_of(attributes: Attributes) -> str:
     """The commit that a span names, in lower case."""
-    return text(attributes, "vcs.ref.head.revision", "commit").lower()
+    return text(attributes, *COMMIT).lower()
+
+
+def deploy_began(span: Span) -> Instant | None:
+    """When a deploy began to change its environment; None while it waits for a runner or an
+    approval."""
+    if span.in_flight and span.state in (State.QUEUED, State.WAITING):
+        return None
+    return instant(span.attributes, ROLLOUT_AT) or span.at
 
 
 def deployment_of(span: Span) -> Deployment:
@@ -72,7 +84,7 @@ def deployment_of(span: Span) -> Deployment:
         project=span.project,
         service=span.service,
         environment=span.environment,
-        started_at=span.at,
+        started_at=deploy_began(span) or span.at,
         ended_at=ended,
         outcome=outcome_of(span),
         reason=("timeout" if span.status is Status.TIMED_OUT else span.error or "failure")
@@ -117,14 +129,14 @@ def _mark(span: Span, branch: str) -> str:
     if _is_hotfix(branch):
         return "hotfix branch"
     titles = (span.name, text(names, "vs.deploy.description", "vcs.change.title"))
-    if any(title.startswith('Revert "') for title in titles):
+    if any(map(reverted_title, titles)):
         return "revert"
     return "marked as rework" if is_true(names, "vs.rework") else ""
 
 
 def mark_of_change(change: Change) -> str:
     """Why a change is a repair, by its title or branch; empty if it is not one."""
-    if change.title.startswith('Revert "'):
+    if reverted_title(change.title):
         return "revert"
     return "hotfix branch" if _is_hotfix(change.branch) else ""
 
@@ -173,7 +185,7 @@ def incident_of(
     return Incident(
         key=span.key,
         project=span.project,
-        service=span.service,
+        service=broken_service(span),
         environment=span.environment,
         started_at=span.at,
         restored_at=max(min(known), span.at) if known else None,

@@ -67,6 +67,13 @@ def _name_of(project: str) -> str:
     return project.rpartition("/")[2]
 
 
+def broken_service(span: Span) -> str:
+    """The service that an incident names. Empty for a ticket of a repository, which is about any
+    service that is deployed from there."""
+    is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
+    return "" if is_ticket and span.service == _name_of(span.project) else span.service
+
+
 @dataclass(frozen=True, slots=True)
 class MetricRules:
     """The rules of all metrics. A change of them recomputes all verdicts."""
@@ -108,7 +115,7 @@ class MetricRules:
             or (span.operation == "issue" and (kind in _INCIDENT_TYPES or "incident" in listed))
             or any(_parsed(text).matches(span, 0) for text in self.incidents)
         ):
-            return (span.project, span.service, span.environment)
+            return (span.project, broken_service(span), span.environment)
         return None
 
     def paths_of(self, service: str) -> Service | None:

@@ -234,6 +234,8 @@ CONFIDENCE: Final[Mapping[Rule, str]] = {
 }
 
 
+ROLLOUT_AT: Final = "vs.deploy.begun_at"
+"""Attribute: when a deploy began that had waited for a runner or an approval."""
 PIN_ATTRIBUTE: Final = "vs.pin"
 """Attribute with the key of the parent that a person chose."""
 CUT_PREFIX: Final = "vs.cut:"

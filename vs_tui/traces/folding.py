@@ -12,8 +12,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from vs_tui.model.time import DAY, Duration, Instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, Span, State, Status
+from vs_tui.model.time import DAY, Duration, Instant, iso
+from vs_tui.model.vocabulary import (
+    ROLLOUT_AT,
+    Event,
+    Key,
+    Operation,
+    Scalar,
+    Seek,
+    Span,
+    State,
+    Status,
+)
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
 _IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})
@@ -182,6 +192,8 @@ def fold(events: Iterable[Event]) -> Folded:
     phases = _phases(ordered, course)
     if trace_id:
         attributes["vs.trace_id"] = trace_id
+    if operation == Operation.DEPLOY and (begun := _rollout_at(started, phases)):
+        attributes[ROLLOUT_AT] = begun
     span = Span(
         key=latest.key,
         ref=ref or latest.key,
@@ -208,6 +220,14 @@ def fold(events: Iterable[Event]) -> Folded:
         attributes=attributes,
     )
     return Folded(span, phases, snapshots)
+
+
+def _rollout_at(started: Instant | None, phases: Sequence[tuple[str, Instant]]) -> str:
+    """When the first phase after the idle ones began; empty if the deploy did not wait."""
+    if started is None or not phases or phases[0][0] not in _IDLE_PHASES:
+        return ""
+    begun = next((at for name, at in phases if name not in _IDLE_PHASES), started)
+    return (iso(begun) or "") if begun > started else ""
 
 
 def bounded(attributes: dict[str, Scalar]) -> dict[str, Scalar]:

@@ -42,10 +42,13 @@ class Contained:
     pull_requests: dict[str, Instant] = field(default_factory=dict)
     """Key -> time at which it reached its branch."""
     commits: dict[str, Commit] = field(default_factory=dict)
+    promotions: set[str] = field(default_factory=set)
+    """Pull requests that only take other changes from branch to branch."""
 
     def update(self, other: Contained) -> None:
         self.pull_requests.update(other.pull_requests)
         self.commits.update(other.commits)
+        self.promotions |= other.promotions
 
     def __bool__(self) -> bool:
         return bool(self.pull_requests or self.commits)
@@ -165,7 +168,9 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         own = stretches[merge.stretch]
         base = merge.base or own.branch
         through = (*own.through, *dict.fromkeys((own.branch, base)))
-        if merge.since is None or merge.source in through or len(through) >= MAX_CARRIED:
+        if merge.since is not None and merge.source in through:
+            found[merge.stretch].promotions.add(merge.key)  # merged back from where it leads to
+        elif merge.since is None or len(through) >= MAX_CARRIED:
             found[merge.stretch].pull_requests[merge.key] = merge.at
         else:
             stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
@@ -177,7 +182,8 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         ):
             own_found = found[merge.stretch]
             if brought and keys.is_shared_branch(merge.source, defaults[stretch.project]):
-                own_found.update(brought)  # it only promotes changes merged before
+                own_found.update(brought)
+                own_found.promotions.add(merge.key)
             else:  # a stacked pull request; the pushes to its branch are its own commits
                 own_found.pull_requests.update(brought.pull_requests)
                 own_found.pull_requests[merge.key] = merge.at

@@ -8,16 +8,24 @@ changes that a deploy shipped are in `shipped_changes`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import Outcome, spellings
 from vs_tui.metrics.failures import Course, blamed
-from vs_tui.metrics.reading import deployment_of, incident_of
-from vs_tui.metrics.rules import is_production
+from vs_tui.metrics.reading import (
+    COMMIT,
+    VERSION,
+    commit_of,
+    deploy_began,
+    deployment_of,
+    incident_of,
+    version_of,
+)
+from vs_tui.metrics.rules import broken_service, is_production
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Link, Rule, Span, Status
+from vs_tui.model.vocabulary import ROLLOUT_AT, Link, Rule, Span, State, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.traces.correlation import NAMED, LinkRules, Node
@@ -28,8 +36,11 @@ NODE_COLUMNS: Final = (
 )
 """SQL columns of a span with the alias {0}; `node_of` reads them."""
 
+MAX_WAITING: Final = 10
+"""Most deploys of one target that are looked through for the latest that had begun."""
 MAX_SUSPECTS: Final = 50
-"""Most deploys that are compared with an incident without an environment; the newest ones."""
+"""Most deploys that are compared with an incident that names a version, or no environment; the
+newest ones."""
 
 
 def node_of(row: Sequence[Any]) -> Node:
@@ -38,16 +49,28 @@ def node_of(row: Sequence[Any]) -> Node:
     return Node(key, operation, at, ended_at, Status(status))
 
 
+_NEVER_WAITED: Final = (
+    f"{{0}}.state NOT IN ({State.QUEUED:d}, {State.WAITING:d}) "
+    f"AND json_extract({{0}}.attributes, '$.\"{ROLLOUT_AT}\"') IS NULL"
+)
+"""SQL: whether deploy {0} began when it was created."""
+_NAMES_VERSION: Final = (
+    "COALESCE("
+    + ", ".join(f"json_extract({{0}}.attributes, '$.\"{name}\"')" for name in (*VERSION, *COMMIT))
+    + ") IS NOT NULL"
+)
 _AFFECTED: Final = (
     rows.asked("key", "project", "service", "environment", "began", "until", "named")
     + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
     "AND s.environment = a.named AND s.started_at >= a.began AND s.started_at <= a.until "
-    # incidents after the target's next deploy are not about this one
-    "AND s.started_at < COALESCE((SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' "
+    # incidents after the target's next deploy are about this one only if they name its version
+    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at < COALESCE((SELECT n.started_at "
+    "FROM spans n WHERE n.operation = 'deploy' "
     "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
-    "AND n.started_at > a.began AND n.status <> 'cancelled' ORDER BY n.started_at LIMIT 1), "
-    "9223372036854775807) "
+    f"AND n.started_at > a.began AND n.status <> 'cancelled' AND {_NEVER_WAITED.format('n')} "
+    "ORDER BY n.started_at LIMIT 1), "
+    "9223372036854775807)) "
     # the first deploy of a service makes incidents of its project be about that service
     "UNION SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service = a.service AND s.service <> '' AND s.project = a.project "
@@ -87,8 +110,9 @@ class _Place(NamedTuple):
     """The facts of a deploy that decide about incidents."""
 
     project: str
-    services: Sequence[str]
-    """Its own service, and each artifact that it deployed together with others."""
+    services: Collection[str]
+    """Its own service, each artifact that it deployed together with others, and the name of the
+    repository, which tickets have as their service."""
     environment: str
     began: Instant
     ended_at: Instant
@@ -100,10 +124,11 @@ def _place(span: Span | None, rules: LinkRules) -> _Place | None:
     """The facts of a deploy; None for other spans and for cancelled deploys."""
     if span is None or span.operation != "deploy" or span.started_at is None:
         return None
-    if span.status is Status.CANCELLED:
+    if span.status is Status.CANCELLED or deploy_began(span) is None:
         return None
     d = deployment_of(span)
-    services = (span.service, *(name for name, _ in d.parts))
+    repository = span.project.rpartition("/")[2]
+    services = {span.service, repository, *(name for name, _ in d.parts)}
     where = (span.project, services, span.environment, span.started_at, d.ended_at)
     return _Place(*where, bool(d.version_of()), is_production(span, rules.environments))
 
@@ -133,12 +158,15 @@ _BROUGHT: Final = (
     "AND o.project = a.project AND o.service = a.service)"
 )
 _SUSPECTS: Final = rows.asked(
-    "key", "project", "service", "environment", "at"
+    "key", "project", "service", "environment", "at", "named"
 ) + " UNION ALL ".join(
     (
-        _BEGUN.format(
-            f"d.service = a.service AND d.environment = a.environment AND {_OWN}",
-            *(1, "a.service <> '' AND a.environment <> ''"),
+        *(
+            _BEGUN.format(
+                f"d.service = a.service AND d.environment = a.environment AND {_OWN}",
+                *(most, f"a.service <> '' AND a.environment <> '' AND a.named = {named}"),
+            )
+            for named, most in enumerate((MAX_WAITING, MAX_SUSPECTS))
         ),
         _BEGUN.format(
             f"d.service = a.service AND {_OWN}",
@@ -159,7 +187,14 @@ def _suspects(
     """Incident -> the newest started deploys of its service and environment, or of its project if
     it names no service."""
     asked = [
-        (key, span.project, span.service, name, span.started_at)
+        (
+            key,
+            span.project,
+            broken_service(span),
+            name,
+            span.started_at,
+            int(bool(version_of(span.attributes) or commit_of(span.attributes))),
+        )
         for key, span in incidents.items()
         if span.started_at is not None
         for name in (spellings(span.environment) if span.environment else ("",))
@@ -187,7 +222,8 @@ def candidates(
 
     def rank(key: str) -> tuple[bool, Instant, str]:
         """Sorts production before other environments, then newest first."""
-        return (is_production(deploys[key], rules.environments), deploys[key].at, key)
+        span = deploys[key]
+        return (is_production(span, rules.environments), deploy_began(span) or span.at, key)
 
     found = {}
     for key, span in incidents.items():
@@ -203,8 +239,16 @@ def candidates(
         incident = incident_of(span, [each for each in named if each in deploys], alike)
         if incident is None:
             continue
-        suspect = max(suspects.get(key, ()), key=rank, default=None)
-        about = {*incident.linked, *alike, *([suspect] if suspect else ())}
+        begun = [
+            each
+            for each in suspects.get(key, ())
+            if (at := deploy_began(deploys[each])) is not None and at <= incident.started_at
+        ]
+        latest = max(begun, key=rank, default="")
+        suspects_of = {latest} - {""}
+        if incident.version and latest:
+            suspects_of = {each for each in begun if rank(each)[0] == rank(latest)[0]}
+        about = {*incident.linked, *alike, *suspects_of}
         deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
         pending = [d for d in deployments if d.outcome is Outcome.PENDING]
         course = Course(deployments)

@@ -53,8 +53,9 @@ def affected_targets(
     """
     keys = [change.new.key for change in changes]
     sql = (
-        "SELECT s.key, operation, s.project, s.service, s.environment, s.started_at, s.ended_at, "
-        "parent_key, attributes, d.key IS NOT NULL, i.key IS NOT NULL FROM spans s "
+        "SELECT s.key, operation, s.project, COALESCE(i.service, s.service), s.environment, "
+        "s.started_at, s.ended_at, parent_key, attributes, d.key IS NOT NULL, "
+        "i.key IS NOT NULL FROM spans s "
         "LEFT JOIN metric_deploys d ON d.key = s.key LEFT JOIN metric_incidents i ON i.key = s.key "
         "WHERE (operation IN ('deploy', 'test', 'incident', 'pull_request', 'review', 'push', "
         f"'build', 'pipeline', 'issue') OR d.key IS NOT NULL) AND s.key {rows.KEYS}"

@@ -52,7 +52,9 @@ def _shipped(
         requested.setdefault(deploy, set()).add(key)
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
-        requested.setdefault(deploy, set()).update(contained.pull_requests)
+        keys = requested.setdefault(deploy, set())
+        keys -= contained.promotions
+        keys |= contained.pull_requests.keys()
         commits[deploy] = contained.commits.values()
     changes = _changes(db, {key for keys in requested.values() for key in keys}, rules)
     service = rules.paths_of(target.service)

@@ -82,6 +82,8 @@ def _deployments(
             replace(run, team="\n".join(teams.all_of(run.project, run.service, actors[run.span])))
             for run in runs
         ]
+    placed = {key: (branch, at) for key, branch, at in rows.select_in(db, _POSITIONS, known)}
+    runs = [replace(run, position=placed.get(run.span)) for run in runs]
     found = merge_runs(_with_runs(db, merge_attempts(runs, retries)))
     if rules.failed_deploys == "ignore":
         return [
@@ -91,6 +93,12 @@ def _deployments(
     return found
 
 
+_POSITIONS: Final = (
+    f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
+    "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
+    "WHERE c.project = d.project AND c.commit_id >= d.version AND c.commit_id < d.version || 'g')"
+)
+"""SQL: the positions of deploys whose commit is known from a push or a merge."""
 _RUN_ABOVE: Final = (
     "WITH RECURSIVE up(start, key, parent, operation, attributes, depth) AS ("
     f"SELECT key, key, parent_key, operation, '{{}}', 0 FROM spans WHERE key {rows.KEYS} "

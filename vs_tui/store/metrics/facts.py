@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
-from vs_tui.metrics.reading import incident_of
+from vs_tui.metrics.reading import deploy_began, incident_of
 from vs_tui.metrics.rules import MetricRules, is_production
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
@@ -65,7 +65,10 @@ class Facts:
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)
-        return place and (span.key, *place, span.at, span.ended_at, span.status.value)
+        began = deploy_began(span) if place else None
+        if place is None or began is None:
+            return None
+        return (span.key, *place, began, span.ended_at, span.status.value)
 
     def _incident(self, span: Span) -> _Row | None:
         place = self._rules.incident_at(span)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from vs_tui.metrics.assessment import Assessed, assess
 from vs_tui.metrics.counted import WHOLE, Group, Place, groups_of
 from vs_tui.metrics.facts import Outcome, Target
-from vs_tui.metrics.failures import REVERT
+from vs_tui.metrics.failures import reverted_title
 from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Teams
@@ -106,17 +106,15 @@ class Judging:
 
     def _reverted(self, target: Target, found: Iterable[Assessed]) -> Instant | None:
         """The first shipment of a change that these deployments revert; None without a revert."""
-        titles = {
-            match[1]
-            for verdict in found
-            for shipped in verdict.shipped
-            if (match := REVERT.match(shipped.change.title))
-        }
+        titles = {reverted_title(s.change.title) for verdict in found for s in verdict.shipped}
+        titles.discard("")
         if not titles:
             return None
         sql = (
-            f"SELECT MIN(at) FROM dora_changes WHERE {_PLACES} AND title <> '' "
-            f"AND title {rows.KEYS}"
+            "SELECT MIN(c.at) FROM json_each(?4) t CROSS JOIN dora_changes c "
+            # with or without the number of its pull request, such as ` (#7)`
+            "ON c.title >= t.value AND c.title < t.value || ' )' AND c.title <> '' "
+            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{_PLACES}"
         )
         at: Instant | None = self._db.execute(sql, (*target, rows.as_json(titles))).fetchone()[0]
         return at
