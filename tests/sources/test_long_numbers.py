@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from itertools import cycle
 
 import pytest
 
+from tests.ingest.bodies import honest
 from tests.sources import github_payloads as gh
 from tests.sources.api_payloads import post
+from vs_tui.model import keys
 from vs_tui.sources import customhttp, emmetrics, jira
-from vs_tui.sources.base import Inbound
+from vs_tui.sources.base import BadBody, Inbound
 from vs_tui.sources.fields import json_body, small_object, text
 from vs_tui.sources.reading import read
 from vs_tui.sources.registry import sources
@@ -68,3 +72,50 @@ def test_what_is_asked_before_a_body_is_read_takes_long_numbers_too(number) -> N
     assert isinstance(text(small_object(inbound), "id"), str)
     for source in sources().values():
         assert isinstance(source.dedupe_key(inbound), str)
+
+
+LIKE_NUMBERS = ("²", "١٢", "9" * 5_000, 10**25, -(10**19), "1_000")
+
+
+def _places(value, path=()):
+    """The path of every value inside a JSON document."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, inner in entries:
+        yield (*path, name)
+        if isinstance(inner, dict | list):
+            yield from _places(inner, (*path, name))
+
+
+def test_no_field_that_looks_like_a_number_is_a_fault_of_ours() -> None:
+    """In every field of every source, digits of other alphabets (`"²".isdigit()`), more digits than
+    Python converts, and more than 64 bits are read, refused or kept, and never an attribute."""
+    odd = cycle(LIKE_NUMBERS)
+    for name, source in sources().items():
+        for path, headers, body in honest(name)[:3]:
+            if not isinstance(body, dict):
+                continue
+            names = {header.lower(): value for header, value in headers.items()}
+            for *way, last in _places(body):
+                mended = copy.deepcopy(body)
+                holder = mended
+                for part in way:
+                    holder = holder[part]
+                holder[last] = next(odd)
+                try:
+                    parsed = read(source, Inbound(path, names, json.dumps(mended).encode(), 1))
+                except BadBody:
+                    continue
+                assert "failed with" not in parsed.reason, (name, way, last, holder[last])
+                values = [v for event in parsed.events for v in event.attributes.values()]
+                assert not [v for v in values if isinstance(v, int | float) and abs(v) >= 2**63]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("12", 12), ("007", 7), (str(2**63 - 1), 2**63 - 1), (str(2**63), None), ("²", None)]
+    + [(odd, None) for odd in ("", "-1", "+1", "1.0", "١٢", "1_0", " 1", "9" * 5_000)],
+    ids=lambda value: ascii(value)[:12],
+)
+def test_whole_numbers(text, number) -> None:
+    assert keys.whole_number(text) == number
+    assert (keys.seek_change(text, "acme/api") is None) == (number is None)

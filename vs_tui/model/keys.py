@@ -249,11 +249,22 @@ def offer_branch(ref: str, scope: str, default: str = "") -> Key | None:
     return None if is_shared_branch(branch, default) else Key("branch", branch, scope, "branch")
 
 
+def whole_number(text: str) -> int | None:
+    """The number that a text of ASCII digits is; None if it is anything else (`²` is a digit to
+    Python, too) or exceeds 64 bits."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    return value if (value := int(text)) < 2**63 else None
+
+
 def seek_change(number: object, scope: str, via: str = "") -> Seek | None:
     """Seek change (pull or merge request) `number` of the repository."""
-    if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).isdigit():
+    if isinstance(number, bool) or not isinstance(number, int | str):
         return None
-    return Seek(Rule.CHANGE_NUMBER, Key("change", str(int(number)), scope, via))
+    value = whole_number(str(number))
+    return (
+        None if value is None else Seek(Rule.CHANGE_NUMBER, Key("change", str(value), scope, via))
+    )
 
 
 def seek_parent(ref: str, via: str = "") -> Seek | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,9 @@ NEW: Final = "vs-new"
 """Query parameter that the receiver sets if a `deployed` creates its deployment."""
 NUMBER: Final = "vs-incident-number"
 """Header that the receiver sets, and stores with the delivery, if an incident gets its id."""
+
+
+Count = Annotated[int | float | None, Field(gt=-(10**15), lt=10**15)]
 
 
 class NewDeployment(BaseModel):
@@ -80,8 +83,8 @@ class NewPullRequest(BaseModel):
     id: Word
     team_id: Word
     opened_at: Timestamp = None
-    additions: int | float | None = None
-    deletions: int | float | None = None
+    additions: Count = None
+    deletions: Count = None
 
 
 class PullRequestChange(BaseModel):
@@ -89,7 +92,7 @@ class PullRequestChange(BaseModel):
 
     model_config = _CONFIG
     approved: bool = False
-    nb_comments: int | float | None = None
+    nb_comments: Count = None
     reviewed_at: Timestamp = None
     closed_at: Timestamp = None
     merged_at: Timestamp = None
@@ -233,7 +236,7 @@ def _incident_id(body: NewIncident, inbound: Inbound) -> str:
     body has no start, also from the time of receipt. A repeat with a start thus gets the same
     id."""
     number = inbound.header(NUMBER)
-    if number.isascii() and number.isdigit():
+    if keys.whole_number(number) is not None:
         return f"incident_{body.project_id}_{number[:12]}"
     seed = inbound.body
     if body.started_at is None:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 
 import orjson
 
+from vs_tui.model.keys import whole_number
 from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.sources.base import BadBody, Inbound, Unreadable
@@ -158,8 +159,8 @@ def number(container: object, *path: str) -> int | None:
         if not isinstance(value, dict):
             return None
         value = value.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
+    if isinstance(value, str):
+        return whole_number(value)
     # NaN and infinity compare false.
     return int(value) if _is_number(value) and abs(value) < 2**63 else None
 

@@ -160,7 +160,7 @@ def _planned(
                     link_only=True,
                 )
                 for identifier in dict.fromkeys(told)
-                if identifier.isascii() and identifier.isdigit()
+                if keys.whole_number(identifier) is not None
             ),
         )
 

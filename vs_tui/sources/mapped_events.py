@@ -170,9 +170,9 @@ def _name(operation: str, service: str, environment: str) -> str:
 
 
 def _attempt(value: Any) -> int:
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    number = keys.whole_number(value) if isinstance(value, str) else value
     is_number = isinstance(number, int) and not isinstance(number, bool)
-    return number if is_number and 1 <= number <= 10_000 else 1
+    return int(number) if is_number and number and 1 <= number <= 10_000 else 1
 
 
 def _offers(

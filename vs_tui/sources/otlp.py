@@ -252,8 +252,8 @@ def _id(span: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
 
 def _time(span: Mapping[str, Any], name: str) -> Instant | None:
     value = span.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
+    if isinstance(value, str):
+        value = keys.whole_number(value)
     return parse_instant(value) if isinstance(value, int) else None
 
 

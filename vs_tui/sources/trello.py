@@ -13,7 +13,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, State
 from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, Unreadable, moment, parsed
-from vs_tui.sources.fields import json_object, known, obj, small_object, text
+from vs_tui.sources.fields import json_object, known, number, obj, small_object, text
 from vs_tui.sources.signatures import base64_bytes, digest, same
 
 CREATED: Final = frozenset({"createCard", "copyCard", "emailCard", "convertToCardFromCheckItem"})
@@ -99,7 +99,7 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Even
         attributes=known(
             vs__issue__key=link,
             vs__issue__title=title,
-            vs__issue__number=card.get("idShort") if isinstance(card.get("idShort"), int) else None,
+            vs__issue__number=number(card, "idShort"),
             vs__issue__status=stage or _list(data),
             vs__issue__board=text(board, "name"),
         ),

@@ -218,7 +218,7 @@ def _label(key: str, name: str, branch: str) -> str:
     """A name shared by all builds of a kind, so that their durations can be compared: the key, or,
     if that is a number as in Bitbucket Pipelines, the name without its number (`Pipeline #42 for
     main`)."""
-    if not key.removeprefix("-").isdigit():
+    if keys.whole_number(key.removeprefix("-")) is None:
         return key
     plain = _ORDINAL.sub("", name).strip()
     return plain.removesuffix(f" for {branch}") or key

@@ -155,7 +155,7 @@ def offers_of(
         Key("artifact", purl, "", "artifactId") if makes and purl else None,
         *(key for name in names if makes for key in offer_version(name, version)),
         Key("change", cd.id, repo, "change id")
-        if cd.subject == "change" and repo and cd.id.isdigit()
+        if cd.subject == "change" and repo and keys.whole_number(cd.id) is not None
         else None,
         *(
             Key("issue_key", seek.key.value)

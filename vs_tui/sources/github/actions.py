@@ -257,12 +257,12 @@ def _job_alias(hook: Hook, run: int, attempt: int, label: str) -> str:
 def _job_offers(
     hook: Hook, job: dict[str, Any], identifier: int, run: int, attempt: int, label: str
 ) -> tuple[Key, ...]:
-    check_run = text(job, "check_run_url").rpartition("/check-runs/")[2]
+    check_run = keys.whole_number(text(job, "check_run_url").rpartition("/check-runs/")[2])
     gated = number(hook.body, "deployment", "id")
     return keys.offers(
         keys.commit(text(job, "head_sha"), hook.scope, "job", "built"),
         Key("ref", _job_alias(hook, run, attempt, label)),
-        Key("ref", check_run_alias(hook, int(check_run) if _digits(check_run) else identifier)),
+        Key("ref", check_run_alias(hook, check_run or identifier)),
         Key("ref", deployment_alias(hook, gated)) if gated is not None else None,
     )
 
@@ -340,7 +340,3 @@ def _text_id(job: dict[str, Any], field: str) -> str | None:
 
 def _labels(job: dict[str, Any]) -> str:
     return ",".join(label for label in items(job, "labels")[:20] if isinstance(label, str))[:500]
-
-
-def _digits(value: str) -> bool:
-    return value.isascii() and value.isdigit() and len(value) < 19

@@ -139,10 +139,11 @@ def _former(hook: Hook) -> Key | None:
 def _parent(hook: Hook, url: str) -> Seek | None:
     """The seek for the parent of a sub-issue, which is named by API URL."""
     base, _, parent = url.rpartition("/issues/")
-    if not parent.isdigit():
+    number = keys.whole_number(parent)
+    if number is None:
         return None
     scope = change_scope({"url": base}, hook.scope)
-    return Seek(Rule.HIERARCHY, Key("issue", str(int(parent)), scope, "parent issue"))
+    return Seek(Rule.HIERARCHY, Key("issue", str(number), scope, "parent issue"))
 
 
 CHANGE_ACTIONS: Final = frozenset(
