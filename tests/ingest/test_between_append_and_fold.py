@@ -236,3 +236,23 @@ async def test_pruning_leaves_an_old_delivery_that_is_not_folded_yet(tmp_path, m
         await writer.close()
     assert position_and_head(path) == (1, 1)
     assert len(rows(path)[0]) == 1
+
+
+async def test_a_scrape_does_not_hurry_folding(tmp_path, monkeypatch) -> None:
+    """It shows how far folding is behind; other answers wait until it has caught up."""
+    waited: list[str] = []
+
+    async def caught_up(_: Writer, seconds: float = 0) -> bool:
+        waited.append(f"for {seconds}")
+        return False
+
+    async with receiving(tmp_path) as runtime:
+        monkeypatch.setattr(Writer, "caught_up", caught_up)
+        asked = {
+            path: await ask(runtime, post(b"", path).replace(b"POST", b"GET", 1))
+            for path in ("/metrics", "/api/teams")
+        }
+        monkeypatch.undo()
+    assert [status for status, _, _ in asked.values()] == [200, 200]
+    assert b"vs_projection_behind 0" in asked["/metrics"][2]
+    assert waited == ["for 0"], "the teams"

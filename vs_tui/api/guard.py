@@ -60,9 +60,10 @@ class Guard:
         self._large = asyncio.Semaphore(1)
         """Allows one large answer at a time, because each is held in memory whole."""
 
-    def __call__(self, handler: Handler) -> Handler:
+    def __call__(self, handler: Handler, *, waits: bool = True) -> Handler:
         """The handler, guarded by the token and by a check of the parameters: an unknown one is
-        400, because ignoring it would answer another question. ValueError becomes 400."""
+        400, because ignoring it would answer another question. ValueError becomes 400. It `waits`
+        until what was acknowledged before is folded; a screen says `quick` in its query."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             headers = {k.lower(): v for k, v in request.headers.items()}
@@ -74,7 +75,7 @@ class Guard:
                 if token is not None and token.team:
                     request = of_team(request, token.team)
                 request[LASTS] = self._gate.lasting(token)
-                if not is_quick(request.query):
+                if waits and not is_quick(request.query):
                     # A script sees what it sent before; a screen is repainted as it changes.
                     await self._writer.caught_up()
                 async with self._large if _is_large(request) else contextlib.nullcontext():

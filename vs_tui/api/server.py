@@ -202,7 +202,8 @@ def build(receiver: Receiver) -> web.Application:
         "/openapi.json": _described,
     }
     for path, read in reading.items():
-        app.router.add_get(path, guard(read))
+        # A scrape shows the lag; if it waited, each would let folding hold up a burst.
+        app.router.add_get(path, guard(read, waits=path != "/metrics"))
     for path, asked in grafana.posts().items():
         app.router.add_post(path, guard(asked))
     app.add_routes(_health(receiver))
