@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.sources import bitbucket_payloads as bb
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
@@ -19,6 +20,7 @@ from vs_tui.model.vocabulary import Event, State, Status, Verdict
 from vs_tui.sources import argocd, cdevents, customhttp, gitea, github, gitlab, jenkins, jira
 from vs_tui.sources import otlp as otlp_source
 from vs_tui.sources.base import BadBody, Inbound, Source
+from vs_tui.sources.registry import sources
 from vs_tui.traces.folding import Folded, fold
 
 SHA = "1" * 40
@@ -360,3 +362,54 @@ def test_a_job_without_its_run_joins_by_its_commit() -> None:
         events = source.parse(post("/x", gh.job("queued"), **{name: "workflow_job"})).events
         head = gh.job("queued")["workflow_job"]["head_sha"]
         assert any(("commit", "commit", head, "acme/api") in sought(event) for event in events)
+
+
+# A change whose fork is deleted.
+
+PATCH = {"ref": "patch-1", "repo": None, "user": None}
+GONE = {
+    "github": ("x-github-event", "pull_request", gh.pull("opened", head=PATCH | {"label": None})),
+    "github, labelled": (
+        "x-github-event",
+        "pull_request",
+        gh.pull("opened", head=PATCH | {"label": "mallory:patch-1"}),
+    ),
+    "gitea": ("x-gitea-event", "pull_request", gh.pull("opened", head=PATCH | {"label": ""})),
+    "gitlab": (
+        "x-gitlab-event",
+        "Merge Request Hook",
+        gl.merge_request("open", source=None, source_branch="patch-1", source_project_id=99),
+    ),
+    "bitbucket": (
+        "x-event-key",
+        "pullrequest:created",
+        bb.cloud_pull(
+            source={
+                "branch": {"name": "patch-1"},
+                "commit": {"hash": SHA[:12]},
+                "repository": None,
+            }
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_the_branch_of_a_deleted_fork_is_no_branch_of_the_repository(name) -> None:
+    header, event, body = GONE[name]
+    source = sources()[name.partition(",")[0]]
+    inbound = Inbound(source.paths[0], {header: event}, json.dumps(body).encode(), 1)
+    (change,) = source.parse(inbound).events
+    branches = [key for key in change.offers if key.kind == "branch"]
+    assert [key.value for key in branches] == ["patch-1"]
+    assert branches[0].scope not in ("acme/api", ""), "a branch of that name would be its own"
+    commits = {key.scope for key in change.offers if key.kind == "commit"}
+    assert "acme/api" in commits, "its commits are in the repository, too"
+
+
+def test_a_run_of_a_deleted_fork_seeks_no_branch() -> None:
+    body = gh.run("completed", head_branch="patch-1", head_repository=None)
+    inbound = Inbound("/github", {"x-github-event": "workflow_run"}, json.dumps(body).encode(), 1)
+    *_, run = github.SOURCE.parse(inbound).events
+    assert "branch" not in {seek.key.kind for seek in run.seeks}
+    assert "commit" in {seek.key.kind for seek in run.seeks}

@@ -107,6 +107,11 @@ class Repository:
         return renamed(self.source, self.space, former, self.path, at)
 
 
+DELETED_FORK: Final = "-/deleted"
+"""The scope of a branch whose fork is gone and not named. Such a branch is no branch of the
+repository that the change was proposed to; no repository has this name."""
+
+
 def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tuple[Event, ...]:
     """Events that record a repository's new name. They make no span; deliveries with the former
     name are then read under the current one."""

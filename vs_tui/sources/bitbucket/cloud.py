@@ -14,7 +14,7 @@ from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.bitbucket.common import Change, Push, Repo, merged_changes
 from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import push_log, unreadable
+from vs_tui.sources.repository import DELETED_FORK, push_log, unreadable
 
 _CHANGE_STATES: Final = {
     "pullrequest:created": State.RUNNING,
@@ -98,7 +98,8 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     updated = parse_instant(found.get("updated_on")) or received_at
     # A delayed `updated` body may already show the end.
     state = _ENDED.get(text(found, "state"), _CHANGE_STATES[event])
-    fork = keys.repository(text(found, "source", "repository", "full_name")) or repo.scope
+    home = DELETED_FORK if "repository" in obj(found, "source") else repo.scope
+    fork = keys.repository(text(found, "source", "repository", "full_name")) or home
     draft = found.get("draft")
     change = Change(
         repo=repo,

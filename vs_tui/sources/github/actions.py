@@ -14,6 +14,7 @@ from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, Unreadable, moment
 from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
+from vs_tui.sources.repository import DELETED_FORK
 
 RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})
 JOB_ACTIONS: Final = frozenset({"queued", "waiting", "in_progress", "completed"})
@@ -226,7 +227,8 @@ def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
     title = text(run, "display_title")
     message = text(run, "head_commit", "message", limit=5_000)
     listed = items(run, "pull_requests")[:50]
-    head = keys.repository(text(run, "head_repository", "full_name")) or hook.scope
+    home = DELETED_FORK if "head_repository" in run else hook.scope
+    head = keys.repository(text(run, "head_repository", "full_name")) or home
     wishes: list[Seek | None] = [
         keys.seek_change(
             number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope), ""
@@ -236,7 +238,9 @@ def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
     wishes += keys.change_refs(branch, hook.scope)
     wishes += [
         keys.seek_commit(Rule.COMMIT, text(run, "head_sha"), hook.scope, "head commit"),
-        keys.seek_branch(branch, head, hook.default_branch if head == hook.scope else ""),
+        keys.seek_branch(branch, head, hook.default_branch if head == hook.scope else "")
+        if head != DELETED_FORK
+        else None,
     ]
     # On a shared branch the commit names the merged change. On a change's own branch the newest
     # commit may belong to another change that was merged into it.

@@ -22,7 +22,7 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
-from vs_tui.sources.repository import is_incident
+from vs_tui.sources.repository import DELETED_FORK, is_incident
 
 ISSUE_ACTIONS: Final = frozenset(
     (
@@ -319,11 +319,15 @@ def _reviewers(change: dict[str, Any]) -> str:
 
 def head_scope(hook: Hook, change: dict[str, Any]) -> str:
     """The scope of the head branch's repository: the fork's, even if the fork was deleted."""
-    full = text(change, "head", "repo", "full_name")
+    head = obj(change, "head")
+    full = text(head, "repo", "full_name")
     if full:
         return keys.repository(full)
-    owner = login(change, "head", "user")
-    return keys.repository(f"{owner}/{hook.name}") if owner else hook.scope
+    # Without its fork and its author only `head.label` (owner:branch) names the owner.
+    owner = login(head, "user") or text(head, "label").rpartition(":")[0]
+    if owner and owner != "unknown":
+        return keys.repository(f"{owner}/{hook.name}")
+    return DELETED_FORK if "repo" in head else hook.scope
 
 
 def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, ...]:

@@ -12,7 +12,7 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, Stat
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
-from vs_tui.sources.repository import is_incident
+from vs_tui.sources.repository import DELETED_FORK, is_incident
 
 ISSUE_ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """The action may be empty in updates of older versions."""
@@ -250,7 +250,9 @@ def _attributes(
 
 def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -> tuple[Key, ...]:
     source = obj(change, "source")
-    fork = keys.repository(text(source, "path_with_namespace")) or hook.scope
+    ids = number(change, "source_project_id"), number(change, "target_project_id")
+    home = DELETED_FORK if not source and ids[0] != ids[1] else hook.scope
+    fork = keys.repository(text(source, "path_with_namespace")) or home
     scopes = dict.fromkeys((hook.scope, fork))
     heads = [text(change, "last_commit", "id"), text(change, "oldrev")]
     merge = ("merge_commit_sha", "squash_commit_sha") if state is State.OK else ()
