@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,37 @@ def test_values_are_written_as_people_write_them(home, capsys) -> None:
     assert found["public_url"].startswith("https://hooks.example/x ")
     for name, line in found.items():
         assert not any(sign in line for sign in ("'", '"', "None", "True", "Path(")), (name, line)
+
+
+RULES = """
+[live]
+long = 2
+[services.checkout]
+paths = ["apps/checkout/**"]
+[goals.core]
+change_lead_time = "2d"
+change_fail_rate = "10%"
+[metrics]
+failed_deploys = "ignore"
+[[metrics.deployments]]
+filter = "kind:pipeline name:Deploy*"
+[[metrics.incidents]]
+filter = "label:outage"
+"""
+
+
+def test_rules_and_goals_are_shown_in_the_words_of_the_file(home, capsys) -> None:
+    (home / "config.toml").write_text(RULES)
+    lines = shown(capsys)
+    for name, said in {
+        "thresholds": "long = 2, quiet_after = 14d 0h, finished_for = 2h00m, axis_breaks = 5",
+        "services": "checkout = [apps/checkout/**]",
+        "metrics": "failed_deploys = ignore, deployments = [kind:pipeline name:Deploy*], "
+        "incidents = [label:outage]",
+    }.items():
+        assert said in lines[name]
+    assert re.match(r"core = \{\S+ = 2d\b.*, \S+ = 10 ?%\}", lines["goals"]), lines["goals"]
+    assert not [line for line in lines.values() if re.search(r"\w\(\w+=", line)]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import re
+import socket
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -153,6 +155,7 @@ def test_a_newer_database_fails_and_says_upgrade(home, capsys) -> None:
     code, found = doctor(capsys, "--db", str(home / "t.db"))
     assert code == 1
     assert "upgrade vs-tui" in found["database"][0].found
+    assert found["database"][0].advice == "", "it is said already"
 
 
 def test_a_running_receiver_is_found_ready_and_its_sources_listed(home, capsys) -> None:
@@ -212,25 +215,81 @@ def test_a_receiver_that_cannot_store_is_broken_for_the_reason_it_gives(home, ca
     assert "put it back, or restart" in receiver.advice
 
 
-def test_another_program_on_the_port_is_not_taken_for_a_receiver(home, capsys) -> None:
+@contextmanager
+def other_program(status: int = 404) -> Iterator[int]:
+    """A web server that is not ours, on a free port."""
+
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_error(404)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>Hello</html>")
 
         def log_message(self, *_: object) -> None:
             pass
 
     other = HTTPServer(("127.0.0.1", 0), Other)
-    thread = threading.Thread(target=other.serve_forever)
+    thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        (home / "config.toml").write_text(f"[server]\nport = {other.server_port}\n")
-        _, found = doctor(capsys, "--db", str(home / "t.db"))
+        yield other.server_port
     finally:
         other.shutdown()
         thread.join()
         other.server_close()
-    assert "whether another program has the port" in found["receiver"][0].advice
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_another_program_on_the_port_is_not_taken_for_a_receiver(home, capsys, status) -> None:
+    with other_program(status) as port:
+        (home / "config.toml").write_text(f"[server]\nport = {port}\n")
+        code, found = doctor(capsys, "--db", str(home / "t.db"))
+    (receiver,) = found["receiver"]
+    assert (code, receiver.level) == (1, "fail")
+    assert f"answers {status}: it is another program" in receiver.found
+    assert "end it, or choose another port" in receiver.advice
+
+
+def test_what_has_the_port_and_speaks_no_http_is_another_program(home, capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def greet() -> None:
+            with listener.accept()[0] as client:
+                client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        (home / "config.toml").write_text(f"[server]\nport = {listener.getsockname()[1]}\n")
+        _, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert "is another program" in found["receiver"][0].found
+
+
+def test_a_receiver_at_another_address_and_a_tunnel_that_ended_are_found(home, capsys) -> None:
+    server = Server(home)
+    port = server.url.rpartition(":")[2]
+    config = home / "config.toml"
+    try:
+        _, found = doctor(capsys, "--db", str(server.db))
+        (elsewhere,) = found["receiver"]
+        assert elsewhere.level == "warn"
+        assert f"process {server.process.pid} receives into {server.db}, but not at" in (
+            elsewhere.found
+        )
+        assert "VS_ADDR" in elsewhere.advice
+        with other_program() as other:
+            config.write_text(
+                f'[server]\nport = {port}\npublic_url = "http://127.0.0.1:{other}/a"\n'
+            )
+            _, found = doctor(capsys, "--db", str(server.db))
+            (ended,) = found["tunnel"]
+            assert (ended.level, "does not lead here: it answers 404" in ended.found) == (
+                *("warn", True),
+            )
+        config.write_text(f'[server]\nport = {port}\npublic_url = "{server.url}"\n')
+        _, found = doctor(capsys, "--db", str(server.db))
+        assert found["tunnel"][0] == Finding("ok", "tunnel", server.url)
+    finally:
+        server.stop()
 
 
 def test_times_are_said_to_the_second_and_sizes_with_their_unit(home, capsys) -> None:

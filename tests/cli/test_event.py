@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import threading
 
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
+from vs_tui.cli.main import main
 
 
 def test_start_prints_the_reference_that_end_takes(server, shell):
@@ -131,3 +134,26 @@ def test_hostile_words_arrive_as_they_are(server, shell):
     shell.run("vs-tui", "event", "--name", name, "start")
 
     assert json.loads(deliveries(server)[0]["body"])["name"] == name
+
+
+def test_a_page_of_another_server_is_not_quoted(monkeypatch, tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def answer() -> None:
+            with listener.accept()[0] as client:
+                client.recv(65_536)
+                page = b"<html>Unsupported method</html>"
+                head = b"HTTP/1.1 501 Unsupported method\r\nContent-Length: %d\r\n\r\n"
+                client.sendall(head % len(page) + page)
+
+        threading.Thread(target=answer, daemon=True).start()
+        for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+            monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.setenv("VS_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert main(["event", "start"]) == 0
+
+    told = capsys.readouterr().err
+    assert "answered 501, but not as a receiver does: something else listens there" in told
+    assert "<html>" not in told
+    assert "1 event(s) kept" in told

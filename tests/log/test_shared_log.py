@@ -487,6 +487,23 @@ def test_doctor_and_config_show_the_log_without_its_password(tmp_path, url) -> N
     assert "wrong-pass-word" not in printed
 
 
+def test_doctor_finds_a_node_that_no_longer_follows_the_log(tmp_path, url) -> None:
+    def said(db: Path) -> str:
+        return command(tmp_path, "doctor", "--db", str(db), env={"VS_LOG": url})[1]
+
+    with serving(tmp_path, env={"VS_LOG": url}) as first:
+        first.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
+        first.wait_for(lambda: len(first.spans()) == 1, "the first node to follow")
+    assert "follower" not in said(first.db)
+    (tmp_path / "b").mkdir()
+    with serving(tmp_path / "b", env={"VS_LOG": url}) as second:
+        second.call("/customhttp", {"type": "build", "id": "2", "action": "start"})
+        assert "follower" not in said(second.db)
+        stale = said(first.db)
+    assert f"{first.db} lacks the newest entries of the log, and no process follows it" in stale
+    assert "start `vs-tui serve` or `vs-tui view` with this log" in stale
+
+
 def test_a_crash_report_masks_the_password(tmp_path, url) -> None:
     config = load(env={"VS_LOG": url, "VS_CONFIG": ""}, flags={"db": tmp_path / "x.db"})
     path = write_report(ValueError(f"cannot use {url} nor {PASSWORD}"), config, tmp_path)

@@ -29,6 +29,9 @@ ENDPOINT: Final = "/customhttp"
 _NEVER: Final = frozenset({400, 413, 415, 422})
 """Status codes that no retry will change."""
 _PROOF: Final = frozenset({401, 403})
+_NOT_OURS: Final = (
+    "{} answered {}, but not as a receiver does: something else listens there; check VS_URL"
+)
 
 
 class TooLarge(ValueError):
@@ -217,11 +220,10 @@ class _Wire:
         if 200 <= status < 300:
             if _is_ours(answer):
                 return ""
-            raise _Stopped(
-                f"{self._target} answered {status}, but not as a receiver does: something else "
-                "listens there; check VS_URL"
-            )
+            raise _Stopped(_NOT_OURS.format(self._target, status))
         detail = _detail(answer)
+        if detail is None:
+            raise _Stopped(_NOT_OURS.format(self._target, status))
         if status in _NEVER:
             return f"the receiver refused the event: {status} {detail}"
         if status in _PROOF:
@@ -277,11 +279,10 @@ def _is_ours(answer: bytes) -> bool:
         return False
 
 
-def _detail(answer: bytes) -> str:
-    """The receiver's message, printable characters only."""
+def _detail(answer: bytes) -> str | None:
+    """The receiver's message, printable characters only; None if no receiver wrote it."""
     try:
-        fields = json.loads(answer)
-        text = str(fields["detail"])
+        text = str(json.loads(answer)["detail"])
     except (ValueError, KeyError, TypeError):
-        text = answer[:200].decode("utf-8", "replace")
+        return None
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
@@ -79,36 +80,64 @@ def effective(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if name == "teams":
-        return {t.name: {"projects": list(t.projects), "users": list(t.users)} for t in value.teams}
-    if name == "people_names":
-        return {login: list(names) for login, names in value.names.items()}
-    if name == "environments":
-        return {key: list(globs) for key, globs in value.globs.items()}
-    if name == "timeouts":
-        return {key: format_duration(limit) for key, limit in value.items()}
-    if name == "retention":
-        return {"age": format_duration(value.age) if value.age else "any", "size": value.size}
-    if name == "metrics":
-        window = format_duration(value.incident_window) if value.incident_window else "0"
-        return {"incident_window": window, "bots": list(value.bots)}
-    if name == "limits":
-        return asdict(value)
-    if name == "export":
-        return {
-            "otlp": shown_url(value.otlp),
-            "headers": dict.fromkeys(value.headers, "(set)"),
-            "settle": format_duration(value.settle),
-            "signals": list(value.signals),
-            "filter": value.filter,
-        }
-    if name == "notify":
-        return [f"{', '.join(rule.on)} to {rule.format}" for rule in value]
-    if name == "log":
-        return str(value or "")
+    """A setting as JSON has it, in the words of the file."""
+    if name in _WRITTEN:
+        return _WRITTEN[name](value)
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _goals(goals: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, str]]:
+    if not goals:
+        return {}
+    from vs_tui.metrics.cards import text_of
+
+    return {
+        team: {metric: text_of(metric, goal) for metric, goal in wanted.items()}
+        for team, wanted in goals.items()
+    }
+
+
+_WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "teams": lambda value: {
+        team.name: {"projects": list(team.projects), "users": list(team.users)}
+        for team in value.teams
+    },
+    "people_names": lambda value: {login: list(names) for login, names in value.names.items()},
+    "environments": lambda value: {name: list(globs) for name, globs in value.globs.items()},
+    "timeouts": lambda value: {name: format_duration(limit) for name, limit in value.items()},
+    "retention": lambda value: {
+        "age": format_duration(value.age) if value.age else "any",
+        "size": value.size,
+    },
+    "metrics": lambda value: {
+        "incident_window": format_duration(value.incident_window) if value.incident_window else "0",
+        "bots": list(value.bots),
+        "failed_deploys": value.failed_deploys,
+        "deployments": [rule.filter for rule in value.deployments],
+        "incidents": list(value.incidents),
+    },
+    "services": lambda value: {service.name: list(service.paths) for service in value},
+    "goals": _goals,
+    "thresholds": lambda value: {
+        "long": value.long,
+        "quiet_after": format_duration(value.quiet),
+        "finished_for": format_duration(value.finished_for),
+        "axis_breaks": value.axis_breaks,
+    },
+    "limits": asdict,
+    "export": lambda value: {
+        "otlp": shown_url(value.otlp),
+        "headers": dict.fromkeys(value.headers, "(set)"),
+        "settle": format_duration(value.settle),
+        "signals": list(value.signals),
+        "filter": value.filter,
+    },
+    "notify": lambda value: [f"{', '.join(rule.on)} to {rule.format}" for rule in value],
+    "log": lambda value: str(value or ""),
+}
+"""Setting -> its value in the words of the file."""
 
 
 def _masked(secret: str) -> str:

@@ -9,9 +9,7 @@ import os
 import socket
 import sqlite3
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +26,8 @@ from vs_tui.cli.doctor_store import (
     source_findings,
     to_the_second,
 )
+from vs_tui.cli.http_client import Connection, HttpError, Response
+from vs_tui.cli.http_client import address as address_of
 from vs_tui.cli.reachability import agent_url
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config, ConfigError, readable_by_others
@@ -35,10 +35,14 @@ from vs_tui.model import filters
 from vs_tui.model.display import clean, shown_url
 from vs_tui.model.errors import Explained
 from vs_tui.sources.registry import sources
+from vs_tui.store.lock import holder
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database if two connections checkpoint at once. We write
 and checkpoint on one connection only, so this is a warning."""
+
+ASK_SECONDS: Final = 3.0
+"""Seconds to wait for an answer of the receiver, here or through its tunnel."""
 
 
 def register(subparsers: Any) -> None:
@@ -90,8 +94,9 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _http_parser()
     yield from _log(config)
     yield from database_findings(config)
-    yield _receiver(config)
-    yield _tunnel(config)
+    receiver = _receiver(config)
+    yield receiver
+    yield _tunnel(config, ready=receiver.found.startswith("ready"))
     yield from source_findings(config)
     yield from export_findings(config)
     yield from metrics_findings(config)
@@ -196,13 +201,13 @@ def _http_parser() -> Finding:
 
 
 def _log(config: Config) -> Iterator[Finding]:
-    """Whether the shared log can be reached and written."""
+    """Whether the shared log can be reached and written, and whether this node follows it."""
     if config.log is None:
         return
     from vs_tui.cli.shared_log import look
 
     try:
-        found = asyncio.run(look(config, config.log))
+        found, behind = asyncio.run(look(config, config.log))
     except Explained as error:
         advice = "senders get 503 until it answers; dashboards show what they have read"
         yield Finding("fail", "log", str(error), advice)
@@ -210,6 +215,13 @@ def _log(config: Config) -> Iterator[Finding]:
     held = "wait for a transaction" in found
     advice = "see pg_stat_activity: nodes read below the oldest transaction that writes"
     yield Finding("warn" if held else "ok", "log", f"{config.log}: {found}", advice if held else "")
+    if behind and not holder(config.db):
+        yield Finding(
+            "warn",
+            "follower",
+            f"{config.db} lacks the newest entries of the log, and no process follows it",
+            "start `vs-tui serve` or `vs-tui view` with this log: it catches up by itself",
+        )
 
 
 def _receiver(config: Config) -> Finding:
@@ -218,27 +230,55 @@ def _receiver(config: Config) -> Finding:
         return Finding("ok", "receiver", "port 0: any free one")
     began = time.time()
     try:
-        with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
-            sent = response.headers.get("Date", "")
-    except urllib.error.HTTPError as error:
-        return Finding("fail", "receiver", f"{address} is not ready", _reason(error))
-    except OSError:
+        answer = _ask(f"http://{address}/readyz")
+    except (OSError, HttpError):
         with socket.socket() as probe:
             taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
-        if taken:
-            return Finding(
-                "fail", "receiver", f"{address} is another program", "choose another with --port"
-            )
-        return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
-    return Finding("ok", "receiver", f"ready at {address}{_skew(sent, began)}")
+        return _another(address) if taken else _absent(config, address)
+    said = _fields(answer)
+    if "detail" not in said and "behind" not in said:
+        return _another(f"{address} answers {answer.status}: it")
+    if answer.status != 200:
+        return Finding("fail", "receiver", f"{address} is not ready", str(said.get("detail", "")))
+    skew = _skew(answer.headers.get("date", ""), began)
+    return Finding("ok", "receiver", f"ready at {address}{skew}")
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
-    """Why the receiver is not ready; its own message says what to do."""
+def _another(subject: str) -> Finding:
+    advice = "end it, or choose another port: --port, or port in [server]"
+    return Finding("fail", "receiver", f"{subject} is another program", advice)
+
+
+def _absent(config: Config, address: str) -> Finding:
+    """No receiver at the configured address; perhaps one was started with another."""
+    if (process := holder(config.db)) and config.log is None:
+        return Finding(
+            "warn",
+            "receiver",
+            f"process {process} receives into {config.db}, but not at {address}",
+            "write its address into the configuration ([server] host, port) or VS_ADDR, so that "
+            "`vs-tui event` and the other commands find it",
+        )
+    return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
+
+
+def _ask(url: str) -> Response:
+    """The answer to a GET, without any proxy of the environment."""
+    where = address_of(url)
+    connection = Connection(where)
     try:
-        return str(json.loads(error.read(4_096))["detail"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return f"it answers {error.code}: see its log, or whether another program has the port"
+        return connection.request("GET", where.path, {"User-Agent": "vs-tui"}, timeout=ASK_SECONDS)
+    finally:
+        connection.close()
+
+
+def _fields(answer: Response) -> Mapping[str, Any]:
+    """The object in an answer; empty if it is not one."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _skew(sent: str, began: float) -> str:
@@ -251,7 +291,8 @@ def _skew(sent: str, began: float) -> str:
     return f", its clock is {skew:.0f} s off" if skew > 5 else ""
 
 
-def _tunnel(config: Config) -> Finding:
+def _tunnel(config: Config, *, ready: bool) -> Finding:
+    """`ready`: whether the receiver answers here, so that it must answer through the tunnel."""
     found = shown_url(config.public_url) or agent_url(config.port)
     if not found:
         return Finding(
@@ -260,4 +301,21 @@ def _tunnel(config: Config) -> Finding:
     if config.no_auth:
         level = "warn" if config.no_auth_public else "fail"
         return Finding(level, "tunnel", f"{found} is open to everyone", "remove no_auth now")
+    if config.public_url and ready and (wrong := _not_here(config.public_url)):
+        return Finding(
+            "warn",
+            "tunnel",
+            f"{found} does not lead here: {wrong}",
+            f"start the tunnel again (such as `ngrok http {config.port}`), or mend public_url in "
+            "[server]; until then no tool outside reaches this receiver",
+        )
     return Finding("ok", "tunnel", found)
+
+
+def _not_here(url: str) -> str:
+    """Why a public URL does not lead to a receiver; empty if it does."""
+    try:
+        answer = _ask(f"{url.rstrip('/')}/healthz")
+    except (OSError, HttpError) as error:
+        return str(error) or type(error).__name__
+    return "" if _fields(answer).get("status") else f"it answers {answer.status}"

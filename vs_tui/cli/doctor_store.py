@@ -101,7 +101,10 @@ def _stored(config: Config) -> Iterator[Finding]:
     path = config.db
     try:
         found = stats(path)
-    except (StoreError, sqlite3.DatabaseError) as error:
+    except StoreError as error:
+        yield Finding("fail", "database", str(error))  # it says what to do
+        return
+    except sqlite3.DatabaseError as error:
         yield Finding("fail", "database", explain(error, path), "`vs-tui db verify` tells more")
         return
     yield Finding(

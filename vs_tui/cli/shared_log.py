@@ -152,7 +152,16 @@ def forget(
     }
 
 
-async def look(config: Config, log: LogAddress) -> str:
-    """The content of the log in words; LogAway says what is wrong with it."""
+async def look(config: Config, log: LogAddress) -> tuple[str, bool]:
+    """The content of the log in words, and whether this node's database lacks some of it. LogAway
+    says what is wrong with the log."""
+    from vs_tui.store.schema import StoreError, open_reader
+    from vs_tui.store.shared_cache import place
+
     async with _opened(config, log) as opened:
-        return await opened.summary()
+        found, behind = await opened.summary(), False
+        if config.db.is_file():
+            # The check of the database says what is wrong with it.
+            with contextlib.suppress(StoreError), contextlib.closing(open_reader(config.db)) as db:
+                behind = bool(await opened.read(place(db).position, 1))
+        return found, behind

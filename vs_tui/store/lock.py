@@ -101,6 +101,22 @@ class DatabaseLock:
             self._descriptor = None
 
 
+def holder(path: Path) -> str:
+    """The process id of the receiver that has a database; empty without one."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except OSError:
+        written = os.pread(descriptor, 40, 0).decode("ascii", "replace").split()
+        return written[0] if written else "unknown"
+    finally:
+        os.close(descriptor)
+
+
 class _FileLock:
     """A lock on a file independent of its name. The lock file is named by device and inode, in this
     user's folder for temporary files. The database file itself cannot be used, because SQLite locks
