@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.request
 
@@ -101,6 +102,18 @@ def test_a_stream_that_cannot_resume_asks_to_read_again(shared, mark) -> None:
     with urllib.request.urlopen(request, timeout=10) as stream:
         line = next(line for line in stream if line.startswith(b"data:"))
     assert json.loads(line[5:])["truncated"] is True
+
+
+def test_the_head_of_a_stream_ends_and_leaves_the_connection_usable(shared) -> None:
+    host, _, port = shared.url.removeprefix("http://").rpartition(":")
+    line = http.client.HTTPConnection(host, int(port), timeout=5)
+    line.request("HEAD", "/api/stream", headers={"Authorization": f"Bearer {TOKEN}"})
+    head = line.getresponse()
+    assert (head.status, head.read()) == (200, b"")
+    assert head.headers["Content-Type"] == "text/event-stream"
+    line.request("GET", "/healthz")
+    assert line.getresponse().status == 200
+    line.close()
 
 
 def test_a_trace_has_the_w3c_id_that_its_spans_were_told(shared: Server) -> None:

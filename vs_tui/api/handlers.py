@@ -280,9 +280,10 @@ class Api:
             seq = int(since) if is_number(since) else 0
         else:
             seq = (await self._reader.changes(0)).seq
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        if request.method == "HEAD":
+            return web.Response(headers=headers)
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         changed = asyncio.Event()
         changed.set()
