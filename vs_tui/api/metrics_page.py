@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from vs_tui.export.delivery_totals import DeliveryTotals
+from vs_tui.export.counter_totals import CounterTotals
 from vs_tui.export.prometheus import Metrics
 from vs_tui.export.prometheus_series import GROUPS
 from vs_tui.ingest.connections import Connections
@@ -28,7 +28,7 @@ from vs_tui.store.writer import Writer
 FEW_SECONDS: Final = 0.2
 """Values that take less than this are read at every scrape."""
 TOTALS_SECONDS: Final = 5.0
-"""Longest time that an answer waits for the totals of delivery."""
+"""Longest time that an answer waits for the totals of the counters."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class MetricsPage:
     reader: SqliteReader
     writer: Writer
     reports: Reports
-    totals: DeliveryTotals
+    totals: CounterTotals
     connections: Callable[[], Connections]
     _dora_due: float = 0.0
     """Time of the next read of the five metrics, on the monotonic clock."""
@@ -67,7 +67,7 @@ class MetricsPage:
             shown.seed(await self.reader.run(recent_series))
             self._seeded = True
         await self._show_dora()
-        await self._show_delivery()
+        await self._show_counters()
         body = shown.render(_scraper(request))
         return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
@@ -87,14 +87,14 @@ class MetricsPage:
         ended = time.monotonic()
         self._dora_due = ended + 50 * (ended - began) if ended - began > FEW_SECONDS else 0.0
 
-    async def _show_delivery(self) -> None:
-        """Show the totals of delivery; while they cannot be counted, the last ones stay."""
+    async def _show_counters(self) -> None:
+        """Show the totals of the counters; while they cannot be counted, the last ones stay."""
         if self.writer.trouble:
             return
         with suppress(Unavailable, sqlite3.Error, TimeoutError):
             async with asyncio.timeout(TOTALS_SECONDS):
                 if (totals := await self.totals.totals()) is not None:
-                    self.metrics.delivery.show(totals)
+                    self.metrics.counters.show(totals)
 
 
 def _scraper(request: web.Request) -> str:

@@ -24,7 +24,7 @@ from vs_tui.api.metrics_page import MetricsPage
 from vs_tui.api.openapi import document
 from vs_tui.api.otlp_answers import in_kind
 from vs_tui.config import Config
-from vs_tui.export.delivery_totals import DeliveryTotals
+from vs_tui.export.counter_totals import CounterTotals
 from vs_tui.export.prometheus import Metrics
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
@@ -73,7 +73,7 @@ class Receiver:
     _metrics_runner: web.AppRunner | None = None
 
     def __post_init__(self) -> None:
-        self.totals = DeliveryTotals(self.reader.run, self.writer, self.clock, self.config.metrics)
+        self.totals = CounterTotals(self.reader.run, self.writer, self.clock, self.config.metrics)
         self.page = MetricsPage(
             self.metrics,
             self.reader,

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.demo import others
+from vs_tui.demo import other_tools
 from vs_tui.demo.github import Pull, Repo
-from vs_tui.demo.others import Build
+from vs_tui.demo.other_tools import Build
 from vs_tui.demo.world import PLAT, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
@@ -150,9 +150,9 @@ def apply(world: World, found: Infra, change: Pull, at: Instant) -> Instant:
     if found.applied in found.alarms:
         began, text = found.free_at + 9 * MINUTE, "Message age above 10 minutes"
         alert = ("QueueLagging", text, "infra", sha[:12], began)
-        others.alertmanager(world, began, *alert)
+        other_tools.alertmanager(world, began, *alert)
         ended = began + 47 * MINUTE
-        others.alertmanager(world, ended, *alert, ended)
+        other_tools.alertmanager(world, ended, *alert, ended)
     return found.free_at
 
 
@@ -160,20 +160,22 @@ def load(world: World, at: Instant, failing: bool = False) -> Instant:
     """Send the data load: a pipeline of three steps, as custom events."""
     identifier = f"{world.number('load'):04d}"
     parent = f"pipeline-acme-data-{identifier}"
-    others.custom(world, at, "pipeline", identifier, "start", name="Nightly load", team="platform")
+    other_tools.custom(
+        world, at, "pipeline", identifier, "start", name="Nightly load", team="platform"
+    )
     began = at + 2 * SECOND
     for table in TABLES:
         broken = failing and table == "payments"
         step = f"{identifier}-{table}"
-        others.custom(world, began, "task", step, "start", name=f"load {table}", parent=parent)
+        other_tools.custom(world, began, "task", step, "start", name=f"load {table}", parent=parent)
         began += world.between(80 * SECOND, 280 * SECOND)
-        others.custom(
+        other_tools.custom(
             world, began, "task", step, "end", error=broken, rows=world.rng.randrange(9**6)
         )
         began += SECOND
         if broken:
             break
-    others.custom(world, began, "pipeline", identifier, "end", error=failing)
+    other_tools.custom(world, began, "pipeline", identifier, "end", error=failing)
     return began
 
 
@@ -184,14 +186,14 @@ def index(world: World, at: Instant, number: int, ending: str) -> Instant:
     for activity, took in (("build", 4 * MINUTE), ("deploy", 3 * MINUTE), ("smoke-test", MINUTE)):
         stage = "build" if activity == "build" else "production"
         result = "failure" if ending == "alarm" and activity == "smoke-test" else "success"
-        others.plyzen(world, at, version, stage, activity, "start")
+        other_tools.plyzen(world, at, version, stage, activity, "start")
         at += took + world.between(0, 90 * SECOND)
-        others.plyzen(world, at, version, stage, activity, "finish", result)
+        other_tools.plyzen(world, at, version, stage, activity, "finish", result)
         at += 5 * SECOND
     if ending == "alarm":
         at += 20 * MINUTE
-        others.plyzen(world, at, version, "production", "smoke-test", "start")
-        others.plyzen(
+        other_tools.plyzen(world, at, version, "production", "smoke-test", "start")
+        other_tools.plyzen(
             world, at + 50 * SECOND, version, "production", "smoke-test", "finish", "success"
         )
     return at

@@ -8,7 +8,7 @@ from typing import Final
 
 from vs_tui.demo import gitlab
 from vs_tui.demo.gitlab import run_job, run_pipeline
-from vs_tui.demo.others import Incident
+from vs_tui.demo.other_tools import Incident
 from vs_tui.demo.world import WEB, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 

@@ -1,4 +1,4 @@
-"""Pushes the delivery totals to an OTLP collector, every 60 seconds and at shutdown.
+"""Pushes the totals of the counters to an OTLP collector, every 60 seconds and at shutdown.
 
 Totals are cumulative sums and histograms, so nothing is queued while the collector is down: the
 next push has everything.
@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from vs_tui import __version__
-from vs_tui.export.delivery_totals import DeliveryTotals
+from vs_tui.export.counter_totals import CounterTotals
 from vs_tui.export.otlp_exporter import STOP_SECONDS, OtlpExporter, refused
 from vs_tui.export.otlp_traces import SCOPE, key_values
 from vs_tui.metrics.counters import INSTRUMENTS, Total
@@ -77,7 +77,7 @@ class MetricExporter(OtlpExporter):
 
     signal: ClassVar[str] = "metrics"
 
-    counters: DeliveryTotals
+    counters: CounterTotals
 
     async def _begin(self) -> None:
         pass

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vs_tui.export.prometheus_series import DELIVERY_FAMILIES, DeliverySeries, DoraGauges, NewSeries
+from vs_tui.export.prometheus_series import COUNTER_FAMILIES, CounterSeries, DoraGauges, NewSeries
 from vs_tui.metrics.counters import OTHER
 from vs_tui.model.vocabulary import Operation
 from vs_tui.store.export_queue import ExportState
@@ -78,7 +78,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.new = NewSeries({"vs_deliveries", *DELIVERY_FAMILIES})
+        self.new = NewSeries({"vs_deliveries", *COUNTER_FAMILIES})
         labels = ["event_source", "event_type", "project"]
         self.started = Counter(
             "webhooks_event_start", "Spans that began", labels, registry=self.registry
@@ -121,7 +121,7 @@ class Metrics:
         )
 
         self.dora = DoraGauges(self.registry)
-        self.delivery = DeliverySeries(self.registry)
+        self.counters = CounterSeries(self.registry)
         self._projects: set[str] = set()
         self._exports: dict[str, ExportState] = {}
         self._sent = Totals(

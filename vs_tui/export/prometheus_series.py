@@ -1,4 +1,4 @@
-"""Series of /metrics that are computed on request: the five metrics, and the delivery totals with
+"""Series of /metrics that are computed on request: the five metrics, and the counters with
 em-metrics' names. Each scraper gets a new series at 0 first."""
 
 from __future__ import annotations
@@ -124,10 +124,10 @@ _ALSO: Final[Mapping[str, tuple[str, float]]] = {
 }
 """Name -> (additional name, factor). em-metrics' recording rules read the additional names, which
 its collector produced."""
-DELIVERY_FAMILIES: Final = frozenset({*INSTRUMENTS, *(name for name, _ in _ALSO.values())})
+COUNTER_FAMILIES: Final = frozenset({*INSTRUMENTS, *(name for name, _ in _ALSO.values())})
 
 
-class DeliverySeries:
+class CounterSeries:
     """em-metrics' counters and histograms."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

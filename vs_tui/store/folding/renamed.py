@@ -14,7 +14,7 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event
 from vs_tui.store import rows
-from vs_tui.traces.renames import Name, Renames, names_in
+from vs_tui.traces.repository_renames import Name, Renames, names_in
 
 AT_ONCE: Final = 100
 

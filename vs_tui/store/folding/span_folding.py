@@ -22,7 +22,7 @@ from vs_tui.store.folding.renamed import Names
 from vs_tui.store.folding.span_writes import delete_spans, phases_below, write_spans
 from vs_tui.traces.correlation import series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
-from vs_tui.traces.renames import Renames
+from vs_tui.traces.repository_renames import Renames
 
 CACHED_SPANS: Final = 4_000
 CACHED_BYTES: Final = 16 * MIB

@@ -23,8 +23,8 @@ END: Final[Instant] = 1 << 62
 
 
 @dataclass
-class DeliveryTotals:
-    """Counts delivery totals from the change feed. It reads the feed only on request, so it costs
+class CounterTotals:
+    """Counts totals from the change feed. It reads the feed only on request, so it costs
     nothing while nothing reads the totals."""
 
     read: Read
