@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.vocabulary import Key, Rule
 
 
@@ -187,4 +187,6 @@ def test_any_text_is_searched_without_an_exception(text) -> None:
     ],
 )
 def test_versions_in_the_words_of_a_gitops_commit(text, values) -> None:
-    assert [seek.key.value for seek in keys.versions(text, "acme/infra", "commit title")] == values
+    assert [
+        seek.key.value for seek in artifacts.versions(text, "acme/infra", "commit title")
+    ] == values

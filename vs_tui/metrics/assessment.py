@@ -31,7 +31,7 @@ from vs_tui.metrics.failures import (
 from vs_tui.metrics.lead_time import Shipped, changes_of, ship, ship_parts
 from vs_tui.metrics.reading import mark_of_change
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
-from vs_tui.model.keys import MOVING_VERSIONS
+from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Instant
 
 

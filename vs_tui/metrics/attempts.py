@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from vs_tui.metrics.facts import Deployment, Outcome
-from vs_tui.model.keys import MOVING_VERSIONS
+from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import MINUTE, Instant
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Outcome, same_version
 from vs_tui.metrics.stages import Stages, stages_of
-from vs_tui.model.keys import MOVING_VERSIONS
+from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Duration, Instant
 
 

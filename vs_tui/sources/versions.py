@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts
 from vs_tui.model.vocabulary import Key, Rule, Seek
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
@@ -44,8 +44,8 @@ def offer_version(
     """
     if not service or not version:
         return ()
-    bare = keys.artifact(service, version, "", via)
-    return (keys.artifact(service, version, scope, via), bare) if scope else (bare,)
+    bare = artifacts.artifact(service, version, "", via)
+    return (artifacts.artifact(service, version, scope, via), bare) if scope else (bare,)
 
 
 def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.model.keys import is_moving
+from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import (
     ANY_SCOPE,
     PREFIX_KINDS,

@@ -6,11 +6,10 @@ delivery give the same span, because events are put into one canonical order fir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vs_tui.model.time import DAY, Duration, Instant, iso
 from vs_tui.model.vocabulary import (
@@ -24,6 +23,7 @@ from vs_tui.model.vocabulary import (
     State,
     Status,
 )
+from vs_tui.traces.event_order import in_snapshot_order, in_time_order, words_of
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
 _IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})
@@ -33,12 +33,8 @@ _STATUS: Final = {
     State.ERROR: Status.ERROR,
 }
 
-_place = Event._fields.index
-_words: Final = itemgetter(
-    *map(_place, ("actor", "url", "ref", "operation", "source")),
-    *map(_place, ("project", "service", "environment", "trace_id", "name")),
-)
-"""What the latest snapshot that has one decides, beside the attributes."""
+_attempt: Final = itemgetter(Event._fields.index("attempt"))
+_as_of: Final = itemgetter(Event._fields.index("as_of"))
 WAITING_LIMIT: Final[Duration] = 30 * DAY
 """How long a span may wait for a person before its timeout counts: as long as GitHub lets a
 deployment wait for its approval."""
@@ -172,16 +168,16 @@ def fold(events: Iterable[Event]) -> Folded:
       without a start leaves it None: missing is shown as missing.
     - Names and attributes: the latest snapshot that has them.
     """
-    ordered = _in_order(_firm(_as_amended(list(events))), _moment, _canonical)
+    ordered = in_time_order(events)
     course = _Course()
     for event in ordered:
         course.see(event)
     _judge(course, ordered)
-    snapshots = _in_order(ordered, _taken, _name, _by_snapshot)
+    snapshots = in_snapshot_order(ordered)
     latest = snapshots[-1]
-    words: Sequence[str] = _words(latest)
+    words: Sequence[str] = words_of(latest)
     for event in reversed(snapshots[:-1]):
-        words = [word or before for word, before in zip(words, _words(event), strict=True)]
+        words = [word or before for word, before in zip(words, words_of(event), strict=True)]
     actor, url, ref, operation, source, project, service, environment, trace_id, name = words
     attributes: dict[str, Scalar] = {}
     for event in snapshots:
@@ -276,95 +272,6 @@ def _judge(course: _Course, ordered: Sequence[Event]) -> None:
     errors = [event.error for event in whole or told if event.error]
     if errors:
         course.state, course.error = State.ERROR, max(errors)
-
-
-def _as_amended(events: list[Event]) -> list[Event]:
-    """The events, those that a later snapshot of their slot corrected reduced to notes."""
-    if not any(map(_slot, events)):
-        return events
-    latest: dict[str, tuple[Instant, Instant, int, str, str]] = {}
-    for event in events:
-        latest[event.slot] = max(latest.get(event.slot, _by_amendment(event)), _by_amendment(event))
-    return [
-        event._replace(state=State.NOTE, started_at=None, stage="", error="")
-        if event.slot and _by_amendment(event) < latest[event.slot]
-        else event
-        for event in events
-    ]
-
-
-def _firm(events: list[Event]) -> list[Event]:
-    """The events, provisional ends that others made void reduced to notes."""
-    if not any(map(_provisional, events)):
-        return events
-    told = [event for event in events if not event.provisional and event.state is not State.NOTE]
-    ended = any(event.state.terminal for event in told)
-    latest = max((event.occurred_at for event in told), default=0)
-    return [
-        event._replace(state=State.NOTE, error="")
-        if event.provisional and (ended or latest > event.occurred_at)
-        else event
-        for event in events
-    ]
-
-
-def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
-    return (event.snapshot_at, event.occurred_at, event.state, event.error, event.name)
-
-
-_Order = Callable[[Event], Any]
-
-
-def _in_order(events: list[Event], order: _Order, *finer: _Order) -> list[Event]:
-    """The events sorted, those that are equal in the first order by the next one: few are, and the
-    last ones cost much."""
-    if len(events) == 1:
-        return events
-    ranked = sorted([(order(event), number) for number, event in enumerate(events)])
-    if not finer or len({rank for rank, _ in ranked}) == len(ranked):
-        return [events[number] for _, number in ranked]
-    groups = groupby(ranked, itemgetter(0))
-    return [
-        event
-        for _, group in groups
-        for event in _in_order([events[number] for _, number in group], *finer)
-    ]
-
-
-_moment: Final = itemgetter(_place("occurred_at"), _place("state"))
-_attempt: Final = itemgetter(_place("attempt"))
-_as_of: Final = itemgetter(_place("as_of"))
-_provisional: Final = itemgetter(_place("provisional"))
-_slot: Final = itemgetter(_place("slot"))
-_name: Final = itemgetter(_place("name"))
-
-
-def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
-    # The tail only makes the order total for events that differ in nothing but words.
-    return (
-        event.occurred_at,
-        event.state,
-        event.snapshot_at,
-        event.stage,
-        event.error,
-        event.name,
-    )
-
-
-def _taken(event: Event) -> tuple[Instant, Instant, int]:
-    return (event.as_of or event.occurred_at, event.occurred_at, event.state)
-
-
-def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str, tuple[str, ...]]:
-    # The tail decides between two snapshots of one instant: without it, arrival would.
-    return (
-        event.snapshot_at,
-        event.occurred_at,
-        event.state,
-        event.name,
-        repr(sorted(event.attributes.items())),
-        _words(event),
-    )
 
 
 def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:

@@ -13,7 +13,7 @@ from tests.store.conftest import T, custom, ref
 from tests.store.tracing import World, from_github
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
-from vs_tui.model.keys import is_moving, is_moving_version
+from vs_tui.model.artifacts import is_moving, is_moving_version
 from vs_tui.store.folding import link_queue
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import retention

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
 from vs_tui.sources.fields import number, obj, text, time_of, web_url
@@ -146,8 +146,8 @@ def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, 
     """Keys of the version it shipped: by tag, if there is one, and by commit."""
     tag, sha = _version(hook, deployment), text(deployment, "sha")
     return keys.offers(
-        keys.artifact(service, tag, hook.scope, "ref") if tag else None,
-        keys.artifact(service, sha, hook.scope, "sha") if keys.commit(sha) else None,
+        artifacts.artifact(service, tag, hook.scope, "ref") if tag else None,
+        artifacts.artifact(service, sha, hook.scope, "sha") if keys.commit(sha) else None,
     )
 
 
@@ -176,7 +176,7 @@ def _seeks(
         keys.seek_commit(Rule.BUILT, sha, hook.scope),
         keys.seek_branch(_version(hook, deployment), hook.scope, hook.default_branch),
         seek_tag(_version(hook, deployment), hook.scope),
-        keys.versions(description, hook.scope, "description"),
+        artifacts.versions(description, hook.scope, "description"),
     )
 
 

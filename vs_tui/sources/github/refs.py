@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
@@ -109,7 +109,7 @@ def read_release(hook: Hook) -> Reading:
             ),
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release") if tag else None,
-                keys.artifact(hook.name, tag, hook.scope, "release") if tag else None,
+                artifacts.artifact(hook.name, tag, hook.scope, "release") if tag else None,
             ),
             seeks=keys.seeks(
                 seek_tag(tag, hook.scope),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Attributes, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
@@ -101,7 +101,7 @@ def _issue(hook: Hook, issue: dict[str, Any]) -> Event:
         seeks=keys.seeks(
             keys.mentions(text(issue, "title"), "title"),
             keys.mentions(body, "body"),
-            keys.root_causes(body, hook.service, hook.scope) if broken else None,
+            artifacts.root_causes(body, hook.service, hook.scope) if broken else None,
         ),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import DAY, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
@@ -302,8 +302,8 @@ def read_deployment(hook: Hook) -> Reading:
                 vs__environment__production=True if tier == "production" else None,
             ),
             offers=keys.offers(
-                keys.artifact(hook.name, tag, hook.scope, "ref") if tag else None,
-                keys.artifact(hook.name, sha, hook.scope, "sha") if sha else None,
+                artifacts.artifact(hook.name, tag, hook.scope, "ref") if tag else None,
+                artifacts.artifact(hook.name, sha, hook.scope, "sha") if sha else None,
             ),
             seeks=keys.seeks(
                 keys.seek_structure(job_key(hook, job)) if job is not None else None,
@@ -312,7 +312,7 @@ def read_deployment(hook: Hook) -> Reading:
                 keys.seek_branch(tag, hook.scope, hook.default_branch),
                 Seek(Rule.VERSION, Key("tag", tag, hook.scope)) if tag else None,
                 keys.commit_messages([text(hook.body, "commit_title")], hook.scope, "commit title"),
-                keys.versions(text(hook.body, "commit_title"), hook.scope, "commit title"),
+                artifacts.versions(text(hook.body, "commit_title"), hook.scope, "commit title"),
             ),
         ),
     )

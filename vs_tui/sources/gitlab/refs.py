@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
@@ -131,7 +131,7 @@ def read_release(hook: Hook) -> Reading:
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release"),
                 Key("ref", hook.full_ref("release", tag)),
-                keys.artifact(hook.name, tag, hook.scope, "release"),
+                artifacts.artifact(hook.name, tag, hook.scope, "release"),
             ),
             seeks=keys.seeks(
                 Seek(Rule.VERSION, Key("tag", tag, hook.scope)),

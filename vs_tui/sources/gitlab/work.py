@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, State
 from vs_tui.sources.base import Reading
@@ -68,7 +68,7 @@ def read_issue(hook: Hook) -> Reading:
             seeks=keys.seeks(
                 keys.mentions(title, "title"),
                 keys.mentions(description, "description"),
-                keys.root_causes(description, hook.service, hook.scope) if broken else None,
+                artifacts.root_causes(description, hook.service, hook.scope) if broken else None,
             ),
         ),
     )

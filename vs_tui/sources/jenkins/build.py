@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BEFORE_ALL, Unreadable
@@ -144,7 +144,7 @@ class Build:
         service = self._service() if deploy else ""
         environment = self.environment if deploy else ""
         version = _parameter(self.parameters, VERSION_NAMES)
-        artifact = keys.artifact(service, version, self.repo)
+        artifact = artifacts.artifact(service, version, self.repo)
         sha = text(self.scm, "commit")
         is_operation_known = self.is_deploy is not None
         word = Operation.DEPLOY if deploy else Operation.BUILD

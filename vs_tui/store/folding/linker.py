@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.model.keys import is_moving
+from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding import link_queue, overused_keys, proximity

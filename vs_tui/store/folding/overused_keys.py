@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from vs_tui.model.keys import is_moving
+from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import Event
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change
