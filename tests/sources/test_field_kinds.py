@@ -413,3 +413,57 @@ def test_a_run_of_a_deleted_fork_seeks_no_branch() -> None:
     *_, run = github.SOURCE.parse(inbound).events
     assert "branch" not in {seek.key.kind for seek in run.seeks}
     assert "commit" in {seek.key.kind for seek in run.seeks}
+
+
+# States in another case.
+
+STATES = {
+    *("state", "status", "conclusion", "state_reason", "mergeable_state", "build_status"),
+    *("merge_status", "detailed_merge_status"),
+}
+WITH_STATES = [
+    *(("github", gh.inbound(event, body)) for event, body in gh.story()),
+    ("github", gh.inbound("status", gh.status("failure", "10:05:00"))),
+    ("github", gh.inbound("check_run", gh.check_run("completed", conclusion="timed_out"))),
+    ("github", gh.inbound("deployment_status", gh.deploy_status("failure", "10:40:00"))),
+    ("github", gh.inbound("pull_request", gh.pull("edited", mergeable_state="dirty"))),
+    *(
+        ("gitlab", gl.inbound(body))
+        for body in (
+            gl.issue("update", state="closed"),
+            gl.merge_request("update", state="merged", detailed_merge_status="conflict"),
+            gl.merge_request("update", merge_status="cannot_be_merged"),
+            gl.pipeline("failed"),
+            gl.deployment("failed", "10:40:00"),
+        )
+    ),
+    ("bitbucket", bb.inbound("repo:commit_status_updated", bb.commit_status("FAILED", "10:05:00"))),
+    ("bitbucket", bb.inbound("pullrequest:updated", bb.cloud_pull(state="MERGED"))),
+    ("bitbucket", bb.inbound("issue:updated", bb.cloud_issue("wontfix"))),
+]
+
+
+def _in_another_case(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_another_case(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: found.swapcase()
+        if name in STATES and isinstance(found, str)
+        else _in_another_case(found)
+        for name, found in value.items()
+    }
+
+
+def test_a_state_in_another_case_is_the_same_state() -> None:
+    def told(name: str, inbound: Inbound) -> list[tuple[Any, ...]]:
+        events = sources()[name].parse(inbound).events
+        return [(e.key, e.state, e.occurred_at, e.stage, e.error, e.supersedes) for e in events]
+
+    changed = 0
+    for name, inbound in WITH_STATES:
+        raw = json.dumps(_in_another_case(json.loads(inbound.body))).encode()
+        assert told(name, inbound._replace(body=raw)) == told(name, inbound), (name, inbound.body)
+        changed += json.loads(raw) != json.loads(inbound.body)
+    assert changed > 20

@@ -152,6 +152,12 @@ def text(container: object, *path: str, limit: int = 500) -> str:
     return str(exact(value))[:limit] if _is_number(value) else ""
 
 
+def lowered(container: object, *path: str) -> str:
+    """The text at a path in lower case, for states and actions: their case differs between the
+    versions of an API, and a state that is not recognised would be lost."""
+    return text(container, *path, limit=60).lower()
+
+
 def number(container: object, *path: str) -> int | None:
     """The integer at a path, also from digits; None if there is none or it exceeds 2**63."""
     value = container

@@ -29,6 +29,7 @@ from vs_tui.sources.fields import (
     items,
     json_object,
     known,
+    lowered,
     number,
     obj,
     small_object,
@@ -141,7 +142,7 @@ def _state(
     if action == "remove":
         # A completed issue that is deleted stays completed.
         return State.CANCELLED, parse_instant(data.get("trashedAt")) or updated, False
-    state = STATES.get(text(data, "state", "type"), State.NOTE)
+    state = STATES.get(lowered(data, "state", "type"), State.NOTE)
     if state.terminal:
         field = "completedAt" if state is State.OK else "canceledAt"
         ended = parse_instant(data.get(field))

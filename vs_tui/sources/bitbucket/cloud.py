@@ -97,7 +97,7 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     created = parse_instant(found.get("created_on"))
     updated = parse_instant(found.get("updated_on")) or received_at
     # A delayed `updated` body may already show the end.
-    state = _ENDED.get(text(found, "state"), _CHANGE_STATES[event])
+    state = _ENDED.get(text(found, "state").upper(), _CHANGE_STATES[event])
     home = DELETED_FORK if "repository" in obj(found, "source") else repo.scope
     fork = keys.repository(text(found, "source", "repository", "full_name")) or home
     draft = found.get("draft")
@@ -178,7 +178,7 @@ def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
     key = text(status, "key", limit=200)
     if keys.commit(sha) is None or not key:
         raise unreadable(event, "commit_status names no commit or no key")
-    word = text(status, "state")
+    word = text(status, "state").upper()
     if word not in _STATUS:
         raise unreadable(event, f"the state {word or 'none'!r} is not known")
     state, error, result = _STATUS[word]
@@ -231,7 +231,7 @@ def _issue(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
     identifier = number(issue, "id")
     if identifier is None:
         raise unreadable(event, "issue.id is missing or no number")
-    word = text(issue, "state")
+    word = text(issue, "state").lower()
     state = _ISSUES.get(word, State.NOTE)
     created = parse_instant(issue.get("created_on"))
     updated = parse_instant(issue.get("updated_on")) or received_at

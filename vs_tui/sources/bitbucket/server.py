@@ -74,7 +74,7 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     updated = parse_instant(found.get("updatedDate")) or happened
     state = _CHANGE_STATES[event]
     if not state.terminal:
-        state = _ENDED.get(text(found, "state"), state)
+        state = _ENDED.get(text(found, "state").upper(), state)
     closed = parse_instant(found.get("closedDate"))
     at = happened if event.startswith("pr:reviewer:") or event == "pr:reopened" else updated
     if state.terminal:

@@ -12,7 +12,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, Unreadable, moment
-from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
+from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 from vs_tui.sources.repository import DELETED_FORK
 
@@ -45,7 +45,7 @@ def read_run(hook: Hook) -> Reading:
         as_of=updated,
         started_at=began,
         supersedes=hook.dialect.reruns_in_place,
-        provisional=state.terminal and not text(run, "conclusion"),
+        provisional=state.terminal and not lowered(run, "conclusion"),
         stage=stage,
         name=f"{label} #{ordinal}" if ordinal is not None else label,
         actor=login(run, "triggering_actor") or login(run, "actor") or hook.sender,
@@ -105,7 +105,7 @@ def read_job(hook: Hook) -> Reading:
     started = time_of(job, "started_at")
     # A job behind an approval is queued, waiting and queued at one created_at.
     gated = time_of(obj(hook.body, "deployment"), "updated_at")
-    skipped = text(job, "conclusion") == "skipped"
+    skipped = lowered(job, "conclusion") == "skipped"
     at = queued if gated is None else max(queued, gated)
     if state.terminal:
         # A skipped job can be completed before it was started.
@@ -120,7 +120,7 @@ def read_job(hook: Hook) -> Reading:
         occurred_at=at,
         started_at=queued,
         supersedes=hook.dialect.reruns_in_place,
-        provisional=state.terminal and not text(job, "conclusion"),
+        provisional=state.terminal and not lowered(job, "conclusion"),
         stage=stage,
         name=label,
         actor=hook.sender,
@@ -203,9 +203,9 @@ def _attempt(run: dict[str, Any]) -> int:
 
 def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
     """State, phase, error type and result of a run, job or step."""
-    status = text(run, "status")
+    status = lowered(run, "status")
     if status == "completed":
-        conclusion = text(run, "conclusion")
+        conclusion = lowered(run, "conclusion")
         if conclusion not in OUTCOMES:
             raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
         state, error, result = OUTCOMES[conclusion]
@@ -286,7 +286,7 @@ def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
     events = []
     for position, step in enumerate(items(job, "steps")[:MAX_STEPS], start=1):
         began = time_of(step, "started_at")
-        if began is None or text(step, "status") not in ("in_progress", "completed"):
+        if began is None or lowered(step, "status") not in ("in_progress", "completed"):
             continue
         events.append(_step(hook, obj(step), _ordinal(step, position), began, whole))
     return events
@@ -303,7 +303,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         state, _, error, result = _outcome(hook, step)
     except Unreadable:
         state, error, result = State.RUNNING, "", ""
-    if state.terminal and not text(step, "conclusion"):
+    if state.terminal and not lowered(step, "conclusion"):
         # Its runner was lost: completed, but without a conclusion. It ends with its job.
         state = State.RUNNING
     ended = max(time_of(step, "completed_at") or began, began)

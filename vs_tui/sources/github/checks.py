@@ -12,7 +12,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
+from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})
@@ -73,7 +73,7 @@ def read_status(hook: Hook) -> Reading:
         raise hook.unreadable("sha is missing or no commit")
     if _ACTIONS_JOB.search(text(hook.body, "target_url")):
         return "a status of an Actions job repeats its workflow_job; tick Workflow jobs"
-    word = text(hook.body, "state")
+    word = lowered(hook.body, "state")
     if word not in _STATUS:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")
     state, error, result = _STATUS[word]
@@ -108,8 +108,8 @@ def _check(
 ) -> Event:
     identifier = hook.required(check, "id")
     began = time_of(check, start)
-    status = text(check, "status") or "queued"
-    conclusion = text(check, "conclusion")
+    status = lowered(check, "status") or "queued"
+    conclusion = lowered(check, "conclusion")
     if status == "completed":
         if conclusion not in OUTCOMES:
             raise hook.unreadable(f"the conclusion {conclusion!r} is not known")

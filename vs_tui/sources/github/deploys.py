@@ -10,7 +10,7 @@ import orjson
 from vs_tui.model import artifacts, keys
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
-from vs_tui.sources.fields import number, obj, text, time_of, web_url
+from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
 from vs_tui.sources.github.hook import Hook, login
 from vs_tui.sources.github.refs import seek_tag
@@ -47,7 +47,7 @@ def read_deployment_status(hook: Hook) -> Reading:
     them stands."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment_status says nothing about its course"
-    word = text(hook.body, "deployment_status", "state")
+    word = lowered(hook.body, "deployment_status", "state")
     if word not in _STATES:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")
     whole = _deploy(hook, *_STATES[word])
@@ -97,7 +97,7 @@ def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
             vs__rework=True if task.startswith("rollback") else None,
             vs__deploy__description=text(status, "description") or text(deployment, "description"),
             vs__deploy__environment_url=web_url(text(status, "environment_url")),
-            vs__deploy__superseded=True if text(status, "state") == "inactive" else None,
+            vs__deploy__superseded=True if lowered(status, "state") == "inactive" else None,
             vs__deploy__run=text(hook.body, "workflow_run", "id"),
             vs__deploy__run_attempt=number(hook.body, "workflow_run", "run_attempt"),
             vs__default_branch=hook.default_branch,

@@ -11,7 +11,7 @@ from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Attributes, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
-from vs_tui.sources.fields import number, obj, text, time_of, web_url
+from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
     change_scope,
@@ -113,13 +113,13 @@ def _below(whole: Event, parent: Seek | None) -> Event:
 
 
 def _issue_state(hook: Hook, issue: dict[str, Any]) -> tuple[State, Instant]:
-    state = text(issue, "state")
+    state = lowered(issue, "state")
     updated = hook.time(issue, "updated_at")
     if hook.action in _GONE:
         return State.CANCELLED, max(updated, time_of(issue, "closed_at") or 0)
     # A reopened issue may still have the closed_at of its former end: only `state` counts.
     if state == "closed" or hook.action == "closed":
-        reason = text(issue, "state_reason")
+        reason = lowered(issue, "state_reason")
         ended = State.CANCELLED if reason in _NOT_DONE else State.OK
         return ended, hook.time(issue, "closed_at", "updated_at")
     if hook.action == "opened":
@@ -190,7 +190,7 @@ def read_review(hook: Hook) -> Reading:
         raise hook.unreadable("review.id is missing")
     change = _change(hook)
     at = hook.time(review, "submitted_at", "updated_at")
-    state = text(review, "state").lower()
+    state = lowered(review, "state")
     reviewer = login(review, "user")
     if reviewer and reviewer == change.actor and state == "commented":
         # An author's answer in the own pull request makes a review too; it is not counted.
@@ -243,7 +243,7 @@ def _change(hook: Hook) -> Event:
 
 
 def _change_state(hook: Hook, change: dict[str, Any]) -> tuple[State, Instant]:
-    state = text(change, "state")
+    state = lowered(change, "state")
     if state == "closed" or hook.action == "closed":
         if _merged(change):
             return State.OK, hook.time(change, "merged_at", "closed_at", "updated_at")
@@ -271,7 +271,7 @@ def _stage(hook: Hook, change: dict[str, Any]) -> str:
 
 def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attributes:
     merged = _merged(change)
-    state = "closed" if text(change, "state") == "closed" else "open"
+    state = "closed" if lowered(change, "state") == "closed" else "open"
     draft = change.get("draft") if isinstance(change.get("draft"), bool) else None
     if merged:
         state = "merged"
@@ -288,7 +288,7 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
         vcs__ref__base__revision=text(change, "base", "sha"),
         vs__pr__draft=draft,
         vs__pr__auto_merge=_auto_merge(change),
-        vs__pr__conflict=_CONFLICTS.get(text(change, "mergeable_state")),
+        vs__pr__conflict=_CONFLICTS.get(lowered(change, "mergeable_state")),
         vs__pr__ready_at=iso(hook.time(change, "updated_at"))
         if hook.action == "ready_for_review"
         else None,

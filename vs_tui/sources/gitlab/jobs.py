@@ -14,7 +14,7 @@ from vs_tui.model import artifacts, keys
 from vs_tui.model.time import DAY, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
-from vs_tui.sources.fields import number, obj, text, time_of, web_url
+from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, aliases, latest
 
 STATES: Final = {
@@ -268,7 +268,7 @@ def read_deployment(hook: Hook) -> Reading:
     identifier = number(hook.body, "deployment_id")
     if identifier is None:
         raise hook.unreadable("deployment_id is missing or no number")
-    word = text(hook.body, "status", limit=60)
+    word = lowered(hook.body, "status")
     if word not in _DEPLOY_STATES:
         raise hook.unreadable(f"the status {word or 'none'!r} is not known")
     state, stage = _DEPLOY_STATES[word]

@@ -14,7 +14,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, moment
-from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
+from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, latest, login, project_of_url
 from vs_tui.sources.gitlab.jobs import (
     LEAVABLE,
@@ -40,7 +40,7 @@ def read_pipeline(hook: Hook) -> Reading:
     identifier = number(pipeline, "id")
     if identifier is None:
         raise hook.unreadable("object_attributes.id is missing or no number")
-    status = text(pipeline, "status", limit=60)
+    status = lowered(pipeline, "status")
     state = STATES.get(status)
     if state is None:
         raise hook.unreadable(f"the status {status or 'none'!r} is not known")
@@ -195,7 +195,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
     }
     for entry in items(hook.body, "builds")[:MAX_JOBS]:
         job_id = number(entry, "id")
-        status = text(entry, "status", limit=60)
+        status = lowered(entry, "status")
         if job_id is None or status not in STATES or status == UNQUEUED:
             continue  # skip one odd entry, keep the others
         job = Job(
@@ -221,7 +221,7 @@ def read_job_hook(hook: Hook) -> Reading:
     job_id = number(body, "build_id")
     if job_id is None:
         raise hook.unreadable("build_id is missing or no number")
-    status = text(body, "build_status", limit=60)
+    status = lowered(body, "build_status")
     if status == UNQUEUED:
         return "a job that waits for those before it; it shows when it is queued"
     pipeline = number(body, "pipeline_id")

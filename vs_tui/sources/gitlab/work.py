@@ -10,7 +10,7 @@ from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.fields import number, obj, text, time_of, web_url
+from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
 from vs_tui.sources.repository import DELETED_FORK, is_incident
 
@@ -25,7 +25,7 @@ def read_issue(hook: Hook) -> Reading:
     Incident is an `incident`, as in GitLab's own DORA figures.
     """
     issue = obj(hook.body, "object_attributes")
-    action = text(issue, "action", limit=60)
+    action = lowered(issue, "action")
     if action not in ISSUE_ACTIONS:
         return f"the action {action!r} of {hook.kind} says nothing about a delivery"
     identifier = number(issue, "iid")
@@ -77,7 +77,7 @@ def read_issue(hook: Hook) -> Reading:
 def _issue_state(hook: Hook, issue: dict[str, Any], action: str) -> tuple[State, Instant, bool]:
     """State, its time, and whether it supersedes an earlier end."""
     updated = time_of(issue, "updated_at") or hook.received_at
-    state = text(issue, "state")
+    state = lowered(issue, "state")
     if state == "closed" or action == "close":
         # Moved and duplicate issues are closed without work.
         gone = number(issue, "moved_to_id") or number(issue, "duplicated_to_id")
@@ -125,7 +125,7 @@ def read_merge_request(hook: Hook) -> Reading:
     """Events for a merge request. Every action has the whole merge request, so each body is a
     snapshot."""
     change = obj(hook.body, "object_attributes")
-    action = text(change, "action", limit=60)
+    action = lowered(change, "action")
     if action not in CHANGE_ACTIONS:
         return f"the action {action!r} of merge_request says nothing about a delivery"
     identifier = number(change, "iid")
@@ -163,7 +163,7 @@ def _change_state(hook: Hook, change: dict[str, Any], action: str) -> tuple[Stat
     """State, its time, and whether it supersedes an earlier end."""
     updated = time_of(change, "updated_at") or hook.received_at
     # The action has priority over a `locked` or outdated state in the same body.
-    state = _BY_ACTION.get(action) or _BY_STATE.get(text(change, "state"), State.NOTE)
+    state = _BY_ACTION.get(action) or _BY_STATE.get(lowered(change, "state"), State.NOTE)
     if not state.terminal:
         created = time_of(change, "created_at") if action == "open" else None
         return state, created or updated, state is not State.NOTE
@@ -195,10 +195,10 @@ def _flag(change: dict[str, Any], *names: str) -> bool | None:
 
 def _conflicts(change: dict[str, Any]) -> bool | None:
     """Whether it conflicts with its target; None while GitLab checks."""
-    if detailed := text(change, "detailed_merge_status"):
+    if detailed := lowered(change, "detailed_merge_status"):
         looking = detailed in ("checking", "preparing", "unchecked")
         return None if looking else detailed == "conflict"
-    return {"cannot_be_merged": True, "can_be_merged": False}.get(text(change, "merge_status"))
+    return {"cannot_be_merged": True, "can_be_merged": False}.get(lowered(change, "merge_status"))
 
 
 def _threads_open(change: dict[str, Any]) -> bool | None:
@@ -218,7 +218,7 @@ def _attributes(
 ) -> dict[str, Any]:
     draft = _draft(change)
     merged = state is State.OK
-    merging = text(change, "action") == "merge"
+    merging = lowered(change, "action") == "merge"
     return labels(hook, "vs.pr.labels") | hook.attributes(
         merge_request__id=number(change, "id"),
         merge_request__url=web_url(text(change, "url")),
@@ -233,7 +233,7 @@ def _attributes(
         vs__pr__auto_merge=_flag(change, "auto_merge_enabled", "merge_when_pipeline_succeeds"),
         vs__pr__conflict=_conflicts(change),
         vs__pr__threads_open=_threads_open(change),
-        vs__pr__approvals_missing=_APPROVALS.get(text(change, "action")),
+        vs__pr__approvals_missing=_APPROVALS.get(lowered(change, "action")),
         vs__default_branch=hook.default_branch,
         # Not in GitLab's documented bodies; some versions or proxies add them.
         vs__pr__comments=number(change, "user_notes_count"),
