@@ -48,6 +48,9 @@ WRITTEN: Final = (
     "changed",
 )
 """Columns that are written of a span; the readers' columns come first."""
+SHORT_REF, FULL_REF, OWN_TRACE_ID, PARENT_KEY, TRACE_ID = map(
+    WRITTEN.index, ("short_ref", "full_ref", "own_trace_id", "parent_key", "trace_id")
+)
 SELECT_WRITTEN: Final = ", ".join(WRITTEN)
 VALUES_WRITTEN: Final = f"VALUES ({', '.join('?' * len(WRITTEN))})"
 UPSERT_SPAN: Final = (

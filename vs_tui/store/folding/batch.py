@@ -109,6 +109,7 @@ def _in_transaction(
     except BaseException:
         folding.cache.clear()
         folding.context.gone.clear()
+        folding.context.unplaced.clear()
         folding.bodies.drop()
         if db.in_transaction:
             db.execute("ROLLBACK")
@@ -173,11 +174,7 @@ def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Ch
 def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
     if not changes:
         return changes
-    from vs_tui.store.folding.linker import (
-        relink,  # imported with the first span, after the first rows
-    )
-
-    relink(connection, changes, folding.context.seq, folding.links)
+    _link(connection, changes, folding)
     changes = _end_jobs(connection, changes, folding)
     gone = tuple(folding.context.gone)
     folding.context.gone.clear()
@@ -189,12 +186,19 @@ def _after(connection: sqlite3.Connection, changes: list[Change], folding: Foldi
 def _end_jobs(
     connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding
 ) -> list[Change]:
-    from vs_tui.store.folding.linker import relink
-
     def link(changed: Sequence[Change]) -> None:
-        relink(connection, changed, folding.context.seq, folding.links)
+        _link(connection, changed, folding)
 
     return end_with_parents(connection, changes, folding.context, folding.cache, link)
+
+
+def _link(connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding) -> None:
+    # Imported with the first span, after the first rows.
+    from vs_tui.store.folding.linker import relink
+
+    context = folding.context
+    relink(connection, changes, context.seq, folding.links, unplaced=context.unplaced)
+    context.unplaced.clear()
 
 
 def exists(connection: sqlite3.Connection, name: str) -> bool:

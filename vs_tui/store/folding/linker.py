@@ -1,7 +1,7 @@
 """Updates links, parents and trace ids after spans changed.
 
 It recomputes the links of every span whose keys changed, and of every span that seeks what a
-changed span offers. Then it moves subtrees to the trace of their root. It runs inside the writer's
+changed span offers. Then spans get their places in traces (`parents`). It runs inside the writer's
 transaction.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding import link_queue, overused_keys, proximity
+from vs_tui.store.folding.parents import Unsettled, assign_parents
 from vs_tui.store.folding.shipped_changes import relink_shipped
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, break_cycle, links_of
+from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, links_of
 from vs_tui.traces.folding import former_refs
 
 _NAMES: Final = -1
@@ -31,8 +32,10 @@ def relink(
     seq: int,
     rules: LinkRules = LinkRules(),  # noqa: B008
     also: Collection[str] = (),
+    unplaced: Mapping[str, rows.Row] = MappingProxyType({}),
 ) -> None:
-    """Update links, parents and trace ids after `changes`, and those of the spans in `also`."""
+    """Update links, parents and trace ids after `changes`, and those of the spans in `also`. The
+    rows of new spans in `unplaced` are inserted with their parents and trace ids."""
     children = {change.new.key: change.new for change in changes}
     affected = _affected(connection, changes, rules).union(also) - set(children)
     for key, span in load_spans(connection, affected).items():
@@ -46,9 +49,10 @@ def relink(
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in rows.links_above(connection, known).items()
     }
-    after = _wanted(connection, asked, changes, rules)
+    after = _wanted(connection, asked, changes, rules, unplaced)
     write_links(connection, before, after)
-    moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
+    unsettled = Unsettled.of(changes, before, after)
+    moved = assign_parents(connection, children, after, unsettled, seq, unplaced)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
     shipped = relink_shipped(connection, changes, children, moved, rules.disabled)
     write_links(
@@ -104,41 +108,12 @@ def _asked_again(change: Change, told: overused_keys.Told) -> Iterator[overused_
     yield from told.fresh
 
 
-@dataclass(frozen=True, slots=True)
-class _Unsettled:
-    """Spans whose place in a trace may change although their parent is the same."""
-
-    renamed: frozenset[str]
-    """Roots that got a trace id of their own after other spans were placed below them."""
-    restless: frozenset[str]
-    """Spans whose start or link rule changed; in a ring of links these decide which span is the
-    root."""
-
-    @classmethod
-    def of(
-        cls,
-        changes: Sequence[Change],
-        before: Mapping[str, Sequence[Link]],
-        after: Mapping[str, Sequence[Link]],
-    ) -> _Unsettled:
-        known = [(change.old, change.new) for change in changes if change.old is not None]
-        renamed = {
-            new.key for old, new in known if not new.parent_key and old.trace_id != new.trace_id
-        }
-        moved = {new.key for old, new in known if old.at != new.at}
-        ruled = {
-            key
-            for key, links in after.items()
-            if key in before and _primary(before[key]) != _primary(links)
-        }
-        return cls(frozenset(renamed), frozenset(moved | ruled))
-
-
 def _wanted(
     connection: sqlite3.Connection,
     children: Mapping[str, Span],
     changes: Sequence[Change],
     rules: LinkRules,
+    unplaced: Mapping[str, rows.Row],
 ) -> dict[str, list[Link]]:
     """The links that these spans should have, computed from their keys. The keys of changed spans
     are in memory, those of the others are stored."""
@@ -154,7 +129,7 @@ def _wanted(
     sought += [
         (key, row[0], rows.seek_of(row)) for key, *row in rows.select_in(connection, sql, stored)
     ]
-    offers = _offers(connection, {token for _, token, _ in sought})
+    offers = _offers(connection, {token for _, token, _ in sought}, unplaced)
     # A seek without an offer makes no link; most seeks have none without pull requests.
     offered = {row[1] for row in offers}
     seeks: dict[str, list[Seek]] = {}
@@ -162,7 +137,7 @@ def _wanted(
         if token in offered:
             seeks.setdefault(key, []).append(seek)
     nodes = {key: Node.of(span) for key, span in children.items()}
-    nodes.update(_nodes(connection, {row[0] for row in offers} - nodes.keys()))
+    nodes.update(proximity.nodes(connection, {row[0] for row in offers} - nodes.keys(), unplaced))
     matches: dict[str, list[Match]] = {}
     for owner, token, scope, value, via in offers:
         if node := nodes.get(owner):
@@ -206,25 +181,35 @@ def _sought(change: Change) -> list[tuple[str, Seek]]:
 
 def offering(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
     """The spans that offer one of these tokens."""
-    return {row[0] for row in _offers(connection, tokens)}
+    return {row[0] for row in _offers(connection, tokens, {})}
 
 
-def _offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
+def _offers(
+    connection: sqlite3.Connection, tokens: Iterable[str], unplaced: Mapping[str, rows.Row]
+) -> list[tuple[str, ...]]:
     """(key, token, scope, value, via) of all offers of these tokens, without crowded keys."""
     wanted = list(tokens)
-    names = [token[4:] for token in wanted if token.startswith("ref:")]
-    return [*overused_keys.offers(connection, wanted), *_named(connection, names)]
+    names = {token[4:] for token in wanted if token.startswith("ref:")}
+    return [*overused_keys.offers(connection, wanted), *_named(connection, names, unplaced)]
 
 
-def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _named(
+    connection: sqlite3.Connection, names: Collection[str], unplaced: Mapping[str, rows.Row]
+) -> Iterator[tuple[str, ...]]:
     """Offers of spans by name: every span offers its key, its short ref and its full ref."""
+    named = [
+        (key, name)
+        for key, row in unplaced.items()
+        for name in dict.fromkeys((key, row[rows.SHORT_REF], row[rows.FULL_REF]))
+        if name in names
+    ]
     sql = (
         "WITH names(name) AS (SELECT value FROM json_each(?)) "
         "SELECT key, key FROM spans WHERE key IN names UNION ALL "
         "SELECT key, short_ref FROM spans WHERE short_ref <> key AND short_ref IN names UNION ALL "
         "SELECT key, full_ref FROM spans WHERE full_ref <> '' AND full_ref IN names"
     )
-    for key, name in rows.select_in(connection, sql, names):
+    for key, name in (*rows.select_in(connection, sql, names), *named):
         yield (key, f"ref:{name}", "", name, "")
 
 
@@ -234,14 +219,6 @@ def _pinned(attributes: Attributes, matching: Callable[[Key], Sequence[Match]]) 
     pin = str(attributes.get(PIN_ATTRIBUTE) or "")
     found = [match.node for match in matching(Key("ref", pin))] if pin else []
     return min(found, key=lambda node: (node.key != pin, node.key), default=None)
-
-
-def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Node]:
-    sql = (
-        f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s "
-        "WHERE s.key IN (SELECT value FROM json_each(?))"
-    )
-    return {row[0]: proximity.node_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
 def write_links(
@@ -261,145 +238,3 @@ def write_links(
         connection.executemany("DELETE FROM links WHERE child = ? AND parent = ?", removed)
     if added:
         connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)", added)
-
-
-def _place(
-    connection: sqlite3.Connection,
-    children: Mapping[str, Span],
-    links: Mapping[str, Sequence[Link]],
-    unsettled: _Unsettled,
-    seq: int,
-) -> Collection[str]:
-    """Write parents, then the trace ids of every subtree whose root changed. Returns the spans that
-    may have a new parent."""
-    wanted = {key: _primary(found)[0] for key, found in links.items()}
-    moved = {key for key, parent in wanted.items() if children[key].parent_key != parent}
-    if not moved and not unsettled.renamed and not unsettled.restless:
-        return moved
-    # A ring that was broken may be open now: its root gets its own parent back.
-    moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
-    above = primary_links_above(connection, moved | unsettled.restless)
-    moved.update(unsettled.restless & _rings(above).keys())
-    placed = parents(connection, moved, above)
-    _write_places(connection, placed, unsettled.renamed, seq)
-    return placed.keys()
-
-
-def _primary(links: Sequence[Link]) -> tuple[str, str]:
-    """The parent and the rule of the primary link; both empty for a root."""
-    return next(((link.parent, link.rule.value) for link in links if link.primary), ("", ""))
-
-
-def parents(
-    connection: sqlite3.Connection,
-    moved: Iterable[str],
-    above: Mapping[str, tuple[str, Rule]],
-) -> dict[str, str]:
-    """The parent of every moved span, and of all members of the rings they belong to."""
-    parents: dict[str, str] = {}
-    rings = _rings(above)
-    for key in moved:
-        if key in parents:
-            continue
-        ring = rings.get(key, ())
-        root = ""
-        if ring:
-            nodes = _nodes(connection, ring)
-            root = break_cycle([(above[name][1], nodes[name].at, name) for name in ring])
-        for name in ring or (key,):
-            parents[name] = above[name][0] if name in above and name != root else ""
-    return parents
-
-
-def primary_links_above(
-    connection: sqlite3.Connection, keys: Iterable[str]
-) -> dict[str, tuple[str, Rule]]:
-    """Span -> (parent, rule), for these spans and all their ancestors."""
-    sql = (
-        "WITH RECURSIVE above(key) AS (SELECT value FROM json_each(?) "
-        "UNION SELECT l.parent FROM above CROSS JOIN links l "
-        "ON l.child = above.key AND l.is_primary = 1) "
-        "SELECT l.child, l.parent, l.rule FROM above CROSS JOIN links l "
-        "ON l.child = above.key AND l.is_primary = 1"
-    )
-    found = rows.select_in(connection, sql, keys)
-    return {child: (parent, Rule(rule)) for child, parent, rule in found}
-
-
-def _rings(above: Mapping[str, tuple[str, Rule]]) -> dict[str, Sequence[str]]:
-    """Member -> ring, for every ring of primary links. Each link is followed only once, so that a
-    chain of thousands of spans is not walked again for each of them."""
-    found: dict[str, Sequence[str]] = {}
-    seen: dict[str, str] = {}
-    for start in above:
-        key = start
-        while key in above and key not in seen:
-            seen[key] = start
-            key = above[key][0]
-        if key in above and seen[key] == start:  # the walk met itself: a ring starts here
-            ring = [key]
-            while (member := above[ring[-1]][0]) != key:
-                ring.append(member)
-            found.update(dict.fromkeys(ring, ring))
-    return found
-
-
-def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list[str]:
-    sql = (
-        "SELECT s.key FROM spans s JOIN links l ON l.child = s.key AND l.is_primary = 1 "
-        "WHERE s.parent_key = '' AND s.trace_id IN (SELECT value FROM json_each(?))"
-    )
-    return [key for (key,) in rows.select_in(connection, sql, traces)]
-
-
-def _write_places(
-    connection: sqlite3.Connection, placed: Mapping[str, str], renamed: Iterable[str], seq: int
-) -> None:
-    """Write the parents and trace ids of the `placed` spans, then the trace ids of all spans below
-    them and below `renamed` roots."""
-    level = _root_traces(connection, placed.keys() | renamed, placed)
-    connection.executemany(
-        "UPDATE spans SET parent_key = ?1, trace_id = COALESCE(?2, trace_id), changed = ?3 "
-        "WHERE key = ?4 AND (parent_key <> ?1 OR trace_id <> COALESCE(?2, trace_id))",
-        [(parent, level.get(key), seq, key) for key, parent in placed.items()],
-    )
-    written = placed.keys() & level.keys()
-    told: set[str] = set()
-    while level:
-        told.update(level)
-        connection.executemany(
-            "UPDATE spans SET trace_id = ?, changed = ? WHERE key = ? AND trace_id <> ?",
-            [(trace, seq, key, trace) for key, trace in level.items() if key not in written],
-        )
-        sql = (
-            "SELECT key, parent_key FROM spans WHERE parent_key <> '' "
-            "AND parent_key IN (SELECT value FROM json_each(?))"
-        )
-        below = rows.select_in(connection, sql, level)
-        level = {key: level[parent] for key, parent in below if key not in told}
-
-
-def _root_traces(
-    connection: sqlite3.Connection, keys: Iterable[str], placed: Mapping[str, str]
-) -> dict[str, str]:
-    """Span -> own trace id of its root, once the parents of `placed` are written."""
-    sql = (
-        "WITH RECURSIVE up(key) AS (SELECT value FROM json_each(?) "
-        "UNION SELECT s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "
-        "WHERE s.parent_key <> '') "
-        "SELECT s.key, s.parent_key, s.own_trace_id FROM up CROSS JOIN spans s ON s.key = up.key"
-    )
-    wanted = list(keys)
-    above = {
-        key: (placed.get(key, parent), own)
-        for key, parent, own in rows.select_in(connection, sql, {*wanted, *placed.values()} - {""})
-    }
-    found: dict[str, str] = {}
-    for start in wanted:
-        path, key = [], start
-        while key in above and key not in found:
-            path.append(key)
-            parent, found[key] = above[key]
-            key = parent or key
-        found.update(dict.fromkeys(path, found.get(key, "")))
-    return {key: found[key] for key in wanted if found.get(key)}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import Outcome, spellings
@@ -30,12 +31,6 @@ from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.traces.correlation import NAMED, LinkRules, Node
 
-NODE_COLUMNS: Final = (
-    "{0}.key, {0}.operation, COALESCE({0}.started_at, {0}.ended_at, {0}.last_event_at), "
-    "{0}.ended_at, {0}.status"
-)
-"""SQL columns of a span with the alias {0}; `node_of` reads them."""
-
 MAX_WAITING: Final = 10
 """Most deploys of one target that are looked through for the latest that had begun."""
 MAX_SUSPECTS: Final = 50
@@ -43,10 +38,23 @@ MAX_SUSPECTS: Final = 50
 newest ones."""
 
 
-def node_of(row: Sequence[Any]) -> Node:
-    """The node of a row selected with NODE_COLUMNS."""
-    key, operation, at, ended_at, status = row
-    return Node(key, operation, at, ended_at, Status(status))
+def nodes(
+    connection: sqlite3.Connection,
+    keys: Collection[str],
+    unplaced: Mapping[str, rows.Row] = MappingProxyType({}),
+) -> dict[str, Node]:
+    """The nodes of these spans, from the table or from the rows that are not inserted yet."""
+    sql = (
+        "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status "
+        f"FROM spans WHERE key {rows.KEYS}"
+    )
+    found = {
+        key: Node(key, operation, at, ended_at, Status(status))
+        for key, operation, at, ended_at, status in rows.select_in(connection, sql, keys)
+    }
+    new = (key for key in keys if key in unplaced)
+    found.update((key, Node.of(rows.span_of(unplaced[key]))) for key in new)
+    return found
 
 
 _NEVER_WAITED: Final = (

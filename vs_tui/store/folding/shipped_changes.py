@@ -250,9 +250,8 @@ def _nodes(
         key: [*found.pull_requests, *dict.fromkeys(c.push for c in found.commits.values())]
         for key, found in contained.items()
     }
-    sql = f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s WHERE s.key {_KEYS}"
     listed = {each for keys_ in wanted.values() for each in keys_}
-    nodes = {row[0]: proximity.node_of(row) for row in rows.select_in(connection, sql, listed)}
+    nodes = proximity.nodes(connection, listed)
     return {
         key: [(Rule.SHIPS, nodes[each]) for each in keys_ if each in nodes]
         for key, keys_ in wanted.items()

@@ -42,6 +42,8 @@ class Context:
     """Jobs that are ended by their run -> time of their end, None to reopen; see `ended_runs`."""
     gone: list[str] = field(default_factory=list)
     """Spans that this batch deleted, because their events belong to another span."""
+    unplaced: dict[str, rows.Row] = field(default_factory=dict)
+    """Rows of new spans and their phases. They are inserted once their parents are known."""
 
 
 class Change(NamedTuple):
@@ -264,13 +266,24 @@ def _write(
             changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
     staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
     stored.update(phases_below(connection, staged))
-    wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
+    wanted: dict[str, rows.Row] = {}
+    for change in changes:
+        is_new = change.old is None and change.new.operation not in _FOUND_BY_TIME
+        found = {row[0]: row for row in _rows_of(change, context.seq)}
+        (context.unplaced if is_new else wanted).update(found)
     write_spans(connection, stored, wanted.values())
-    before_now = {row[_SHORT_REF] for key, row in stored.items() if key in folded}
-    _give_back(connection, before_now - {result.span.ref for result in folded.values()})
+    before_now = {row[rows.SHORT_REF] for key, row in stored.items() if key in folded}
+    if left := before_now - {result.span.ref for result in folded.values()}:
+        write_spans(connection, {}, context.unplaced.values())
+        context.unplaced.clear()
+        _give_back(connection, left)
     # Phases that a late event removed.
     delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
     return changes
+
+
+_FOUND_BY_TIME: Final = frozenset({"deploy", "incident"})
+"""Operations of spans that are linked because of their times, which are read from their rows."""
 
 
 def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
@@ -322,19 +335,15 @@ def _complete(
     )
 
 
-_SHORT_REF: Final = rows.WRITTEN.index("short_ref")
-
-
 def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
     """Give a short ref back to the span that is now the only one with it, after the other was
     renamed."""
-    if left:
-        connection.execute(
-            "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
-            "AND short_ref <> key AND ref <> short_ref AND 1 = (SELECT COUNT(*) FROM spans other "
-            "WHERE other.short_ref = spans.short_ref AND other.short_ref <> other.key)",
-            (rows.as_json(sorted(left)),),
-        )
+    connection.execute(
+        "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
+        "AND short_ref <> key AND ref <> short_ref AND 1 = (SELECT COUNT(*) FROM spans other "
+        "WHERE other.short_ref = spans.short_ref AND other.short_ref <> other.key)",
+        (rows.as_json(sorted(left)),),
+    )
 
 
 def _ambiguous_refs(
