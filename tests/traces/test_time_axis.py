@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.traces.time_axis import (
     Axis,
-    Window,
+    Viewport,
     broken,
     fitted,
     followed,
@@ -139,9 +139,9 @@ def test_zooming_in_halves_the_columns_and_zooming_out_reverses_it() -> None:
 
 def test_panning_goes_by_quarters_and_ends_at_the_end() -> None:
     whole = linear(T, T + 64 * MINUTE, 64)
-    window = Window(T + 16 * MINUTE, 32.0 * MINUTE)
+    window = Viewport(T + 16 * MINUTE, 32.0 * MINUTE)
     assert panned(whole, window, 1).begins == T + 24 * MINUTE
-    assert panned(whole, Window(T + 32 * MINUTE, 32.0 * MINUTE), 1).begins == T + 32 * MINUTE
+    assert panned(whole, Viewport(T + 32 * MINUTE, 32.0 * MINUTE), 1).begins == T + 32 * MINUTE
 
 
 def test_a_step_is_fitted_with_a_tenth_on_each_side() -> None:
@@ -153,10 +153,10 @@ def test_a_step_is_fitted_with_a_tenth_on_each_side() -> None:
 
 def test_the_window_follows_now_while_it_shows_it() -> None:
     before, after = linear(T, T + HOUR, 60), linear(T, T + HOUR + MINUTE, 60)
-    live = Window(T + 50 * MINUTE, 10.0 * MINUTE)
+    live = Viewport(T + 50 * MINUTE, 10.0 * MINUTE)
     moved = followed(before, T + HOUR, after, T + HOUR + MINUTE, live)
     assert abs(moved.begins - (T + 51 * MINUTE)) < SECOND
-    past = Window(T, 10.0 * MINUTE)
+    past = Viewport(T, 10.0 * MINUTE)
     assert followed(before, T + HOUR, after, T + HOUR + MINUTE, past) == past
 
 

@@ -52,7 +52,7 @@ _BEGIN_AT_0: Final[Mapping[str, Sequence[Operation]]] = {
 """ValueStream's sources, and the operations that its dashboard and alerts query."""
 
 
-class Totals:
+class StoredCounter:
     """A counter whose values are counted elsewhere, such as in the database."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Metrics:
         self._lasted = cache(self.duration.labels)
         gauge = partial(Gauge, registry=self.registry)
         self.in_flight = gauge("traces_stores_buffered_spans_total", "Spans in flight")
-        self.deliveries = Totals(
+        self.deliveries = StoredCounter(
             "vs_deliveries", "Deliveries by verdict", ("source", "verdict"), self.registry
         )
         self.waiting = gauge("vs_commit_queue", "Deliveries that wait for their commit")
@@ -116,7 +116,7 @@ class Metrics:
         self.wal = gauge("vs_wal_bytes", "Its write-ahead log")
         self.free = gauge("vs_free_bytes", "Free on the database's disk")
         self.connections = gauge("vs_connections", "Open HTTP connections")
-        self.malformed = Totals(
+        self.malformed = StoredCounter(
             "vs_malformed_requests", "Requests that were no HTTP", (), self.registry
         )
 
@@ -124,7 +124,7 @@ class Metrics:
         self.counters = CounterSeries(self.registry)
         self._projects: set[str] = set()
         self._exports: dict[str, ExportState] = {}
-        self._sent = Totals(
+        self._sent = StoredCounter(
             "vs_export_items",
             "Spans or data points sent to the OTLP collector",
             ("signal", "result"),

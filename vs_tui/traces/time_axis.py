@@ -135,7 +135,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Viewport:
     """The part of an axis that is shown: its begin and its length. It does not depend on columns,
     so it survives a resize and an axis that grows with time."""
 
@@ -218,7 +218,7 @@ def _between(merged: Sequence[Interval]) -> list[Interval]:
 # Zoom. Each takes the whole axis and the window that shows a part of it (None: all of it).
 
 
-def zoomed_in(whole: Axis, window: Window | None, focus: Instant) -> Window | None:
+def zoomed_in(whole: Axis, window: Viewport | None, focus: Instant) -> Viewport | None:
     """The window with half of the columns, around `focus`; None at the closest zoom. The new first
     column is a whole column of the old window, so no cell of a bar is lost."""
     shown = window.of(whole) if window else whole
@@ -228,20 +228,20 @@ def zoomed_in(whole: Axis, window: Window | None, focus: Instant) -> Window | No
     first = round(shown.column(focus) - half / 2)
     first = min(first, floor(shown.columns[-1] - half + _ROUNDING))
     first = max(first, ceil(shown.columns[0] - _ROUNDING))
-    return Window(shown.instant(float(first)), half * shown.scale)
+    return Viewport(shown.instant(float(first)), half * shown.scale)
 
 
-def zoomed_out(whole: Axis, window: Window) -> Window | None:
+def zoomed_out(whole: Axis, window: Viewport) -> Viewport | None:
     """The window with twice the columns, around the same middle; None once all is shown."""
     return _inside(window.of(whole), -0.5, 2.0)
 
 
-def panned(whole: Axis, window: Window, step: int) -> Window:
+def panned(whole: Axis, window: Viewport, step: int) -> Viewport:
     """The window moved by a quarter (`step` 1 or -1), at most to the end of the axis."""
     return _inside(window.of(whole), step / 4, 1.0) or window
 
 
-def fitted(whole: Axis, begins: Instant, ends: Instant) -> Window | None:
+def fitted(whole: Axis, begins: Instant, ends: Instant) -> Viewport | None:
     """The window that shows one interval, with a tenth of its length on each side; None if that is
     the whole axis."""
     room = max((ends - begins) // 10, 1)
@@ -252,7 +252,7 @@ def fitted(whole: Axis, begins: Instant, ends: Instant) -> Window | None:
     return _inside(whole.stretched(middle - length / 2, factor), 0.0, 1.0)
 
 
-def moved_to(whole: Axis, window: Window, at: Instant) -> Window:
+def moved_to(whole: Axis, window: Viewport, at: Instant) -> Viewport:
     """The window of the same length with `at` in its middle."""
     shown = window.of(whole)
     step = shown.column(at) / shown.width - 0.5
@@ -260,25 +260,25 @@ def moved_to(whole: Axis, window: Window, at: Instant) -> Window:
 
 
 def followed(
-    before: Axis, now_before: Instant, whole: Axis, now: Instant, window: Window
-) -> Window:
+    before: Axis, now_before: Instant, whole: Axis, now: Instant, window: Viewport
+) -> Viewport:
     """The window after time has passed: it moves with now if it shows now."""
     shown = window.of(before)
     at = shown.column(now_before)
     if not 0 <= at <= shown.width:
         return window
     first = whole.column(now) - at / shown.width * window.length / whole.scale
-    return Window(whole.instant(first), window.length)
+    return Viewport(whole.instant(first), window.length)
 
 
-def _inside(shown: Axis, step: float, factor: float) -> Window | None:
+def _inside(shown: Axis, step: float, factor: float) -> Viewport | None:
     """The window moved by `step` widths and made `factor` times as long, kept within the axis."""
     length = shown.width * factor
     begin, end = shown.columns[0], shown.columns[-1]
     if length >= end - begin - _ROUNDING:
         return None
     first = max(min(shown.width * step, end - length), begin)
-    return Window(shown.instant(first), length * shown.scale)
+    return Viewport(shown.instant(first), length * shown.scale)
 
 
 # Labels.

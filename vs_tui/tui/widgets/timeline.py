@@ -14,7 +14,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.traces.time_axis import (
     Axis,
     Interval,
-    Window,
+    Viewport,
     fitted,
     followed,
     linear,
@@ -40,7 +40,7 @@ class Zoom:
 
     def __init__(self) -> None:
         self.whole: Axis = linear(0, 1, 1)
-        self.window: Window | None = None
+        self.window: Viewport | None = None
         """The visible part; None shows the whole axis."""
         self.true_axis = False
         """Whether the axis is linear, without breaks."""
