@@ -120,6 +120,20 @@ def test_plyzen_an_alarm_of_an_artifact_is_the_product_deployments(
 
 
 @pytest.mark.parametrize("reverse", [False, True])
+def test_plyzen_an_alarm_finds_an_artifact_that_was_deployed_without_a_version(
+    receiver, reverse
+) -> None:
+    story = Story()
+    own = Shop(story, f"Bare-{reverse}")
+    own.brought(1, "10:00", f"{own.name} store", auth="", ui="2")
+    own.about("alarm", "auth", "10:20", "10:50")
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert counted(receiver, own.name) == (1, 1)
+    (deploy,) = linked(receiver, f"{own.name}-auth")
+    assert deploy.endswith(f"{own.name}-1")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
 def test_plyzen_a_test_of_an_artifact_is_the_product_deployments(receiver, reverse) -> None:
     story = Story()
     own = Shop(story, f"tested-{reverse}".lower())

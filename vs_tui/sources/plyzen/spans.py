@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from vs_tui.model import keys
+from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Inbound
@@ -347,7 +347,14 @@ def _offers(operation: str, names: Sequence[tuple[str, str, str]]) -> tuple[Key,
     if operation in (Operation.TEST, Operation.INCIDENT):
         return ()
     via = "version" if len(names) == 1 else PART
-    found = (offer_version(name, version, scope, via) for name, version, scope in names)
+    found = (
+        offer_version(name, version, scope, via)
+        if version or via != PART
+        else [
+            artifacts.artifact(name, "", scope, via)
+        ]  # how an alarm finds what was deployed with it
+        for name, version, scope in names
+    )
     return keys.offers(*chain.from_iterable(found))
 
 

@@ -157,8 +157,9 @@ _BEGUN: Final = (
 # A deploy of several artifacts offers the version of each.
 _BROUGHT: Final = (
     "SELECT a.key, s.key FROM asked a CROSS JOIN spans s ON s.rowid IN (SELECT d.rowid "
-    "FROM offers o CROSS JOIN spans d ON d.key = o.key WHERE o.token > 'artifact:' || a.service "
-    "|| '@' AND o.token < 'artifact:' || a.service || 'A' AND d.operation = 'deploy' "
+    "FROM offers o CROSS JOIN spans d ON d.key = o.key "
+    "WHERE o.token >= 'artifact:' || lower(a.service) || '@' "
+    "AND o.token < 'artifact:' || lower(a.service) || 'A' AND d.operation = 'deploy' "
     "AND d.project = a.project AND a.environment IN ('', d.environment) "
     "AND d.status <> 'cancelled' AND d.started_at <= a.at "
     f"ORDER BY d.started_at DESC, d.key DESC LIMIT {MAX_SUSPECTS}) WHERE a.service <> '' "
