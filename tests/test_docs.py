@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 
 import vs_tui
 from vs_tui.api.openapi import READS, TEXTS, parameters
-from vs_tui.cli.commands import COMMANDS
+from vs_tui.cli.commands import COMMANDS, command_module
+from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
 from vs_tui.metrics.definitions import METRICS
@@ -55,6 +58,31 @@ def test_each_command_that_is_listed_has_help(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: vs-tui {name}")
+
+
+def named_options(page: Path) -> Iterator[tuple[str, str]]:
+    """Each option that a page names for a command, in code or in running text."""
+    text = page.read_text("utf-8")
+    for line in re.findall(r"(?<![\w/.-])vs-tui([^`\n|]*)", text):
+        command = re.split(r" {2,}|\s#\s|[>&;)]|\s--(?:\s|$)", line)[0].split()
+        if command and (command[0] in COMMANDS or command[0].startswith("--")):
+            name = command[0] if command[0] in COMMANDS else "dashboard"
+            yield from (
+                (name, option) for option in re.findall(r"--[a-z][a-z-]*", " ".join(command))
+            )
+
+
+def test_every_option_that_a_page_names_for_a_command_is_one() -> None:
+    subparsers = argparse.ArgumentParser(prog="vs-tui").add_subparsers()
+    known: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        command_module(name).register(subparsers)
+        parsers = all_parsers(subparsers.choices[name])
+        known[name] = {option for each in parsers for option in each._option_string_actions}
+    named = {(page.name, *found) for page in PAGES for found in named_options(page)}
+    assert len(named) > 40, "the pages name options"
+    others = {("flux.md", "dashboard", "--from-literal")}  # kubectl's
+    assert {(p, name, option) for p, name, option in named if option not in known[name]} <= others
 
 
 def test_the_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
