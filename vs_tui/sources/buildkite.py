@@ -8,7 +8,6 @@ event's name. A build that waits at a block step is reported as finished and `bl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
@@ -109,44 +108,22 @@ class Buildkite(Source):
         return Parsed(kind, [*_phases(_job(hook), hook.job), *_goes_on(hook)])
 
 
-@dataclass(frozen=True, slots=True)
 class _Hook:
     """A body, with the commit facts of its build."""
 
-    body: dict[str, Any]
-    received_at: Instant
-
-    @property
-    def build(self) -> dict[str, Any]:
-        return obj(self.body, "build")
-
-    @property
-    def job(self) -> dict[str, Any]:
-        return obj(self.body, "job")
-
-    @property
-    def pipeline(self) -> str:
-        return text(self.body, "pipeline", "slug") or text(self.body, "pipeline", "name")
-
-    @property
-    def path(self) -> str:
+    def __init__(self, body: dict[str, Any], received_at: Instant) -> None:
+        self.body = body
+        self.received_at = received_at
+        self.build, self.job = obj(body, "build"), obj(body, "job")
+        self.pipeline = text(body, "pipeline", "slug") or text(body, "pipeline", "name")
+        self.path = keys.repository_path(text(body, "pipeline", "repository"))
         """`owner/name`, in the original case."""
-        return keys.repository_path(text(self.body, "pipeline", "repository"))
-
-    @property
-    def repo(self) -> str:
+        self.repo = keys.repository(self.path)
         """The scope of its keys."""
-        return keys.repository(self.path)
-
-    @property
-    def project(self) -> str:
-        return self.path or self.pipeline
-
-    @property
-    def sha(self) -> str:
-        # `HEAD` until an agent has resolved it.
+        self.project = self.path or self.pipeline
         sha = text(self.build, "commit")
-        return sha if keys.commit(sha) else ""
+        # `HEAD` until an agent has resolved it.
+        self.sha = sha if keys.commit(sha) else ""
 
     def seeks(self) -> tuple[Seek, ...]:
         branch, message = text(self.build, "branch"), text(self.build, "message", limit=5000)
@@ -165,7 +142,7 @@ class _Hook:
             keys.seek_branch(plain, self.repo, default) if not fork else None,
         )
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self, **more: object) -> dict[str, Any]:
         tag = text(self.build, "tag")
         return repository_names(self.path) | known(
             vcs__ref__head__name=text(self.build, "branch") or tag,
@@ -173,6 +150,7 @@ class _Hook:
             vcs__change__id=text(self.build, "pull_request", "id"),
             cicd__pipeline__name=self.pipeline,
             vs__run__event=text(self.build, "source"),
+            **more,
         )
 
 
@@ -202,15 +180,12 @@ def _build(hook: _Hook) -> Event:
         or text(hook.body, "sender", "name", limit=200),
         url=web_url(text(build, "web_url")),
         error=error,
-        attributes={
-            **hook.attributes(),
-            **known(
-                cicd__pipeline__run__id=identifier,
-                cicd__pipeline__run__url__full=web_url(text(build, "web_url")),
-                cicd__pipeline__result=result,
-                vs__run__title=text(build, "message").partition("\n")[0],
-            ),
-        },
+        attributes=hook.attributes(
+            cicd__pipeline__run__id=identifier,
+            cicd__pipeline__run__url__full=web_url(text(build, "web_url")),
+            cicd__pipeline__result=result,
+            vs__run__title=text(build, "message").partition("\n")[0],
+        ),
         offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
         seeks=keys.seeks(
             keys.seek_structure(_build_key(triggered), "triggered_from") if triggered else None,
@@ -255,21 +230,18 @@ def _job(hook: _Hook) -> Event:
         url=web_url(text(job, "web_url")) or web_url(text(hook.build, "web_url")),
         attempt=attempt,
         error=error,
-        attributes={
-            **hook.attributes(),
-            **known(
-                cicd__pipeline__task__name=name,
-                cicd__pipeline__task__run__id=identifier,
-                cicd__pipeline__task__run__url__full=web_url(text(job, "web_url")),
-                cicd__pipeline__task__run__result=result,
-                cicd__pipeline__task__type="deploy" if deploys else None,
-                cicd__worker__name=text(job, "agent", "name"),
-                deployment__environment__name=environment if deploys else None,
-                vs__version=version,
-                vs__exit_status=exit_status,
-                vs__allow_failure=True if soft else None,
-            ),
-        },
+        attributes=hook.attributes(
+            cicd__pipeline__task__name=name,
+            cicd__pipeline__task__run__id=identifier,
+            cicd__pipeline__task__run__url__full=web_url(text(job, "web_url")),
+            cicd__pipeline__task__run__result=result,
+            cicd__pipeline__task__type="deploy" if deploys else None,
+            cicd__worker__name=text(job, "agent", "name"),
+            deployment__environment__name=environment if deploys else None,
+            vs__version=version,
+            vs__exit_status=exit_status,
+            vs__allow_failure=True if soft else None,
+        ),
         offers=keys.offers(*offer_version(service, version, hook.repo)),
         seeks=keys.seeks(
             keys.seek_structure(_build_key(text(hook.build, "id"))),
@@ -309,7 +281,7 @@ def _goes_on(hook: _Hook) -> list[Event]:
     started = time_of(hook.job, "started_at")
     if started is None:
         return []
-    whole = Event(
+    again = Event(
         key=_build_key(text(hook.build, "id")),
         source="buildkite",
         operation=Operation.PIPELINE,
@@ -321,7 +293,7 @@ def _goes_on(hook: _Hook) -> list[Event]:
         name=hook.pipeline,
         project=hook.project,
     )
-    return [whole]
+    return [again]
 
 
 def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:

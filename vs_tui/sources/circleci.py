@@ -7,12 +7,11 @@ Commits and branches are in `pipeline.vcs` (GitHub OAuth, Bitbucket Cloud) or in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.time import parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, web_url
@@ -59,88 +58,63 @@ class CircleCi(Source):
             raise Unreadable(f"{kind} has no id of its subject; compare the body in Events")
         if text(subject, "status").lower() not in _STATUSES:
             raise Unreadable(f"{kind}: the status is missing or not known")
-        hook = _Hook(body, inbound)
+        hook = _Hook(body, inbound.received_at)
         return Parsed(kind, (_workflow(hook) if kind == "workflow-completed" else _job(hook),))
 
 
-@dataclass(frozen=True, slots=True)
 class _Hook:
     """A body, with the commit facts of both kinds of events."""
 
-    body: dict[str, Any]
-    inbound: Inbound
-
-    @property
-    def vcs(self) -> dict[str, Any]:
-        return obj(self.body, "pipeline", "vcs")
-
-    @property
-    def git(self) -> dict[str, Any]:
-        return obj(self.body, "pipeline", "trigger_parameters", "git")
-
-    @property
-    def path(self) -> str:
+    def __init__(self, body: dict[str, Any], received_at: Instant) -> None:
+        self.body = body
+        self.received_at = received_at
+        vcs = obj(body, "pipeline", "vcs")
+        git = self._git = obj(body, "pipeline", "trigger_parameters", "git")
+        self.path = _path(body, vcs, git)
         """`owner/name`, in the original case."""
-        named = text(self.vcs, "target_repository_url") or text(self.git, "repo_url")
-        if named:
-            return keys.repository_path(named)
-        owner, name = text(self.git, "repo_owner"), text(self.git, "repo_name")
-        if owner and name:
-            return keys.repository_path(f"{owner}/{name}")
-        # `gh/acme/api`; with the GitHub App it is `circleci/` and two ids instead.
-        provider, _, path = text(self.body, "project", "slug").partition("/")
-        return keys.repository_path(path) if provider in _HOSTED else ""
-
-    @property
-    def repo(self) -> str:
+        self.repo = keys.repository(self.path)
         """The scope of its keys."""
-        return keys.repository(self.path)
-
-    @property
-    def project(self) -> str:
-        organization = text(self.body, "organization", "name", limit=200)
-        name = text(self.body, "project", "name", limit=200)
-        return self.path or "/".join(filter(None, (organization, name)))
-
-    @property
-    def sha(self) -> str:
-        return text(self.vcs, "revision") or text(self.git, "checkout_sha")
-
-    @property
-    def branch(self) -> str:
-        return text(self.vcs, "branch") or text(self.git, "branch")
-
-    @property
-    def tag(self) -> str:
-        return text(self.vcs, "tag") or text(self.git, "tag")
-
-    @property
-    def actor(self) -> str:
-        author = text(self.vcs, "commit", "author", "name", limit=200)
-        return author or text(self.git, "author_login", limit=200)
-
-    @property
-    def message(self) -> str:
-        subject = text(self.vcs, "commit", "subject")
-        return subject or text(self.git, "commit_message", limit=keys.TEXT_LIMIT)
+        names = text(body, "organization", "name"), text(body, "project", "name")
+        self.project = self.path or "/".join(name[:200] for name in names if name)
+        self.sha = text(vcs, "revision") or text(git, "checkout_sha")
+        self.branch = text(vcs, "branch") or text(git, "branch")
+        self.tag = text(vcs, "tag") or text(git, "tag")
+        author = text(vcs, "commit", "author", "name", limit=200)
+        self.actor = author or text(git, "author_login", limit=200)
 
     def seeks(self) -> tuple[Seek, ...]:
+        subject = text(self.body, "pipeline", "vcs", "commit", "subject")
+        message = subject or text(self._git, "commit_message", limit=keys.TEXT_LIMIT)
         return keys.seeks(
-            keys.mentions(f"{self.message} {self.branch}", "commit message"),
+            keys.mentions(f"{message} {self.branch}", "commit message"),
             keys.change_refs(self.branch, self.repo),
-            keys.merge_messages(self.message, self.repo),
+            keys.merge_messages(message, self.repo),
             keys.seek_commit(Rule.COMMIT, self.sha, self.repo),
-            keys.seek_branch(self.branch, self.repo, text(self.git, "default_branch")),
+            keys.seek_branch(self.branch, self.repo, text(self._git, "default_branch")),
         )
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self, **more: object) -> dict[str, Any]:
         return repository_names(self.path) | known(
             vcs__ref__head__name=self.branch or self.tag,
             vcs__ref__head__type="tag" if self.tag and not self.branch else None,
             vcs__ref__head__revision=self.sha,
             vs__pipeline__number=number(self.body, "pipeline", "number"),
             vs__run__event=text(self.body, "pipeline", "trigger", "type"),
+            **more,
         )
+
+
+def _path(body: dict[str, Any], vcs: dict[str, Any], git: dict[str, Any]) -> str:
+    """The repository, as `owner/name`."""
+    named = text(vcs, "target_repository_url") or text(git, "repo_url")
+    owner, name = text(git, "repo_owner"), text(git, "repo_name")
+    if not named and owner and name:
+        named = f"{owner}/{name}"
+    if not named:
+        # `gh/acme/api`; with the GitHub App it is `circleci/` and two ids instead.
+        provider, _, path = text(body, "project", "slug").partition("/")
+        named = path if provider in _HOSTED else ""
+    return keys.repository_path(named)
 
 
 def _workflow(hook: _Hook) -> Event:
@@ -160,15 +134,12 @@ def _workflow(hook: _Hook) -> Event:
         actor=hook.actor,
         url=web_url(text(workflow, "url")),
         error=error,
-        attributes={
-            **hook.attributes(),
-            **known(
-                cicd__pipeline__name=name,
-                cicd__pipeline__run__id=identifier,
-                cicd__pipeline__run__url__full=web_url(text(workflow, "url")),
-                cicd__pipeline__result=result,
-            ),
-        },
+        attributes=hook.attributes(
+            cicd__pipeline__name=name,
+            cicd__pipeline__run__id=identifier,
+            cicd__pipeline__run__url__full=web_url(text(workflow, "url")),
+            cicd__pipeline__result=result,
+        ),
         offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
         seeks=hook.seeks(),
     )
@@ -197,28 +168,21 @@ def _job(hook: _Hook) -> Event:
         actor=hook.actor,
         url=web_url(text(workflow, "url")),
         error=error,
-        attributes={
-            **hook.attributes(),
-            **known(
-                cicd__pipeline__name=text(workflow, "name"),
-                cicd__pipeline__task__name=name,
-                cicd__pipeline__task__run__id=identifier,
-                cicd__pipeline__task__run__result=result,
-                cicd__pipeline__task__type="deploy" if deploys else None,
-                deployment__environment__name=environment,
-                vs__version=version,
-                vs__job__number=number(job, "number"),
-            ),
-        },
-        offers=_job_offers(hook, service, version) if deploys else (),
+        attributes=hook.attributes(
+            cicd__pipeline__name=text(workflow, "name"),
+            cicd__pipeline__task__name=name,
+            cicd__pipeline__task__run__id=identifier,
+            cicd__pipeline__task__run__result=result,
+            cicd__pipeline__task__type="deploy" if deploys else None,
+            deployment__environment__name=environment,
+            vs__version=version,
+            vs__job__number=number(job, "number"),
+        ),
+        offers=offer_version(service, version, hook.repo) if deploys else (),
         seeks=keys.seeks(
             keys.seek_structure(_workflow_key(parent)) if parent else None, hook.seeks()
         ),
     )
-
-
-def _job_offers(hook: _Hook, service: str, version: str) -> tuple[Key, ...]:
-    return keys.offers(*offer_version(service, version, hook.repo))
 
 
 def _workflow_key(identifier: str) -> str:
@@ -227,7 +191,7 @@ def _workflow_key(identifier: str) -> str:
 
 def _stopped(hook: _Hook, subject: dict[str, Any]) -> int:
     stopped = parse_instant(subject.get("stopped_at"))
-    return stopped or parse_instant(hook.body.get("happened_at")) or hook.inbound.received_at
+    return stopped or parse_instant(hook.body.get("happened_at")) or hook.received_at
 
 
 SOURCE: Final = CircleCi()

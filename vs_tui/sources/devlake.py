@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import BEFORE_ALL, BadBody, Inbound, Parsed, Source, parsed
-from vs_tui.sources.fields import items, json_object, known, text, web_url
+from vs_tui.sources.fields import items, json_object, known, text, time_of, web_url
 
 MAX_COMMITS: Final = 100
 _RESULTS: Final = {
@@ -90,13 +90,6 @@ def _needed(body: Mapping[str, Any], name: str, *fields: str) -> str:
     return found
 
 
-def _time(body: Mapping[str, Any], *fields: str) -> Instant | None:
-    for field in fields:
-        if (at := parse_instant(body.get(field))) is not None:
-            return at
-    return None
-
-
 def _commits(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The commits of a deployment; an old body has one, in its own fields."""
     listed = items(body, "deploymentcommits")[:MAX_COMMITS]
@@ -105,7 +98,7 @@ def _commits(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _deploy(connection: str, body: dict[str, Any], received_at: Instant) -> Event:
-    started = _time(body, "starteddate", "starttime")
+    started = time_of(body, "starteddate", "starttime")
     if started is None:
         raise BadBody("startedDate", "is missing or no time; send RFC 3339")
     word = text(body, "result", limit=50).lower()
@@ -115,7 +108,7 @@ def _deploy(connection: str, body: dict[str, Any], received_at: Instant) -> Even
     commits = _commits(body)
     if not commits:
         raise BadBody("deploymentCommits", "is missing or empty; DevLake needs it, too")
-    finished = _time(body, "finisheddate", "endtime")
+    finished = time_of(body, "finisheddate", "endtime")
     paths = [keys.repository_path(text(commit, "repourl")) for commit in commits]
     repos, shas = (
         [path.lower() for path in paths],
@@ -174,13 +167,13 @@ def _issue(connection: str, body: dict[str, Any], received_at: Instant) -> Parse
     state = _STATUSES.get(status)
     if state is None:
         raise BadBody("status", "must be TODO, IN_PROGRESS or DONE")
-    created, updated = _time(body, "createddate"), _time(body, "updateddate")
+    created, updated = time_of(body, "createddate"), time_of(body, "updateddate")
     if created is None:
         raise BadBody("createdDate", "is missing or no time; send RFC 3339")
     is_incident = text(body, "type", limit=50).lower() == "incident"
     if is_incident and state is State.QUEUED:
         state = State.RUNNING  # an incident begins before somebody works on it
-    resolved = _time(body, "resolutiondate") or updated or received_at
+    resolved = time_of(body, "resolutiondate") or updated or received_at
     event = Event(
         key=keys.reference("devlake", "issue", connection, key),
         source="devlake",

@@ -57,7 +57,7 @@ class _Commit:
             keys.issue_keys(f"{self.message} {branch}", "commit message"),
         )
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self, **more: object) -> dict[str, Any]:
         tag = self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
         return known(
             vcs__repository__name=self.repo.service,
@@ -65,6 +65,7 @@ class _Commit:
             vcs__ref__head__name=tag or keys.branch_name(self.ref),
             vcs__ref__head__type="tag" if tag else None,
             vcs__ref__head__revision=self.sha,
+            **more,
         )
 
     @property
@@ -212,15 +213,12 @@ def _run(
         name=f"{pipeline} #{label}".strip(" #") if label else pipeline or number,
         project=commit.repo.name or project or pipeline,
         url=url,
-        attributes={
-            **commit.attributes(),
-            **known(
-                cicd__pipeline__name=pipeline,
-                cicd__pipeline__run__id=number,
-                cicd__pipeline__run__url__full=url,
-                cicd__pipeline__result=result,
-            ),
-        },
+        attributes=commit.attributes(
+            cicd__pipeline__name=pipeline,
+            cicd__pipeline__run__id=number,
+            cicd__pipeline__run__url__full=url,
+            cicd__pipeline__result=result,
+        ),
         offers=keys.offers(keys.commit(commit.sha, commit.repo.scope, "commit", "built")),
         seeks=commit.seeks(),
     )
@@ -276,19 +274,16 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
         service=service,
         environment=environment,
         url=url,
-        attributes={
-            **commit.attributes(),
-            **known(
-                cicd__pipeline__name=pipeline,
-                cicd__pipeline__task__name=f"{stage} / {name}" if kind == "job" else name,
-                cicd__pipeline__task__run__id=f"{run}/{native}",
-                cicd__pipeline__task__run__url__full=url,
-                cicd__pipeline__task__run__result=result,
-                cicd__pipeline__task__type="deploy" if deploys else None,
-                deployment__environment__name=environment,
-                vs__version=commit.version if deploys else None,
-            ),
-        },
+        attributes=commit.attributes(
+            cicd__pipeline__name=pipeline,
+            cicd__pipeline__task__name=f"{stage} / {name}" if kind == "job" else name,
+            cicd__pipeline__task__run__id=f"{run}/{native}",
+            cicd__pipeline__task__run__url__full=url,
+            cicd__pipeline__task__run__result=result,
+            cicd__pipeline__task__type="deploy" if deploys else None,
+            deployment__environment__name=environment,
+            vs__version=commit.version if deploys else None,
+        ),
         offers=keys.offers(*offer_version(service, commit.version, commit.repo.scope))
         if deploys
         else (),

@@ -22,7 +22,13 @@ _RUN: Final = {
     "started": (State.RUNNING, "running"),
     "finished": (State.OK, ""),
 }
-# subject -> operation, and predicate -> state and phase. Others are ignored.
+
+
+def _states(**predicates: State) -> Mapping[str, tuple[State, str]]:
+    """predicate -> state and phase, for subjects without phases."""
+    return {predicate: (state, "") for predicate, state in predicates.items()}
+
+
 SUBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[State, str]]]]] = {
     "pipelinerun": (Operation.PIPELINE, _RUN),
     "taskrun": (Operation.BUILD, _RUN),
@@ -31,55 +37,36 @@ SUBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[State, str]]]]] = {
     "testsuiterun": (Operation.TEST, _RUN),
     "artifact": (
         Operation.RELEASE,
-        {
-            "packaged": (State.OK, ""),
-            "signed": (State.OK, ""),
-            "published": (State.OK, ""),
-        },
+        _states(packaged=State.OK, signed=State.OK, published=State.OK),
     ),
     "service": (
         Operation.DEPLOY,
-        {
-            "deployed": (State.OK, ""),
-            "upgraded": (State.OK, ""),
-            "rolledback": (State.OK, ""),
-        },
+        _states(deployed=State.OK, upgraded=State.OK, rolledback=State.OK),
     ),
     "incident": (
         Operation.INCIDENT,
-        {
-            "detected": (State.RUNNING, ""),
-            "reported": (State.RUNNING, ""),
-            "resolved": (State.OK, ""),
-        },
+        _states(detected=State.RUNNING, reported=State.RUNNING, resolved=State.OK),
     ),
     "change": (
         Operation.PULL_REQUEST,
-        {
-            "created": (State.RUNNING, ""),
-            "updated": (State.NOTE, ""),
-            "reviewed": (State.NOTE, ""),
-            "merged": (State.OK, ""),
-            "abandoned": (State.CANCELLED, ""),
-        },
+        _states(
+            created=State.RUNNING,
+            updated=State.NOTE,
+            reviewed=State.NOTE,
+            merged=State.OK,
+            abandoned=State.CANCELLED,
+        ),
     ),
     "ticket": (
         Operation.ISSUE,
-        {
-            "created": (State.RUNNING, ""),
-            "updated": (State.NOTE, ""),
-            "closed": (State.OK, ""),
-        },
+        _states(created=State.RUNNING, updated=State.NOTE, closed=State.OK),
     ),
     "approval": (
         "approval",
-        {
-            "created": (State.WAITING, ""),
-            "updated": (State.WAITING, ""),
-            "closed": (State.OK, ""),
-        },
+        _states(created=State.WAITING, updated=State.WAITING, closed=State.OK),
     ),
 }
+"""subject -> operation, and predicate -> state and phase. Other predicates are ignored."""
 # Levels of a chain, from the top.
 CHAIN: Final = ("ticket", "change", "pipelinerun", "build", "artifact", "service")
 _OUTCOMES: Final = {
