@@ -55,7 +55,7 @@ def make_database(path: Path, count: int, flying: int = 0) -> Path:
     config = load(None, flags={"db": str(path)})
 
     async def first_start() -> None:
-        runtime = Runtime(config, time.time_ns)
+        runtime = Runtime(config, lambda: time.time_ns() // 1_000)
         await runtime.open_store()
         await runtime.close()
 

@@ -69,9 +69,14 @@ def board(
     """The rows that match a filter; ValueError as in `filters.parse`."""
     wanted = filters.parse(text, traces=True)
     listed = [m for m in members if _is_current(m[0], now, finished_for)]
-    found = [m for m in listed if matches(wanted, m, now)]
-    kept = {row.trace_id for row, _ in found}
-    others = [m for m in listed if m[0].section is Section.INCIDENT and m[0].trace_id not in kept]
+    everything = totals((row for row, _ in listed), now)
+    found, matched, others = listed, everything, []
+    if wanted.terms:
+        found = [m for m in listed if matches(wanted, m, now)]
+        matched = totals((row for row, _ in found), now)
+        kept = {row.trace_id for row, _ in found}
+        incidents = [m for m in listed if m[0].section is Section.INCIDENT]
+        others = [m for m in incidents if m[0].trace_id not in kept]
     terms = {}
     if wanted.terms and not found:
         for term in wanted.terms:
@@ -80,8 +85,8 @@ def board(
     rows = sorted((row for row, _ in [*found, *others]), key=lambda r: _place(r, now))
     return Board(
         rows,
-        totals((row for row, _ in found), now),
-        totals((row for row, _ in listed), now),
+        matched,
+        everything,
         frozenset(row.trace_id for row, _ in others),
         terms,
     )
@@ -105,6 +110,8 @@ def totals(rows: Iterable[Standing], now: Instant) -> Totals:
 
 def ordered(rows: Sequence[Standing], order: str, now: Instant) -> list[Standing]:
     """Rows in another order within their sections; a leading `-` reverses it."""
+    if order == ORDERS[0]:
+        return list(rows)
     name = order.lstrip("-")
     keys: Mapping[str, Callable[[Standing], Any]] = {
         "over": lambda r: -(r.over(now) or 0),

@@ -136,7 +136,9 @@ class Feed:
         app.health = await app.reader.sources()
         counts = await app.reader.counts()
         app.in_flight, app.failed = counts.in_flight, counts.failed
-        if app.by_trace and app.frozen_at is None:
+        view = app.view
+        if app.by_trace and app.frozen_at is None and (view is None or view.tab != "live"):
+            # Live reads all traces itself, and so their counts.
             app.totals = (await app.reader.board()).everything
         await self._compare(await self._read_health())
 

@@ -76,9 +76,9 @@ class BoardRows(ListedView):
     def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
         """Headings, traces, and the steps of unfolded traces."""
         lines: list[Row] = []
-        parts: Mapping[Section, list[Standing]] = {
-            section: [row for row in listed if row.section is section] for section in Section
-        }
+        parts: Mapping[Section, list[Standing]] = {section: [] for section in Section}
+        for row in listed:
+            parts[row.section].append(row)
         incidents = parts[Section.INCIDENT]
         lines += [self._row(row) for row in incidents[:MOST_INCIDENTS]]
         if len(incidents) > MOST_INCIDENTS:
@@ -91,7 +91,7 @@ class BoardRows(ListedView):
             if section.value in self.folded:
                 continue
             quiet = [row for row in part if row.is_quiet(now)]
-            shown = [row for row in part if not row.is_quiet(now)]
+            shown = [row for row in part if not row.is_quiet(now)] if quiet else part
             most = MOST_FINISHED if section is Section.FINISHED else len(shown)
             for row in shown[:most]:
                 lines += self._with_steps(row, now)

@@ -129,8 +129,8 @@ class DoraStrip(Widget):
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.look = look
-        self._lines: list[list[list[Piece]]] = []
-        """Line -> its name, its figures and its note, each as pieces."""
+        self._lines: list[tuple[list[list[Piece]], Piece]] = []
+        """(the name and the figures, each as pieces; the note) of each line."""
 
     def show(self, cards: Sequence[Card], range_name: str, most: int) -> None:
         """Show the first `most` teams, and the number of others."""
@@ -139,11 +139,13 @@ class DoraStrip(Widget):
             by_team.setdefault(card.team, []).append(card)
         names = list(by_team)
         cells = max(longest_name(names, _NAMES[1]), 4)
-        lines = [self._line(name, by_team[name], cells) for name in names[:most]]
-        if lines:
-            lines[0].append([(f"  {range_name}", "note")])
-        if len(names) > most:
-            lines[-1].append([(f"  +{len(names) - most} teams", "note")])
+        notes = [f"  {range_name}", *("" for _ in names[1:most])]
+        if more := len(names[most:]):
+            notes[-1] += f"  +{more} team{'s' if more > 1 else ''}"
+        lines = [
+            (self._line(name, by_team[name], cells), (note, "note"))
+            for name, note in zip(names[:most], notes, strict=False)
+        ]
         if lines != self._lines:
             self._lines = lines
             self.refresh(layout=True)
@@ -165,8 +167,10 @@ class DoraStrip(Widget):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
+        groups, note = self._lines[y] if y < len(self._lines) else ([], ("", "note"))
         pieces: list[Piece] = []
-        for group in self._lines[y] if y < len(self._lines) else []:
-            if width_of([*pieces, *group]) <= width:  # no half of a figure
-                pieces += group
-        return strip_of(pieces, self.look, width)
+        for group in groups:
+            if width_of([*pieces, *group, note]) > width:
+                break  # no half of a figure
+            pieces += group
+        return strip_of([*pieces, note], self.look, width)
