@@ -70,7 +70,7 @@ def _alias(db: sqlite3.Connection, trace_id: str) -> str:
     for sql, parameters in (
         (
             "SELECT trace_id FROM spans WHERE own_trace_id = ? AND own_trace_id <> trace_id "
-            "LIMIT 1",
+            "AND derived = 0 LIMIT 1",
             (trace_id,),
         ),
         # A whole context is `TRACE-SPAN`; the character behind `-` ends the range.
