@@ -1,23 +1,30 @@
-"""Numbers beyond 64 bits stay exact, as text, in every source and however large the body is."""
+"""Numbers beyond 64 bits stay exact, as text, in every source and however large the body is; what
+only looks like a number is none, and no text holds a NUL."""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import cycle
+from typing import Any
 
 import pytest
 
 from tests.ingest.bodies import honest
 from tests.sources import github_payloads as gh
-from tests.sources.api_payloads import post
+from tests.sources import jira_payloads as ji
+from tests.sources import ticket_payloads as tickets
+from tests.sources.api_payloads import cdevent, post
 from vs_tui.model import keys
 from vs_tui.sources import customhttp, emmetrics, jira
-from vs_tui.sources.base import BadBody, Inbound
+from vs_tui.sources.base import BadBody, Inbound, Parsed
 from vs_tui.sources.fields import json_body, small_object, text
 from vs_tui.sources.reading import read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.registry import routes, sources
 
+SHA = "1" * 40
 LONG = 123456789012345678901234567890
 
 
@@ -86,12 +93,10 @@ def _places(value, path=()):
             yield from _places(inner, (*path, name))
 
 
-def test_no_field_that_looks_like_a_number_is_a_fault_of_ours() -> None:
-    """In every field of every source, digits of other alphabets (`"²".isdigit()`), more digits than
-    Python converts, and more than 64 bits are read, refused or kept, and never an attribute."""
-    odd = cycle(LIKE_NUMBERS)
+def _mended(most: int, odd: Callable[[Any], Any]) -> Iterator[tuple[Any, Parsed]]:
+    """What each source makes of its honest bodies, with one value replaced each time."""
     for name, source in sources().items():
-        for path, headers, body in honest(name)[:3]:
+        for path, headers, body in honest(name)[:most]:
             if not isinstance(body, dict):
                 continue
             names = {header.lower(): value for header, value in headers.items()}
@@ -100,14 +105,51 @@ def test_no_field_that_looks_like_a_number_is_a_fault_of_ours() -> None:
                 holder = mended
                 for part in way:
                     holder = holder[part]
-                holder[last] = next(odd)
-                try:
-                    parsed = read(source, Inbound(path, names, json.dumps(mended).encode(), 1))
-                except BadBody:
+                holder[last] = odd(holder[last])
+                if holder[last] is None:
                     continue
-                assert "failed with" not in parsed.reason, (name, way, last, holder[last])
-                values = [v for event in parsed.events for v in event.attributes.values()]
-                assert not [v for v in values if isinstance(v, int | float) and abs(v) >= 2**63]
+                with suppress(BadBody):
+                    inbound = Inbound(path, names, json.dumps(mended).encode(), 1)
+                    yield (name, *way, last), read(source, inbound)
+
+
+def test_no_field_that_looks_like_a_number_is_a_fault_of_ours() -> None:
+    """In every field of every source, digits of other alphabets (`"²".isdigit()`), more digits than
+    Python converts, and more than 64 bits are read, refused or kept, and never an attribute."""
+    odd = cycle(LIKE_NUMBERS)
+    for place, parsed in _mended(3, lambda _: next(odd)):
+        assert "failed with" not in parsed.reason, place
+        values = [v for event in parsed.events for v in event.attributes.values()]
+        assert not [v for v in values if isinstance(v, int | float) and abs(v) >= 2**63], place
+
+
+def test_no_event_holds_a_nul() -> None:
+    """SQLite and terminals end a text there; it becomes U+FFFD in every field of every source."""
+    for place, parsed in _mended(2, lambda v: f"{v[:8]}\0{v[8:]}" if isinstance(v, str) else None):
+        assert r"\x00" not in repr(parsed.events), place
+
+
+NUL = ["a\0b", 7, None]
+PUSHED = gh.commit(SHA, "Fix it", "10:00:00") | {"modified": NUL}
+
+
+@pytest.mark.parametrize(
+    "inbound",
+    [
+        gh.inbound("workflow_job", gh.job("completed", labels=NUL)),
+        gh.inbound("push", gh.push(commits=[PUSHED], after=SHA)),
+        post("/jira", ji.issue(labels=NUL)),
+        post("/linear", tickets.linear(previousIdentifiers=NUL)),
+        post("/cdevents", cdevent("ticket.created", "T-1", "10:00:00", {"assignees": NUL})),
+    ],
+    ids=lambda inbound: inbound.headers.get("x-github-event", inbound.path),
+)
+def test_a_list_of_texts_holds_no_nul(inbound) -> None:
+    (source,) = (source for path, source in routes() if path == inbound.path)
+    events = repr(read(source, inbound).events)
+    assert "a\ufffdb" in events or r"a\ufffdb" in events
+    assert r"\x00" not in events
+    assert r"\u0000" not in events
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,11 @@ def text(container: object, *path: str, limit: int = 500) -> str:
     return str(exact(value))[:limit] if _is_number(value) else ""
 
 
+def texts(container: object, *path: str, most: int = 100, limit: int = 100) -> list[str]:
+    """The strings among the first entries of the list at a path, without NULs."""
+    return [text(each, limit=limit) for each in items(container, *path)[:most] if type(each) is str]
+
+
 def lowered(container: object, *path: str) -> str:
     """The text at a path in lower case, for states and actions: their case differs between the
     versions of an API, and a state that is not recognised would be lost."""

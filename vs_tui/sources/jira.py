@@ -29,7 +29,7 @@ from vs_tui.model.vocabulary import (
 )
 from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, moment, parsed
-from vs_tui.sources.fields import items, json_object, known, number, obj, text
+from vs_tui.sources.fields import items, json_object, known, number, obj, text, texts
 from vs_tui.sources.signatures import Scheme
 
 CANCELLING_WORDS: Final = (
@@ -251,10 +251,8 @@ def _attributes(fields: dict[str, Any], key: str, page: str) -> dict[str, Scalar
         vs__issue__assignees=_person(fields, "assignee"),
         vs__issue__sprint=",".join(name for name in sprints if name),
     )
-    labels = fields.get("labels")
-    if isinstance(labels, list):  # an empty list removes former labels
-        words = (label[:80] for label in labels[:50] if isinstance(label, str))
-        found["vs.issue.labels"] = ",".join(words).replace("\0", "")
+    if isinstance(fields.get("labels"), list):  # an empty list removes former labels
+        found["vs.issue.labels"] = ",".join(texts(fields, "labels", most=50, limit=80))
     return found
 
 

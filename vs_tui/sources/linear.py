@@ -34,6 +34,7 @@ from vs_tui.sources.fields import (
     obj,
     small_object,
     text,
+    texts,
     web_url,
 )
 from vs_tui.sources.signatures import Scheme, require_fresh
@@ -126,9 +127,8 @@ def _issue(body: dict[str, Any], action: str, received_at: Instant) -> Event:
         offers=keys.offers(
             Key("issue_key", identifier, "", "ticket"),
             *(
-                Key("issue_key", former[:80], "", "former ticket")
-                for former in items(data, "previousIdentifiers")[:20]
-                if isinstance(former, str)
+                Key("issue_key", former, "", "former ticket")
+                for former in texts(data, "previousIdentifiers", most=20, limit=80)
             ),
         ),
         seeks=_seeks(data, title),

@@ -12,7 +12,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Scalar, State
 from vs_tui.sources.base import Unreadable
-from vs_tui.sources.fields import items, known, obj, text, time_of
+from vs_tui.sources.fields import known, obj, text, texts, time_of
 
 
 class _Facts(NamedTuple):
@@ -160,9 +160,8 @@ def push_log(commits: Iterable[Mapping[str, Any]]) -> str:
 
 def _paths(commit: Mapping[str, Any]) -> list[str]:
     listed = [
-        path[:200]
+        path
         for name in ("added", "modified", "removed")
-        for path in items(commit, name)
-        if isinstance(path, str)
+        for path in texts(commit, name, most=5000, limit=200)
     ]
     return listed if len(listed) <= MAX_PATHS else ["*"]

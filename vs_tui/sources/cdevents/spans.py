@@ -12,7 +12,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import defaults
-from vs_tui.sources.fields import items, known, obj, text, web_url
+from vs_tui.sources.fields import items, known, obj, text, texts, web_url
 from vs_tui.sources.repository import repository_names
 from vs_tui.sources.versions import offer_version, purl_parts, seek_version
 
@@ -357,9 +357,7 @@ def _issue_attributes(cd: CdEvent) -> dict[str, Any]:
                 vs__issue__title=text(content, "summary"),
                 vs__issue__type=text(content, "ticketType"),
                 vs__issue__priority=text(content, "priority"),
-                vs__issue__assignees=", ".join(
-                    name for name in items(content, "assignees") if isinstance(name, str)
-                )[:500],
+                vs__issue__assignees=", ".join(texts(content, "assignees", limit=500))[:500],
             )
         case "change":
             states = {"merged": "merged", "abandoned": "closed"}

@@ -12,7 +12,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, Unreadable, moment
-from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
+from vs_tui.sources.fields import items, lowered, number, obj, text, texts, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 from vs_tui.sources.repository import DELETED_FORK
 
@@ -343,4 +343,4 @@ def _text_id(job: dict[str, Any], field: str) -> str | None:
 
 
 def _labels(job: dict[str, Any]) -> str:
-    return ",".join(label for label in items(job, "labels")[:20] if isinstance(label, str))[:500]
+    return ",".join(texts(job, "labels", most=20, limit=500))[:500]
