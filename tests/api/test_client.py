@@ -18,7 +18,7 @@ from vs_tui.api.remote_reader import HttpReader
 from vs_tui.model.vocabulary import Status, Verdict
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reader_protocol import Unreachable
-from vs_tui.traces.upcoming import PastStep
+from vs_tui.traces.steps import PastStep
 
 
 def send(server: Server, ident: str, action: str = "start", **more: object) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.upcoming import PastStep, steps_of, upcoming
+from vs_tui.traces.steps import PastStep, steps_of, upcoming
 
 T = 1_772_445_600_000_000
 

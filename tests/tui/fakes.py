@@ -36,7 +36,7 @@ from vs_tui.store.queries.reader_protocol import (
 )
 from vs_tui.traces.board import Board, board
 from vs_tui.traces.standing import Custom, standing
-from vs_tui.traces.upcoming import PastRun, PastStep
+from vs_tui.traces.steps import PastRun, PastStep
 
 NOW: Instant = parse_instant("2026-11-21T09:41:07Z") or 0
 

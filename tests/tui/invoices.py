@@ -7,7 +7,7 @@ from tests.tui.fakes import NOW, FakeReader, span
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store.queries.reader_protocol import Baseline
-from vs_tui.traces.upcoming import PastStep
+from vs_tui.traces.steps import PastStep
 
 TRACE = "7ac2" + "0" * 26 + "41"
 PROD = 192 * SECOND

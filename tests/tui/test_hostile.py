@@ -15,7 +15,7 @@ from vs_tui.metrics.report import Detail
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State, Verdict
-from vs_tui.traces.upcoming import PastStep
+from vs_tui.traces.steps import PastStep
 from vs_tui.tui.source_status import Connection
 
 HOSTILE = texts(480)

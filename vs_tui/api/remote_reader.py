@@ -42,7 +42,7 @@ from vs_tui.store.queries.reader_protocol import (
     TracePage,
 )
 from vs_tui.traces.board import Board
-from vs_tui.traces.upcoming import PastRun
+from vs_tui.traces.steps import PastRun
 
 MAX_QUERY: Final = 5_000
 """Most characters of a query; servers and proxies accept 8,000 in a request line."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
+from vs_tui.traces.steps import step_name
 from vs_tui.traces.trace_tree import Row, tree
 
 NOTABLE: Final = 0.2
@@ -37,17 +38,6 @@ class Pair:
         if self.first is None or self.second is None:
             return None
         return self.second - self.first
-
-
-def step_name(span: Span) -> tuple[str, str]:
-    """The key that aligns steps of different traces: kind and name, without numbers of the run."""
-    names = span.attributes
-    label = names.get("cicd.pipeline.task.name") or names.get("cicd.pipeline.name")
-    if span.operation == "deploy":
-        label = f"{span.service} to {span.environment}" if span.service else span.environment
-    if span.operation in ("issue", "pull_request", "push", "review", "incident"):
-        label = span.operation.replace("_", " ")
-    return span.operation, str(label or span.name)
 
 
 def compare(first: Sequence[Span], second: Sequence[Span], now: Instant) -> list[Pair]:

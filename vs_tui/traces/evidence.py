@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from vs_tui.model.time import DAY, MINUTE, Duration, Instant, parse_instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.compare import step_name
+from vs_tui.traces.steps import step_name
 
 SILENT_P90S: Final = 3
 SILENT_AT_LEAST: Final = 10 * MINUTE

@@ -12,7 +12,6 @@ from typing import Final
 
 from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.compare import step_name
 from vs_tui.traces.evidence import (
     Evidence,
     Usual,
@@ -31,6 +30,7 @@ from vs_tui.traces.evidence import (
     severity_rank,
     verdict,
 )
+from vs_tui.traces.steps import step_name
 
 
 class Section(StrEnum):

@@ -10,7 +10,7 @@ from typing import Final
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Span, all_as_of
 from vs_tui.store.queries.reader_protocol import Reader, Trace
-from vs_tui.traces.upcoming import PastRun, has_steps
+from vs_tui.traces.steps import PastRun, has_steps
 
 AGE: Final = 60 * SECOND
 """How long a cached history stays valid."""

@@ -55,7 +55,7 @@ from vs_tui.store.queries.reader_protocol import (
     Trace,
     TraceSummary,
 )
-from vs_tui.traces.upcoming import PastStep
+from vs_tui.traces.steps import PastStep
 
 _STATE: Final = Type(
     {"type": "string", "enum": [state.name.lower() for state in State]},

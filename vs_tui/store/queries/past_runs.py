@@ -11,7 +11,7 @@ from vs_tui.metrics.statistics import HISTORY, History, history_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.traces.upcoming import RUNS, PastRun, steps_of
+from vs_tui.traces.steps import RUNS, PastRun, steps_of
 
 MOST_STEPS: Final = 50
 """Most steps of a run that are read, on average."""

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from vs_tui.store.queries.trace_board import TraceBoard
     from vs_tui.traces.board import Board
     from vs_tui.traces.standing import Standing
-    from vs_tui.traces.upcoming import PastRun
+    from vs_tui.traces.steps import PastRun
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000

@@ -13,7 +13,7 @@ from vs_tui.model.vocabulary import Link, Span, Verdict
 
 if TYPE_CHECKING:
     from vs_tui.traces.board import Board
-    from vs_tui.traces.upcoming import PastRun
+    from vs_tui.traces.steps import PastRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""The steps that a run in flight has not begun yet, predicted from earlier runs of its series.
+"""The steps of a trace: the names that align them with those of other traces, and those that a run
+in flight has not begun yet.
 
-They are expectations, not spans: nothing counts them, and they disappear when the run ends.
+What is not begun is expected from earlier runs of the series: nothing counts it, and it disappears
+when the run ends.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import Final
 
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.traces.compare import step_name
 
 RUNS: Final = 10
 """Number of latest successes that are looked at."""
@@ -25,6 +26,17 @@ NO_RUNS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "rele
 _NO_STEPS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "review", "push"})
 _STATES: Final = frozenset({"queued", "waiting", "running"})
 """Phases that only say that a run is in progress."""
+
+
+def step_name(span: Span) -> tuple[str, str]:
+    """The key that aligns steps of different traces: kind and name, without numbers of the run."""
+    names = span.attributes
+    label = names.get("cicd.pipeline.task.name") or names.get("cicd.pipeline.name")
+    if span.operation == "deploy":
+        label = f"{span.service} to {span.environment}" if span.service else span.environment
+    if span.operation in ("issue", "pull_request", "push", "review", "incident"):
+        label = span.operation.replace("_", " ")
+    return span.operation, str(label or span.name)
 
 
 @dataclass(frozen=True, slots=True)
