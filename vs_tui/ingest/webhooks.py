@@ -182,13 +182,6 @@ class Receiving:
         reserves no memory for bytes that have not arrived. A sender that is not `proven` by its
         head may have to give way to another."""
         limits = self._limits
-        if request.content.is_eof() and not request.content.exception():
-            # A small body arrives with its head, so there is nothing to wait for.
-            whole = request.content.read_nowait()
-            if len(whole) > limits.body:
-                raise _too_large(_limit(limits))
-            load.add(len(whole), len(whole))
-            return whole
         body = bytearray()
         gave_way = False
 

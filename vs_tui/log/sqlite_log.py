@@ -116,14 +116,12 @@ def append(
 
 def head(db: sqlite3.Connection) -> int:
     """The position of the newest delivery."""
-    newest: int = db.execute("SELECT COALESCE(MAX(id), 0) FROM deliveries").fetchone()[0]
-    return max(newest, position(db))
+    return max(db.execute("SELECT MAX(id) FROM deliveries").fetchone()[0] or 0, position(db))
 
 
 def position(db: sqlite3.Connection) -> int:
     """The position up to which deliveries are folded."""
-    row = db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
-    return 0 if row is None else int(row[0])
+    return _number(db, "position")
 
 
 def set_position(db: sqlite3.Connection, reached: int) -> None:
@@ -132,7 +130,12 @@ def set_position(db: sqlite3.Connection, reached: int) -> None:
 
 def generation(db: sqlite3.Connection) -> int:
     """The change number at which everything was last begun again from the start; 0 for never."""
-    row = db.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+    return _number(db, "generation")
+
+
+def _number(db: sqlite3.Connection, name: str) -> int:
+    """A number of `meta`; 0 if it was never stored."""
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return 0 if row is None else int(row[0])
 
 
@@ -206,13 +209,19 @@ class _Stored(NamedTuple):
 
 _Known = dict[tuple[str, str], _Stored]
 """(source, name) -> delivery."""
+_LATEST: Final = (
+    "SELECT d.source, d.dedupe, d.id, d.keys, d.received_at, d.sha256 FROM json_each(?) n "
+    "CROSS JOIN deliveries d ON d.id = (SELECT id FROM deliveries WHERE dedupe = n.value ->> 1 "
+    "AND source = n.value ->> 0 ORDER BY id DESC LIMIT 1)"
+)
+"""The latest delivery of each source and name; a run may have very many."""
 
 
 def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[bytes]) -> _Known:
     """The latest stored delivery of each name, including names of ids with another body."""
-    known = _latest(db, [intake.dedupe for intake in intakes])
+    known = _latest(db, {(intake.source, intake.dedupe) for intake in intakes})
     others = [
-        with_body(intake.dedupe, digest)
+        (intake.source, with_body(intake.dedupe, digest))
         for intake, digest in zip(intakes, digests, strict=True)
         if (original := known.get((intake.source, intake.dedupe)))
         and _has_another_body(intake, digest, original)
@@ -220,25 +229,12 @@ def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[
     return known | _latest(db, others) if others else known
 
 
-def _latest(db: sqlite3.Connection, names: Sequence[str]) -> _Known:
-    """The latest stored delivery of each source with these names."""
-    fields = "d.source, d.dedupe, d.id, d.keys, d.received_at, d.sha256"
-    once = dict.fromkeys(names)
-    # The name of a run belongs to one source and may have very many deliveries.
-    runs = [name for name in once if name.startswith("run:")]
-    rows = db.execute(
-        f"SELECT {fields} FROM json_each(?) names CROSS JOIN deliveries d ON d.id = "
-        "(SELECT MAX(id) FROM deliveries WHERE dedupe = names.value)",
-        (orjson.dumps(runs).decode(),),
-    ).fetchall()
-    rows += db.execute(
-        f"SELECT {fields} FROM deliveries d WHERE dedupe IN (SELECT value FROM json_each(?)) "
-        "ORDER BY id",
-        (orjson.dumps([name for name in once if not name.startswith("run:")]).decode(),),
-    ).fetchall()
+def _latest(db: sqlite3.Connection, names: Iterable[tuple[str, str]]) -> _Known:
     return {
         (source, name): _Stored(delivery_id, orjson.loads(keys), at, digest)
-        for source, name, delivery_id, keys, at, digest in rows
+        for source, name, delivery_id, keys, at, digest in db.execute(
+            _LATEST, (orjson.dumps(list(names)).decode(),)
+        )
     }
 
 
