@@ -76,8 +76,7 @@ class HttpReader:
         body = await self._get(
             "/api/spans", filter=filter, limit=limit, sort=sort, at=iso(at), quick=1
         )
-        page: SpanPage = SPANS.read(body)
-        return page
+        return SPANS.read(body)
 
     async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
         body = await self._get("/api/counts", filter=filter, at=iso(at))
@@ -95,8 +94,7 @@ class HttpReader:
         self, filter: str = "", *, limit: int = 200, at: Instant | None = None
     ) -> TracePage:
         body = await self._get("/api/traces", filter=filter, limit=limit, at=iso(at), quick=1)
-        page: TracePage = TRACES.read(body)
-        return page
+        return TRACES.read(body)
 
     async def board(
         self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
@@ -128,8 +126,7 @@ class HttpReader:
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
         body = await self._get("/api/deliveries", filter=filter, limit=limit, quick=1)
-        page: DeliveryPage = DELIVERIES.read(body)
-        return page
+        return DELIVERIES.read(body)
 
     async def received(self, since: Instant, until: Instant | None = None) -> Tally:
         body = await self._get("/api/received", since=iso(since), until=iso(until))

@@ -22,6 +22,7 @@ from vs_tui.api.codec.shape import (
     TRUTH,
     Field,
     Shape,
+    T,
     Type,
     computed,
     list_of,
@@ -288,7 +289,7 @@ CARD: Final = Shape(
 )
 
 
-def page_of(kind: Shape[Any], make: Callable[..., Any], **told: Type) -> Shape[Any]:
+def page_of(kind: Shape[Any], make: Callable[..., T], **told: Type) -> Shape[T]:
     """A page of a list. Arguments to write: the page of a screen, or None; the items as JSON; the
     cursor of the next page. A screen's page also has the fields `told`, such as how far the search
     got."""
