@@ -71,7 +71,7 @@ _BACK: Final[Mapping[str, Schema]] = {
 }
 """Query parameters of the dashboard's metrics."""
 
-_IN_PROGRESS: Final[Schema] = {"type": "string", "enum": ["", "in-progress"]}
+_INCIDENTS: Final[Schema] = {"type": "string", "enum": ["", "in-progress", "unfinished"]}
 
 # path -> (what it is, query parameters, schema of its 200)
 READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
@@ -148,11 +148,15 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
         _BACK,
         object_of({"items": _list(ref_to("Card"))}),
     ),
-    "/deployments": ("em-metrics' deployments", {}, _list(ref_to("Deployment"))),
+    "/deployments": (
+        "em-metrics' deployments, newest first",
+        {"project_id": TEXT, "limit": COUNT},
+        _list(ref_to("Deployment")),
+    ),
     "/deployments/{id}": ("one of em-metrics' deployments", {}, ref_to("Deployment")),
     "/incidents": (
         "em-metrics' incidents",
-        dict.fromkeys(("type", "filter"), _IN_PROGRESS),
+        dict.fromkeys(("type", "filter"), _INCIDENTS),
         _list(ref_to("Incident")),
     ),
     "/grafana/": (
