@@ -98,7 +98,7 @@ class Connection:
     ) -> Response:
         """The answer, of at most `limit` bytes. A server may have closed a kept connection; with
         `repeat` such a request is sent again. TimeoutError after `timeout` seconds without a byte,
-        OSError or HttpError for every other failure."""
+        HttpError for every other failure."""
         from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 
         kept = self._connection is not None
@@ -111,9 +111,7 @@ class Connection:
             self.close()
             if kept and repeat:
                 return self.request(method, path, headers, body, timeout=timeout, limit=limit)
-            if isinstance(error, OSError) and not isinstance(error, RemoteDisconnected):
-                raise
-            why = str(error) or type(error).__name__
+            why = getattr(error, "strerror", "") or str(error) or type(error).__name__
             if isinstance(error, RemoteDisconnected):
                 why = "it closed the connection"
             elif isinstance(error, BadStatusLine):

@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import Connection, HttpError, Response, address
-from vs_tui.cli.importing.model import Forbidden, objects
+from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, objects
+from vs_tui.model.time import parse_instant
 
 TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 6
@@ -215,6 +216,39 @@ class Lists:
             if not answer.next:
                 return
             answer = self._api.get(answer.next)
+
+
+class Project:
+    """One project of a tool whose lists have Link headers. A step is a method of its name."""
+
+    names: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, api: Api, at: str, settings: Settings) -> None:
+        self._api, self._at, self._settings = api, at, settings
+        self._lists = Lists(api, at)
+
+    def steps(self) -> Iterator[Step]:
+        """The lists to read, in order."""
+        for name in self.names:
+            yield Step(name, getattr(self, name))
+
+    def _newest(
+        self,
+        answer: Answer,
+        entries: Iterable[dict[str, Any]],
+        field: str,
+        made: Callable[[dict[str, Any]], Iterable[Delivery]],
+    ) -> Page:
+        """The deliveries of a page that is newest first by a time: behind the first entry that is
+        too old all are older."""
+        listed = list(entries)
+        recent = [entry for entry in listed if self._is_recent(entry, field)]
+        found = [delivery for entry in recent for delivery in made(entry)]
+        return Page(found, answer.next if len(recent) == len(listed) else "", answer.pages)
+
+    def _is_recent(self, entry: Mapping[str, Any], field: str) -> bool:
+        at, since = parse_instant(entry.get(field)), parse_instant(self._settings.since)
+        return at is None or since is None or at >= since
 
 
 def _asked_delay(status: int, headers: Mapping[str, str]) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing.api import Answer, Api, Lists
+from vs_tui.cli.importing.api import Answer, Api, Project
 from vs_tui.cli.importing.model import (
     Commit,
     Delivery,
@@ -19,12 +19,10 @@ from vs_tui.cli.importing.model import (
     Page,
     Push,
     Settings,
-    Step,
     delivery,
     objects,
     pushes,
 )
-from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://api.github.com"
 STEPS: Final = (
@@ -40,31 +38,18 @@ def event(name: str, body: dict[str, Any]) -> Delivery:
     return delivery("/github", "x-github-delivery", body, {"x-github-event": name})
 
 
-class GitHub:
+class GitHub(Project):
     """One repository, `owner/name`."""
 
+    names = STEPS
+
     def __init__(self, api: Api, project: str, settings: Settings) -> None:
-        self._api = api
-        self._at = f"repos/{quote(project, safe='/')}"
-        self._lists = Lists(api, self._at)
-        self._settings = settings
+        super().__init__(api, f"repos/{quote(project, safe='/')}", settings)
         found = api.get(self._at).value
         self.repository: dict[str, Any] = found if isinstance(found, dict) else {}
         # What is older than a repository's last push must not pass for it.
         self.repository.pop("pushed_at", None)
         self._workflows: dict[int, dict[str, Any]] | None = None
-
-    def steps(self) -> Iterator[Step]:
-        readers = {
-            "issues": self._issues,
-            "pull_requests": self._changes,
-            "commits": self._history,
-            "workflow_runs": self._runs,
-            "deployments": self._deployments,
-            "releases": self._releases,
-        }
-        for name in STEPS:
-            yield Step(name, readers[name])
 
     def _body(self, action: str, sender: Any = None, **fields: Any) -> dict[str, Any]:
         body = {"action": action, **fields, "repository": self.repository}
@@ -78,7 +63,7 @@ class GitHub:
     # A closed object is delivered as its closing, an open one as an edit: an edit's instant is
     # its last change, so that it also undoes an end whose reopening was never received.
 
-    def _issues(self, cursor: str) -> Page:
+    def issues(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "issues", since=self._settings.since)
         found = [
             event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
@@ -87,13 +72,9 @@ class GitHub:
         ]
         return Page(found, answer.next, answer.pages)
 
-    def _changes(self, cursor: str) -> Page:
+    def pull_requests(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "pulls")
-        changes = list(objects(answer.value))
-        recent = [c for c in changes if self._is_recent(c, "updated_at")]
-        found = [made for change in recent for made in self._change(change)]
-        # Newest first: behind the first old one all are older.
-        return Page(found, answer.next if len(recent) == len(changes) else "", answer.pages)
+        return self._newest(answer, objects(answer.value), "updated_at", self._change)
 
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         number = change.get("number")
@@ -164,7 +145,7 @@ class GitHub:
                 )
                 yield event("pull_request", body)
 
-    def _history(self, _cursor: str) -> Page:
+    def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.repository.get("default_branch") or "")
         listed = self._lists.every("commits", sha=branch, since=self._settings.since)
@@ -172,12 +153,11 @@ class GitHub:
         found = [self._pushed(branch, push) for push in pushes(commits)]
         return Page(found)
 
-    def _runs(self, cursor: str) -> Page:
+    def workflow_runs(self, cursor: str) -> Page:
         answer = self._lists.page(cursor, "actions/runs")
-        runs = list(objects((answer.value or {}).get("workflow_runs")))
-        recent = [run for run in runs if self._is_recent(run, "created_at")]
-        found = [made for run in recent for made in self._run(run)]
-        return Page(found, answer.next if len(recent) == len(runs) else "", answer.pages)
+        return self._newest(
+            answer, objects((answer.value or {}).get("workflow_runs")), "created_at", self._run
+        )
 
     def _run(self, run: dict[str, Any]) -> Iterator[Delivery]:
         latest = run.get("run_attempt")
@@ -213,12 +193,9 @@ class GitHub:
             self._workflows = {workflow.get("id", 0): workflow for workflow in listed}
         return self._workflows.get(identifier, {})
 
-    def _deployments(self, cursor: str) -> Page:
+    def deployments(self, cursor: str) -> Page:
         answer = self._lists.page(cursor, "deployments")
-        listed = list(objects(answer.value))
-        recent = [entry for entry in listed if self._is_recent(entry, "created_at")]
-        found = [made for entry in recent for made in self._deployment(entry)]
-        return Page(found, answer.next if len(recent) == len(listed) else "", answer.pages)
+        return self._newest(answer, objects(answer.value), "created_at", self._deployment)
 
     def _deployment(self, deployment: dict[str, Any]) -> Iterator[Delivery]:
         creator = deployment.get("creator")
@@ -228,7 +205,7 @@ class GitHub:
             body = self._body("created", creator, deployment=deployment, deployment_status=status)
             yield event("deployment_status", body)
 
-    def _releases(self, cursor: str) -> Page:
+    def releases(self, cursor: str) -> Page:
         answer = self._lists.page(cursor, "releases")
         found = [
             event("release", self._body("published", release.get("author"), release=release))
@@ -236,10 +213,6 @@ class GitHub:
             if release.get("published_at") and self._is_recent(release, "published_at")
         ]
         return Page(found, answer.next, answer.pages)
-
-    def _is_recent(self, entry: dict[str, Any], field: str) -> bool:
-        at, since = parse_instant(entry.get(field)), parse_instant(self._settings.since)
-        return at is None or since is None or at >= since
 
 
 def _action(entry: dict[str, Any]) -> str:

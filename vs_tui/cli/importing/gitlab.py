@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing.api import Answer, Api, Lists
+from vs_tui.cli.importing.api import Answer, Api, Project
 from vs_tui.cli.importing.model import (
     Commit,
     Delivery,
@@ -19,12 +19,10 @@ from vs_tui.cli.importing.model import (
     Page,
     Push,
     Settings,
-    Step,
     delivery,
     objects,
     pushes,
 )
-from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://gitlab.com/api/v4"
 STEPS: Final = (*("issues", "merge_requests", "commits", "pipelines", "deployments", "releases"),)
@@ -52,14 +50,13 @@ def event(hook: str, body: dict[str, Any]) -> Delivery:
     return delivery("/gitlab", "idempotency-key", body, {"x-gitlab-event": hook})
 
 
-class GitLab:
+class GitLab(Project):
     """One project, `group/project` with any number of groups."""
 
+    names = STEPS
+
     def __init__(self, api: Api, project: str, settings: Settings) -> None:
-        self._api = api
-        self._at = f"projects/{quote(project, safe='')}"
-        self._lists = Lists(api, self._at)
-        self._settings = settings
+        super().__init__(api, f"projects/{quote(project, safe='')}", settings)
         found = api.get(self._at).value
         whole = found if isinstance(found, dict) else {}
         self.project = {
@@ -69,24 +66,12 @@ class GitLab:
         }
         self._tiers: dict[int, Any] | None = None
 
-    def steps(self) -> Iterator[Step]:
-        readers = {
-            "issues": self._issues,
-            "merge_requests": self._changes,
-            "commits": self._history,
-            "pipelines": self._pipelines,
-            "deployments": self._deployments,
-            "releases": self._releases,
-        }
-        for name in STEPS:
-            yield Step(name, readers[name])
-
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
         newest_first = {"order_by": "updated_at", "sort": "desc"}
         since = self._settings.since
         return self._lists.page(cursor, path, updated_after=since, **newest_first, **query)
 
-    def _issues(self, cursor: str) -> Page:
+    def issues(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "issues", scope="all")
         found = [event("Issue Hook", self._issue(issue)) for issue in objects(answer.value)]
         return Page(found, answer.next, answer.pages)
@@ -116,7 +101,7 @@ class GitLab:
             "labels": [{"title": label} for label in entry.get("labels") or []],
         }
 
-    def _changes(self, cursor: str) -> Page:
+    def merge_requests(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "merge_requests", state="all", scope="all")
         found = [made for change in objects(answer.value) for made in self._change(change)]
         return Page(found, answer.next, answer.pages)
@@ -208,7 +193,7 @@ class GitLab:
         }
         return event("Push Hook", body)
 
-    def _history(self, _cursor: str) -> Page:
+    def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.project.get("default_branch") or "")
         listed = self._lists.every(
@@ -217,7 +202,7 @@ class GitLab:
         commits = [_commit(entry) for entry in listed]
         return Page([self._pushed(branch, push) for push in pushes(commits)])
 
-    def _pipelines(self, cursor: str) -> Page:
+    def pipelines(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "pipelines")
         found = [self._pipeline(entry) for entry in objects(answer.value)]
         return Page(found, answer.next, answer.pages)
@@ -249,7 +234,7 @@ class GitLab:
             },
         )
 
-    def _deployments(self, cursor: str) -> Page:
+    def deployments(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "deployments")
         found = [made for entry in objects(answer.value) for made in self._deployment(entry)]
         return Page(found, answer.next, answer.pages)
@@ -294,12 +279,11 @@ class GitLab:
             self._tiers = {entry.get("id", 0): entry.get("tier") for entry in listed}
         return self._tiers.get(identifier)
 
-    def _releases(self, cursor: str) -> Page:
+    def releases(self, cursor: str) -> Page:
         answer = self._lists.page(cursor, "releases", order_by="released_at", sort="desc")
-        since = parse_instant(self._settings.since) or 0
         found = []
         for release in objects(answer.value):
-            if (parse_instant(release.get("released_at")) or since) < since:
+            if not self._is_recent(release, "released_at"):
                 continue
             names = ("name", "description", "released_at", "created_at", "commit")
             found.append(

@@ -81,8 +81,8 @@ class Sender:
             return self._connection.request(method, whole, headers, body, timeout=_TIMEOUT)
         except (OSError, HttpError) as error:
             raise CommandError(
-                f"{self._url} cannot be reached: {error}; start it with `vs-tui serve`, or "
-                "name another one with --to"
+                f"{self._url} cannot be reached: {error}; start it with `vs-tui serve`, or set "
+                "VS_URL to another one"
             ) from None
 
 
