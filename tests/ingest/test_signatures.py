@@ -85,7 +85,7 @@ def declared(scheme: Scheme) -> Signer:
     """How a tool signs whose source declares it, without a word in this file."""
     assert (scheme.scheme, scheme.encoding, scheme.timestamp) == ("hmac", "hex", "")
     before = f"{scheme.part}={scheme.prefix}" if scheme.part else scheme.prefix
-    return hexed(scheme.header, before, scheme.algorithm)
+    return hexed(scheme.header.lower(), before, scheme.algorithm)
 
 
 SIGNERS |= {

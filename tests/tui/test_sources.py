@@ -15,6 +15,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import github, jenkins, jira
 from vs_tui.sources.base import Source
+from vs_tui.sources.mapped import presets
 from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import source_status
 from vs_tui.tui.source_status import Connection, condition
@@ -236,6 +237,10 @@ def test_the_silence_of_a_paging_tool_is_good_news() -> None:
     github = health(8 * DAY, accepted=9)
     assert source_status.is_silent(github, NOW)
     assert not source_status.is_silent(replace(github, source="pagerduty"), NOW)
+    for name, preset in presets().items():
+        pages_only = {rule["operation"] for rule in preset.definition["events"]} == {"incident"}
+        silent = source_status.is_silent(replace(github, source=name), NOW)
+        assert silent is not pages_only, name
 
 
 def test_the_day_begins_in_the_users_zone() -> None:

@@ -24,7 +24,7 @@ _USUAL: Final = ("github", "gitlab", "jenkins", "jira", "customhttp")
 QUIET_BY_NATURE: Final = frozenset(
     {
         *("pagerduty", "alertmanager", "grafana", "grafanairm", "incidentio", "rootly"),
-        *("opsgenie", "datadog", "servicenow", "sentry", "statuspage"),
+        *("opsgenie", "datadog", "newrelic", "servicenow", "sentry", "statuspage"),
     }
 )
 """Tools that send only when something breaks; silence is normal."""
