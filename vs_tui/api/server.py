@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import time
 from collections.abc import Callable
@@ -40,15 +39,13 @@ from vs_tui.model.time import Instant
 from vs_tui.sources.registry import routes
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
+from vs_tui.store.thread import spare_collector
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
 OTLP_TRACES: Final = "/v1/traces"
-YOUNG: Final = 20_000
-"""Threshold of the garbage collector's first generation. A delivery leaves no cycles behind, but
-Python's default of 700 would scan its objects again and again."""
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
 """Handlers of plain requests, by path."""
 
@@ -118,7 +115,7 @@ class Receiver:
             await self._listen_for_metrics()
         host, port = self._socket.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        _spare_collector()
+        spare_collector()
 
     async def _listen_for_metrics(self) -> None:
         """Serve /metrics and health without a token on a port that no tunnel leads to."""
@@ -149,13 +146,6 @@ class Receiver:
 def _why(error: OSError) -> str:
     """The reason in a few words, without the address that asyncio puts first."""
     return (error.strerror or str(error)).rpartition(": ")[2]
-
-
-def _spare_collector() -> None:
-    """Exclude modules and classes from garbage collection: they live as long as the process."""
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
-    if not gc.get_freeze_count():
-        gc.freeze()
 
 
 def build(receiver: Receiver) -> web.Application:

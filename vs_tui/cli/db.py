@@ -281,10 +281,12 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 def _rebuild(config: Config, _: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.cli.runtime import writer_settings
     from vs_tui.store.maintenance.rebuild import rebuild
+    from vs_tui.store.thread import spare_collector
 
     _existing(config)
     began = time.monotonic()
     with Bar(sys.stderr) as bar:
+        spare_collector()
         result = asyncio.run(rebuild(config.db, now, writer_settings(config), bar.show))
     took = max(time.monotonic() - began, 1e-9)
     return {

@@ -1,15 +1,29 @@
-"""Opens aiosqlite connections, and runs whole functions on their thread."""
+"""Opens aiosqlite connections, runs whole functions on their thread, and sets up a process for
+that."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import aiosqlite
 
 T = TypeVar("T")
+YOUNG: Final = 20_000
+"""Threshold of the garbage collector's first generation. A delivery leaves no cycles behind, but
+Python's default of 700 would scan its objects again and again: 13 % of the CPU time of folding
+GitHub bodies (medians of paired runs)."""
+
+
+def spare_collector() -> None:
+    """Collect garbage rarely, and exclude what exists now (modules and classes): it lives as long
+    as the process."""
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
