@@ -138,6 +138,19 @@ def much(tmp_path_factory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.parametrize("path", ["/api/spans", "/api/traces"])
+def test_a_large_page_is_the_small_ones_in_turn(much, path) -> None:
+    """It is written some rows at a time."""
+    large = much.call(f"{path}?limit=2000")[1]
+    items, cursor = [], ""
+    for _ in range(4):
+        page = much.call(f"{path}?limit=500&cursor={cursor}")[1]
+        items, cursor = items + page["items"], page["next"]
+    assert [row["trace_id"] for row in large["items"]] == [row["trace_id"] for row in items]
+    assert large["items"][1_200].keys() == items[1_200].keys()
+    assert large["next"] == cursor
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -4,10 +4,10 @@ team of its token. Spans of other teams are hidden as if they did not exist."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -78,14 +78,36 @@ class Guard:
                 if waits and not is_quick(request.query):
                     # A script sees what it sent before; a screen is repainted as it changes.
                     await self._writer.caught_up()
-                async with self._large if _is_large(request) else contextlib.nullcontext():
+                if not _is_large(request):
                     return await handler(request)
+                async with self._large:
+                    try:
+                        return await handler(request)
+                    finally:
+                        give_back_memory()
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None
             except OverflowError:
                 raise Refused(400, "bad_request", _OUT_OF_RANGE) from None
 
         return guarded
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    """The GNU C library's `malloc_trim`; None elsewhere."""
+    import ctypes
+
+    found: Callable[[int], object] | None
+    found = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system; the GNU C library keeps what lies between other blocks.
+    Pages of 10,000 spans left a receiver at 144 MB without this, and 103 MB with it."""
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
 
 
 def of_team(request: web.Request, team: str) -> web.Request:

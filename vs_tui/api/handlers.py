@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -29,6 +30,7 @@ from vs_tui.api.codec.spans import (
 )
 from vs_tui.api.codec.traces import BOARD, TRACES, listed_json, trace_json
 from vs_tui.api.guard import (
+    FEW_ROWS,
     LASTS,
     TEAM,
     Handler,
@@ -56,6 +58,7 @@ MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Api:
@@ -99,8 +102,24 @@ class Api:
         else:
             cursor, shown = query.get("cursor", ""), None
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
-        items = await self._items(request, page.items, linked=not is_quick(query))
+        linked = not is_quick(query)
+        items = await self._pieces(
+            page.items, lambda spans: self._items(request, spans, linked=linked)
+        )
         return answer(SPANS.write(shown, items, page.next))
+
+    async def _pieces(
+        self, rows: Sequence[R], write: Callable[[Sequence[R]], Awaitable[list[dict[str, Any]]]]
+    ) -> Any:
+        """Rows as JSON, some at a time: as objects they take several times the memory of their
+        text."""
+        if len(rows) <= FEW_ROWS:
+            return await write(rows)
+        texts = []
+        for at in range(0, len(rows), FEW_ROWS):
+            items = await write(rows[at : at + FEW_ROWS])
+            texts.append(await self._beside(partial(orjson.dumps, items)))
+        return orjson.Fragment(b"[%b]" % b",".join(filter(None, (text[1:-1] for text in texts))))
 
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
@@ -141,7 +160,8 @@ class Api:
         items, cursor = await self._reader.all_traces(
             text, limit=limit, cursor=query.get("cursor", "")
         )
-        return answer(TRACES.write(None, await self._summaries(request, items), cursor))
+        written = await self._pieces(items, lambda found: self._summaries(request, found))
+        return answer(TRACES.write(None, written, cursor))
 
     async def _summaries(
         self, request: web.Request, found: Sequence[TraceSummary]
