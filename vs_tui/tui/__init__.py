@@ -14,6 +14,6 @@ diff_renderer, driver   the terminal: only changed cells are sent, input is read
 textual_internals   the private names of Textual and rich, all of them
 output     clipboard, browser, files
 dashboard_settings   settings from the command, and state kept between starts
-widgets/   list and waterfall on Textual's Line API, inputs, lines
+widgets/   list and waterfall on Textual's Line API, inputs, boxes
 screens/   one module per screen
 """

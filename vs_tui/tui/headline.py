@@ -161,7 +161,7 @@ def _counts(app: Session, words: int) -> list[Piece]:
     """Counts of all open work, regardless of team and filter."""
     signs, totals = app.look.glyphs, app.totals
     if not app.by_trace or totals is None:
-        what = "in flight" if words == _FULL else "run"
+        what = "in flight" if words == _FULL else "open"  # open issues count, too
         found: list[Piece] = [(f"{app.in_flight} {what}", "run")]
         if app.failed:
             found.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))

@@ -17,7 +17,7 @@ import orjson
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui.interfaces import Shown
+from vs_tui.tui.dashboard_settings import Shown
 from vs_tui.tui.session import Session
 from vs_tui.tui.textual_internals import driver_of, painted_lines
 from vs_tui.tui.widgets.inputs import Ask

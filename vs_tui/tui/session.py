@@ -28,10 +28,9 @@ from vs_tui.traces.next_action import Section
 from vs_tui.tui import actions as table
 from vs_tui.tui import filtering, first_minute, span_format
 from vs_tui.tui import theme as look
-from vs_tui.tui.dashboard_settings import Remembered, Setup
+from vs_tui.tui.dashboard_settings import Copier, Navigator, Remembered, Setup, Shown
 from vs_tui.tui.diff_renderer import DiffingApp
 from vs_tui.tui.filtering import DEFAULT, Range, parse_range
-from vs_tui.tui.interfaces import Copier, Navigator, Shown
 from vs_tui.tui.past import Histories, trace_at
 from vs_tui.tui.source_status import Connection
 

@@ -20,7 +20,7 @@ from vs_tui.model.display import clean
 from vs_tui.tui.filtering import PRESETS
 from vs_tui.tui.paint import Piece, fit, strip_of
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.lines import Line
+from vs_tui.tui.widgets.framed import Line
 
 Problem = Callable[[str], str]
 """Text -> error of a range; empty if it is valid."""
