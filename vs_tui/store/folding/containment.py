@@ -20,7 +20,6 @@ FIRST_SHIPS: Final = 30 * DAY
 were probably shipped by a deployment that was never reported."""
 MAX_CARRIED: Final = 5
 """Most branches that are followed from a change to production."""
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _Row = tuple[Any, ...]
 
 
@@ -139,16 +138,16 @@ _HISTORY: Final = (
 _BROUGHT: Final = (
     f"SELECT DISTINCT c.key, 1, h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
     "CROSS JOIN vcs_commits p ON p.project = c.project AND p.commit_id = c.commit_id "
-    f"CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 WHERE c.key {_KEYS}"
+    f"CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 WHERE c.key {rows.KEYS}"
 )
 _ABOVE: Final = (
     "SELECT s.key, 0, p.key, h.at, h.branch, h.source, NULL FROM spans s CROSS JOIN spans p "
     "ON p.key = s.parent_key AND p.operation = 'pull_request' LEFT JOIN vcs_history h "
-    f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {_KEYS}"
+    f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {rows.KEYS}"
 )
 _COMMITS: Final = (
     "SELECT commit_id, key, at, authored, title, paths FROM vcs_commits "
-    f"WHERE key {_KEYS} ORDER BY at, commit_id"
+    f"WHERE key {rows.KEYS} ORDER BY at, commit_id"
 )
 
 

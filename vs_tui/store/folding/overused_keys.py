@@ -82,10 +82,7 @@ def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[
     """(key, token, scope, value, via) of all offers of these tokens, without crowded keys."""
     wanted = list(tokens)
     crowded = _crowded(connection, wanted)
-    sql = (
-        "SELECT key, token, scope, value, via FROM offers "
-        "WHERE token IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT key, token, scope, value, via FROM offers WHERE token {rows.KEYS}"
     if not crowded:
         return list(rows.select_in(connection, sql, wanted))
     busy = {token for token, _ in crowded}

@@ -135,7 +135,7 @@ def _rings(above: Mapping[str, tuple[str, Rule]]) -> dict[str, Sequence[str]]:
 def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list[str]:
     sql = (
         "SELECT s.key FROM spans s JOIN links l ON l.child = s.key AND l.is_primary = 1 "
-        "WHERE s.parent_key = '' AND s.trace_id IN (SELECT value FROM json_each(?))"
+        f"WHERE s.parent_key = '' AND s.trace_id {rows.KEYS}"
     )
     return [key for (key,) in rows.select_in(connection, sql, traces)]
 
@@ -168,10 +168,7 @@ def _write_places(
             "UPDATE spans SET trace_id = ?, changed = ? WHERE key = ? AND trace_id <> ?",
             [(trace, seq, key, trace) for key, trace in level.items() if key not in written],
         )
-        sql = (
-            "SELECT key, parent_key FROM spans WHERE parent_key <> '' "
-            "AND parent_key IN (SELECT value FROM json_each(?))"
-        )
+        sql = f"SELECT key, parent_key FROM spans WHERE parent_key <> '' AND parent_key {rows.KEYS}"
         below = rows.select_in(connection, sql, level)
         level = {key: level[parent] for key, parent in below if key not in told}
 

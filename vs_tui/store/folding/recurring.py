@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from vs_tui.model.keys import alert_group
 from vs_tui.model.vocabulary import Event, Key
-from vs_tui.store.rows import as_json
+from vs_tui.store import rows
 from vs_tui.traces.alert_episodes import NEARBY, incident_starts
 
 LOOKED_AT: Final = 64
@@ -86,9 +86,7 @@ def _forget(connection: sqlite3.Connection, key: str, *, whole: bool) -> None:
         connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
     if whole:
         below = "SELECT key FROM spans WHERE key = ?1 OR (parent_key = ?1 AND derived = 1)"
-        gone = as_json([name for (name,) in connection.execute(below, (key,))])
+        gone = rows.as_json([name for (name,) in connection.execute(below, (key,))])
         for table, column in (("links", "child"), ("links", "parent"), ("spans", "key")):
-            connection.execute(
-                f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (gone,)
-            )
+            connection.execute(f"DELETE FROM {table} WHERE {column} {rows.KEYS}", (gone,))
         connection.execute("UPDATE spans SET parent_key = '' WHERE parent_key = ?", (key,))

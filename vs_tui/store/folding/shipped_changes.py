@@ -30,12 +30,11 @@ from vs_tui.traces.correlation import Node, links_of
 _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
 )
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 # Spans above a change do not tell when one of its commits was taken.
 _CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
 _TAKEN: Final = (
     "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
-    f"WHERE key {_KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN "
+    f"WHERE key {rows.KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN "
     "('build', 'pipeline') THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
     f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
 )
@@ -161,7 +160,7 @@ def place_deploys(
         version = d.commit or version or ",".join("@".join(part) for part in d.parts)
         target = (key, *d.target, d.started_at, d.ended_at, int(d.ok))
         after.add((*target, version, d.branch, *places[key]))
-    sql = f"SELECT * FROM vcs_deploys WHERE key {_KEYS}"
+    sql = f"SELECT * FROM vcs_deploys WHERE key {rows.KEYS}"
     before = set(rows.select_in(connection, sql, deploys))
     gone = [(row[0],) for row in before - after]
     connection.executemany("DELETE FROM vcs_deploys WHERE key = ?", gone)
@@ -233,7 +232,7 @@ def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict
     sql = (
         "SELECT d.key, d.project, d.branch, d.position, (SELECT e.position FROM vcs_deploys e "
         f"WHERE {before} AND e.branch = d.branch ORDER BY e.position DESC LIMIT 1) "
-        f"FROM vcs_deploys d WHERE d.key {_KEYS} AND NOT (d.version <> '' AND EXISTS ("
+        f"FROM vcs_deploys d WHERE d.key {rows.KEYS} AND NOT (d.version <> '' AND EXISTS ("
         f"SELECT 1 FROM vcs_deploys e WHERE {before} AND e.version = d.version))"
     )
     found = {

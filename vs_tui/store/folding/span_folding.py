@@ -121,7 +121,7 @@ class EventCache:
             else:
                 self._events.move_to_end(key)
             found[key] = cached
-        sql = "SELECT key, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
         for key, data in rows.select_in(connection, sql, missing):
             found[key][rows.digest_of(data)] = rows.event_of(data)
             self.add(key, len(data))
@@ -182,7 +182,7 @@ def refold(
     if not renamed:
         return _write(connection, present, {}, present, context)
     for table in ("offers", "seeks"):
-        sql = f"DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"DELETE FROM {table} WHERE key {rows.KEYS}"
         connection.execute(sql, (rows.as_json(present),))
     _write_keys(connection, present, present, ())
     return _write(connection, present, present, present, context)
@@ -228,10 +228,7 @@ def _forget_seeks(
     connection: sqlite3.Connection, keys: Sequence[str], wanted: Iterable[rows.Row]
 ) -> None:
     """Delete the stored seeks of these spans that are not wanted."""
-    sql = (
-        "SELECT token, key, rule, scope, value, via, link_only FROM seeks "
-        "WHERE key IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT token, key, rule, scope, value, via, link_only FROM seeks WHERE key {rows.KEYS}"
     gone = set(rows.select_in(connection, sql, keys)) - set(wanted)
     connection.executemany(
         "DELETE FROM seeks WHERE (token, key, rule, scope, value, via, link_only) "
@@ -302,19 +299,13 @@ def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
 
 
 def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
-    sql = (
-        f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "
-        "AND key IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 AND key {rows.KEYS}"
     return {row[0]: row for row in rows.select_in(connection, sql, keys)}
 
 
 def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
     """The stored spans with these keys, without phases, which have no events of their own."""
-    sql = (
-        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 "
-        "AND key IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 AND key {rows.KEYS}"
     return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
@@ -339,7 +330,7 @@ def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
     """Give a short ref back to the span that is now the only one with it, after the other was
     renamed."""
     connection.execute(
-        "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
+        f"UPDATE spans SET ref = short_ref WHERE short_ref {rows.KEYS} "
         "AND short_ref <> key AND ref <> short_ref AND 1 = (SELECT COUNT(*) FROM spans other "
         "WHERE other.short_ref = spans.short_ref AND other.short_ref <> other.key)",
         (rows.as_json(sorted(left)),),
@@ -359,10 +350,7 @@ def _ambiguous_refs(
             owners.setdefault(result.span.ref, set()).add(key)
     if not owners:
         return frozenset()
-    sql = (
-        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
-        "AND short_ref IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT key, short_ref FROM spans WHERE short_ref <> key AND short_ref {rows.KEYS}"
     for key, short in rows.select_in(connection, sql, owners):
         owners[short].add(key)
     ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
@@ -370,7 +358,7 @@ def _ambiguous_refs(
         connection.execute(
             "UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) "
             "WHERE ref = short_ref AND short_ref <> key "
-            "AND short_ref IN (SELECT value FROM json_each(?))",
+            f"AND short_ref {rows.KEYS}",
             (rows.as_json(sorted(ambiguous)),),
         )
     return ambiguous

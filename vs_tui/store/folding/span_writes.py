@@ -38,7 +38,7 @@ def phases_below(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[st
     """Key -> row, for the phases of these spans."""
     sql = (
         f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 1 AND parent_key <> '' "
-        "AND parent_key IN (SELECT value FROM json_each(?))"
+        f"AND parent_key {rows.KEYS}"
     )
     return {row[0]: row for row in rows.select_in(connection, sql, keys)}
 
@@ -65,7 +65,7 @@ def write_spans(
 
 def delete_spans(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
     if keys:
-        sql = "DELETE FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"DELETE FROM spans WHERE key {rows.KEYS}"
         connection.execute(sql, (rows.as_json(keys),))
 
 

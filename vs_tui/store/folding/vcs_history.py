@@ -20,7 +20,6 @@ from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 
 PULL_REQUEST, PUSH = 0, 1
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 COMMITS_APART: Final = 1_000
 """Commits of one push get times that are less than this many microseconds apart; the newest has the
 time of the push."""
@@ -115,7 +114,7 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChang
     )
     sql = (
         "SELECT h.*, c.* FROM vcs_history h LEFT JOIN vcs_commits c ON c.key = h.key "
-        f"WHERE h.key {_KEYS}"
+        f"WHERE h.key {rows.KEYS}"
     )
     known: dict[str, set[_Row]] = {}
     for row in rows.select_in(db, sql, changed):
@@ -134,7 +133,7 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChang
             else:
                 told.commits.add(each[:2])
     for table in ("vcs_history", "vcs_commits") if known else ():
-        db.execute(f"DELETE FROM {table} WHERE key {_KEYS}", (rows.as_json(known),))
+        db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(known),))
     sql = "INSERT INTO vcs_history VALUES (?, ?, ?, ?, ?, ?)"
     db.executemany(sql, [row for row in new if len(row) == 6])
     sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?)"
