@@ -20,9 +20,9 @@ from vs_tui.cli.common import CommandError, moment, now, receiver
 from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import github, gitlab, jira
 from vs_tui.cli.importing.api import Api
-from vs_tui.cli.importing.model import Forbidden, Settings, Step
-from vs_tui.cli.importing.progress import ImportBar, Progress, read_progress
+from vs_tui.cli.importing.model import Forbidden, Progress, Settings, Step, read_progress
 from vs_tui.cli.importing.sending import Sender
+from vs_tui.cli.progress import ImportBar
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
 from vs_tui.model.time import (

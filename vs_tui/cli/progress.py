@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Self, TextIO
 
 from rich.console import Console
@@ -57,3 +58,40 @@ class Bar:
         self._progress.stop()
         if text:
             self._console.print(Text(text), soft_wrap=True)
+
+
+class ImportBar(Bar):
+    """The progress of an import: a step after the other."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._label = ""
+        self.quiet = False
+        """Whether steps are not reported; those of a follow come every minute."""
+
+    def step(self, label: str) -> None:
+        """The next step begins."""
+        self._label = label
+        if not self.quiet:
+            self.show(label)
+
+    def page(self, done: int, pages: int, sent: int) -> None:
+        """`done` of `pages` (0 if unknown) are read; this step has sent `sent` deliveries."""
+        if not self.quiet:
+            self.show(self._label, done, pages, f"pages, {sent} deliveries")
+
+    def end(self, said: str) -> None:
+        """The step is over."""
+        if not self.quiet:
+            self.finish(f"{self._label}: {said}")
+
+    def say(self, text: str) -> None:
+        """One line, with the time."""
+        self.finish(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def notice(self, text: str) -> None:
+        """Print a message while people wait."""
+        if self.live:
+            self.show(f"{self._label} {text}")
+        else:
+            self.finish(text)

@@ -2,5 +2,5 @@
 so the same adapters read both.
 
 `api` sends requests and reads lists; `github`, `gitlab` and `jira` know what to request and how to
-write it as webhooks; `sending` posts to the receiver; `progress` remembers how far an import got.
+write it as webhooks; `sending` posts to the receiver; `model` remembers how far an import got.
 """

@@ -1,11 +1,14 @@
-"""What the importers share: deliveries, pages, steps, and the pushes behind a list of commits."""
+"""What the importers share: deliveries, pages, steps, the progress of an import, and the pushes
+behind a list of commits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 JSON: Final = {"content-type": "application/json"}
@@ -62,6 +65,49 @@ class Settings:
     """Whether to request what the lists leave out: reviews, commits, jobs."""
     only: frozenset[str] = field(default_factory=frozenset)
     """Names of steps; empty: all."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How much of an import is done; saved after every page."""
+
+    path: Path
+    since: str
+    """Where this import begins, RFC 3339."""
+    began: str
+    """When it was first started; the next import begins here. Empty once finished."""
+    asked: str = ""
+    """--since as typed."""
+    cursors: dict[str, str] = field(default_factory=dict)
+    """`project step` -> the cursor of its next page."""
+    done: list[str] = field(default_factory=list)
+
+    def save(self) -> None:
+        """Replace the file atomically."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}")
+        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
+        values = asdict(self)
+        del values["path"]
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as out:
+            json.dump(values, out)
+        temporary.replace(self.path)
+
+
+def read_progress(path: Path) -> Progress | None:
+    """The progress in a file; None if there is none or it cannot be read."""
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        return Progress(
+            path,
+            str(fields["since"]),
+            str(fields["began"]),
+            str(fields["asked"]),
+            {str(name): str(value) for name, value in fields["cursors"].items()},
+            [str(name) for name in fields["done"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class Forbidden(Exception):
