@@ -143,11 +143,15 @@ class PostgresServer:
             folder.stat().st_mode & 0o001 for folder in (installed, *installed.parents)
         ):
             return installed
-        shutil.copytree(installed.parent, self.folder / "pg", symlinks=True)
-        for found in (self.folder / "pg").rglob("*"):
+        package = installed.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")  # found by their place beside it
+        copied = self.folder / package.name / installed.parent.name
+        shutil.copytree(installed.parent, copied, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, self.folder / libraries.name, symlinks=True)
+        for found in self.folder.rglob("*"):
             found.chmod(0o755)
-        (self.folder / "pg").chmod(0o755)
-        return self.folder / "pg" / "bin"
+        return copied / installed.name
 
     def _log(self) -> str:
         return (self.folder / "log").read_text("utf-8", "replace")[-600:]
