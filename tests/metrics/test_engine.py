@@ -9,12 +9,11 @@ from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import levels, texts
 from vs_tui.metrics.durations import expected_end
 from vs_tui.metrics.facts import Build
-from vs_tui.metrics.lead_time import ship
+from vs_tui.metrics.lead_time import bottleneck, breakdown, regressions, ship, stages_of
 from vs_tui.metrics.measuring import level_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.stages import bottleneck, breakdown, regressions, stages_of
 from vs_tui.metrics.statistics import history_of, median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND

@@ -22,13 +22,13 @@ from tests.metrics.world import (
 )
 from vs_tui.metrics.cards import cards_of, level_text, value_text
 from vs_tui.metrics.facts import Outcome
-from vs_tui.metrics.incidents import (
+from vs_tui.metrics.products import product_deployments
+from vs_tui.metrics.report import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.metrics.products import product_deployments
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.time import DAY, HOUR, MINUTE

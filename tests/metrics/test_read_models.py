@@ -222,13 +222,13 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
 
 
 def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:
-    from vs_tui.store.metrics import judging
+    from vs_tui.store.metrics import keeper
 
     def broken(*_):
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "evidence_of", broken)
+        patch.setattr(keeper, "evidence_of", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0

@@ -13,8 +13,8 @@ from typing import Any
 
 from vs_tui.metrics.cards import SMALL_SAMPLE, Card
 from vs_tui.metrics.definitions import METRICS, Figure
+from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.report import Behind, Detail
-from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant

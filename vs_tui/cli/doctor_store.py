@@ -256,7 +256,7 @@ MOST_NAMED: Final = 8
 
 def metrics_findings(config: Config) -> Iterator[Finding]:
     """Environments, rules and teams of the metrics, with the number of spans of each."""
-    from vs_tui.store.metrics.coverage import read_coverage
+    from vs_tui.store.metrics.scorecards import read_coverage
     from vs_tui.store.schema import StoreError
 
     if not config.db.is_file():

@@ -33,9 +33,9 @@ from vs_tui.export.report_tables import BESIDE, record
 from vs_tui.metrics.cards import delta_text, is_small, measured, seconds, value_text
 from vs_tui.metrics.definitions import BY_KEY, Figure, Unit
 from vs_tui.metrics.goals import is_met
+from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.missing import Seen, explained
 from vs_tui.metrics.report import Behind, Detail, Scorecard
-from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import BUCKETS, Window, zone_of
 from vs_tui.model.time import SECOND, Instant, iso
 

@@ -5,7 +5,7 @@ Writing, in the transaction that folds:
 - `keeper` gets the spans that changed;
 - `facts` keeps a row for each deployment, incident and finished work item;
 - `affected_targets` finds the targets that must be judged again, each from which instant on;
-- `judging` reads the `evidence` of a target and the `changes` it shipped, assesses them with
+- `keeper` then reads the `evidence` of each target and the `changes` it shipped, assesses them with
   `vs_tui.metrics.assessment`, and writes the rows of `verdicts`.
 
 After a rule of the configuration changed, `keeper` takes the same steps for all stored spans.
@@ -15,5 +15,5 @@ Reading:
 - `scorecards` reads the rows of a group and measures them by the one table of definitions
   (`vs_tui.metrics.definitions`);
 - `behind` lists the rows behind a number;
-- `span_reports` and `coverage` read the spans themselves; `totals` are counters that only grow.
+- `span_reports` reads the spans themselves; `totals` are counters that only grow.
 """

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
 from vs_tui.metrics.reading import commit_of, version_of
-from vs_tui.metrics.runs import runs_told
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows

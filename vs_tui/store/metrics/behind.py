@@ -11,18 +11,16 @@ from vs_tui.metrics import texts
 from vs_tui.metrics.counted import Recovery
 from vs_tui.metrics.definitions import METRICS, Metric, Rows
 from vs_tui.metrics.facts import Kind
+from vs_tui.metrics.lead_time import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.measuring import measure
 from vs_tui.metrics.report import Behind, Detail, distribution
-from vs_tui.metrics.stages import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics.scorecards import Bound, Groups, group_of
+from vs_tui.store.metrics.scorecards import OF_WINDOW, SHIPPED, Bound, Groups, group_of
 from vs_tui.store.metrics.verdicts import STAGE_COLUMNS
 
 MAX_BEHIND: Final = 250
-_IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
-_IN_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
 
 
 def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) -> Detail:
@@ -58,10 +56,7 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
 
 def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
     """Stage -> its sorted durations, over the changes shipped in a window."""
-    sql = (
-        f"SELECT {', '.join(STAGE_COLUMNS)} FROM dora_changes WHERE first & :bit "
-        "AND place IN (SELECT value FROM json_each(:places)) AND at >= :since AND at < :until"
-    )
+    sql = f"SELECT {', '.join(STAGE_COLUMNS)} FROM dora_changes WHERE {SHIPPED}"
     found = db.execute(sql, bound).fetchall()
     return {
         stage: sorted([row[n] for row in found if row[n] is not None])
@@ -74,7 +69,7 @@ def _marks(db: sqlite3.Connection, bound: Bound, metric: Metric) -> dict[str, in
     if metric.more_is_better or metric.rows is Rows.CHANGES or metric.note not in _MARKS:
         return {}
     sql = (
-        f"SELECT {metric.note}, COUNT(*) FROM dora_deployments WHERE {_IN_WINDOW} "
+        f"SELECT {metric.note}, COUNT(*) FROM dora_deployments WHERE {OF_WINDOW} "
         f"AND {metric.note} <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6"
     )
     say = _MARKS[metric.note]
@@ -92,7 +87,7 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[B
     """The deployments of a metric, latest first. A frequency counts a success by its own result,
     whatever failed later."""
     sql = (
-        f"{_SELECT}, {metric.first} AS first FROM dora_deployments d WHERE {_IN_WINDOW} "
+        f"{_SELECT}, {metric.first} AS first FROM dora_deployments d WHERE {OF_WINDOW} "
         f"AND {metric.counts} ORDER BY first DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
     )
     found = db.execute(sql, bound).fetchall()
@@ -189,9 +184,8 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
         f"{_SELECT}, {stages}, c.change, c.kind, c.title, c.lead, c.basis "
-        "FROM (SELECT * FROM dora_changes "
-        "WHERE first & :bit AND place IN (SELECT value FROM json_each(:places)) "
-        f"AND at >= :since AND at < :until ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
+        f"FROM (SELECT * FROM dora_changes WHERE {SHIPPED} "
+        f"ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
         "c CROSS JOIN dora_deployments d ON d.key = c.deployment "
         "ORDER BY c.lead DESC, c.at DESC, c.change"
     )

@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from vs_tui.metrics.assessment import Evidence, Seen
-from vs_tui.metrics.attempts import merge_attempts, merge_runs
+from vs_tui.metrics.attempts import Run, each_run, merge_attempts, merge_runs, runs_seen, runs_told
 from vs_tui.metrics.facts import Deployment, Incident, Outcome, Target, Test, spellings
 from vs_tui.metrics.reading import deployment_of, incident_of, test_of
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.runs import Run, each_run, runs_seen, runs_told
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
@@ -20,9 +19,8 @@ from vs_tui.store import rows
 from vs_tui.store.folding.proximity import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
 from vs_tui.store.metrics.facts import attempts_around
-from vs_tui.store.metrics.verdicts import TOLD
+from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
 
-_OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
 """SQL: rules of links that a sender or a person stated; other links come from keys that two spans
 share."""
@@ -60,12 +58,12 @@ def _deployments(
     """The deployments of a target, including those in flight and cancelled ones. Attempts, and
     regions of one run, are merged into one."""
     sql = (
-        f"SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at >= ? "
-        f"UNION SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at IS NULL"
+        f"SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at >= ? "
+        f"UNION SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at IS NULL"
     )
     keys = {key for (key,) in db.execute(sql, (*target, since, *target))}
     attempts = attempts_around(db, keys)
-    where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {_OF_TARGET})"
+    where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {OF_TARGET})"
     around = keys.union(*attempts)
     spans = [
         # The rule that counts it may name another service or environment.
@@ -311,7 +309,7 @@ def _seen(
     names |= {version for deployment in finished for _, version in deployment.parts}
     sql = (
         "SELECT artifact, version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
-        f"WHERE {_OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
+        f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
         f"AND version {rows.KEYS} GROUP BY artifact, version"
     )
     found = db.execute(sql, (*target, since, rows.as_json(names - {""})))

@@ -1,11 +1,12 @@
-"""Reads the delivery metrics from the read models, for the view, the API, the commands and
-Prometheus."""
+"""Reads the delivery metrics from the read models, and what their rules count and leave out."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -19,24 +20,28 @@ from vs_tui.metrics.counted import (
     recoveries_of,
     teams_in,
 )
-from vs_tui.metrics.incidents import (
+from vs_tui.metrics.measuring import Before, measure
+from vs_tui.metrics.missing import Seen
+from vs_tui.metrics.report import (
+    GROUPS,
+    Beside,
     IncidentFact,
+    Scorecard,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.metrics.measuring import Before, measure
-from vs_tui.metrics.missing import Seen
-from vs_tui.metrics.report import GROUPS, Beside, Scorecard
 from vs_tui.metrics.statistics import median, percentile
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics.verdicts import places
+from vs_tui.store.queries.filter_sql import span_where
+from vs_tui.store.schema import open_reader
 
 _IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
-_OF_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
+OF_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
 _FINISHED: Final = "outcome IN ('ok', 'failed')"
 _DEPLOYMENTS: Final = (
     "SELECT json_group_array(ended_at), "
@@ -44,13 +49,15 @@ _DEPLOYMENTS: Final = (
     "json_group_array(ended_at) FILTER (WHERE failed_at <= :now), "
     "json_group_array(ended_at) FILTER (WHERE repair <> '') "
     "FROM dora_deployments INDEXED BY dora_deployments_counted "
-    f"WHERE {_OF_WINDOW} AND {_FINISHED}"
+    f"WHERE {OF_WINDOW} AND {_FINISHED}"
 )
 """SQL: a JSON array of many rows takes SQLite half the time of the rows themselves."""
-_SHIPPED: Final = (
-    "FROM dora_changes INDEXED BY dora_changes_counted WHERE first & :bit "
-    "AND place IN (SELECT value FROM json_each(:places)) AND at >= :since AND at < :until"
+SHIPPED: Final = (
+    "first & :bit AND place IN (SELECT value FROM json_each(:places)) "
+    "AND at >= :since AND at < :until"
 )
+"""SQL: the changes that a group shipped first in a window."""
+_SHIPPED: Final = f"FROM dora_changes INDEXED BY dora_changes_counted WHERE {SHIPPED}"
 _CHANGES: Final = (
     f"SELECT json_group_array(at), json_group_array(COALESCE(lead, {UNKNOWN})) {_SHIPPED}"
 )
@@ -209,7 +216,7 @@ def read_seen(
 def unowned_projects(db: sqlite3.Connection, window: Window) -> dict[str, int]:
     """Project that no team lists -> its counted deployments, most first."""
     sql = (
-        f"SELECT project, COUNT(*) FROM dora_deployments WHERE {_OF_WINDOW} AND {_FINISHED} "
+        f"SELECT project, COUNT(*) FROM dora_deployments WHERE {OF_WINDOW} AND {_FINISHED} "
         "GROUP BY project ORDER BY 2 DESC, 1"
     )
     bound = Groups(db).bound(window, group_of(NO_TEAM))
@@ -245,7 +252,7 @@ def read_beside(
     incidents = map(IncidentFact._make, db.execute(sql, bound))
     sql = (
         "SELECT json_group_array(MAX(ended_at - started_at, 0)) FROM dora_deployments "
-        f"INDEXED BY dora_deployments_counted WHERE {_OF_WINDOW} AND {_FINISHED}"
+        f"INDEXED BY dora_deployments_counted WHERE {OF_WINDOW} AND {_FINISHED}"
     )
     whole = {**bound, "until": window.until}
     took = sorted(orjson.loads(db.execute(sql, whole).fetchone()[0]))
@@ -272,3 +279,49 @@ def read_beside(
         merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
         innovation_ratio=innovation_ratio(spent),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The data in a database that the metrics can use."""
+
+    deploys: Mapping[str, int]
+    """Environment, empty if none is named -> finished deploys."""
+    matched: Mapping[str, int]
+    """Filter of a rule -> number of matching spans."""
+    without_team: Mapping[str, int]
+    """Project without a team -> finished deploys."""
+    shared: Mapping[str, Sequence[str]]
+    """Project with deploys -> the teams that list it, if there are several."""
+
+
+def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant) -> Coverage:
+    """The coverage of a database file. Raises the same errors as `open_reader`."""
+    db = open_reader(path)
+    try:
+        finished = "operation = 'deploy' AND status NOT IN ('in_flight', 'cancelled')"
+        by_environment = dict(
+            db.execute(f"SELECT environment, COUNT(*) FROM spans WHERE {finished} GROUP BY 1")
+        )
+        by_project = db.execute(
+            "SELECT project, service, team, COUNT(*) FROM spans "
+            f"WHERE {finished} GROUP BY 1, 2, 3 ORDER BY 1"
+        ).fetchall()
+        matched = {text: _matching(db, text, now) for text in filters}
+    finally:
+        db.close()
+    without: dict[str, int] = {}
+    shared: dict[str, Sequence[str]] = {}
+    for project, service, team, count in by_project if teams.teams else ():
+        listing = teams.all_of(project, service, "")
+        if not team and not listing:
+            without[project] = without.get(project, 0) + count
+        elif len(listing) > 1:
+            shared[project] = listing
+    return Coverage(by_environment, matched, without, shared)
+
+
+def _matching(db: sqlite3.Connection, text: str, now: Instant) -> int:
+    condition, bound = span_where(text, now)
+    sql = f"SELECT COUNT(*) FROM spans WHERE derived = 0 AND {condition}"
+    return int(db.execute(sql, bound).fetchone()[0])

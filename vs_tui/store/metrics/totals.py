@@ -27,7 +27,7 @@ from vs_tui.metrics.counters import (
     incident,
     shipped,
 )
-from vs_tui.metrics.incidents import IncidentFact
+from vs_tui.metrics.report import IncidentFact
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span

@@ -12,11 +12,11 @@ from vs_tui.metrics.assessment import Assessed
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, Kind, Outcome
 from vs_tui.metrics.failures import Signal
-from vs_tui.metrics.lead_time import Basis, Shipped
+from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
 from vs_tui.metrics.products import group_of
-from vs_tui.metrics.stages import STAGES
 from vs_tui.store import rows
 
+OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
