@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -71,9 +72,10 @@ _AFFECTED: Final = (
     rows.asked("key", "project", "service", "environment", "began", "until", "named")
     + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
-    "AND s.environment = a.named AND s.started_at >= a.began AND s.started_at <= a.until "
-    # incidents after the target's next deploy are about this one only if they name its version
-    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at < COALESCE((SELECT n.started_at "
+    "AND s.environment = a.named AND s.started_at >= a.began "
+    # later incidents, and those after the target's next deploy, must name the deploy's version
+    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at <= a.until "
+    "AND s.started_at < COALESCE((SELECT n.started_at "
     "FROM spans n WHERE n.operation = 'deploy' "
     "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
     f"AND n.started_at > a.began AND n.status <> 'cancelled' AND {_NEVER_WAITED.format('n')} "
@@ -259,9 +261,14 @@ def candidates(
             suspects_of = {each for each in begun if rank(each)[0] == rank(latest)[0]}
         about = {*incident.linked, *alike, *suspects_of}
         deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
-        pending = [d for d in deployments if d.outcome is Outcome.PENDING]
-        course = Course(deployments)
-        guilty = blamed(incident, course, rules.incident_window, pending)
+        last = deployment_of(deploys[latest]).target if latest else None
+        guilty = []
+        for target in dict.fromkeys(None if incident.linked else d.target for d in deployments):
+            own = [d for d in deployments if target in (None, d.target)]
+            pending = [d for d in own if d.outcome is Outcome.PENDING]
+            # Only the target with the latest deployment is about an incident by its time.
+            about_it = replace(incident, only_named=target not in (None, last))
+            guilty += blamed(about_it, Course(own), rules.incident_window, pending)
         known = {link.parent for link in links[key]}
         found[key] = [
             (Rule.PROXIMITY, Node.of(deploys[d.key])) for d in guilty if d.key not in known
