@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vs_tui.model.display import clean
-from vs_tui.model.errors import Proof, advice
+from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
