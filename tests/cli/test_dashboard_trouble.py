@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import free_port
 from tests.ingest.faults import needs_strace, slowly
 from tests.ingest.server import TOKEN, configure, serving
 from tests.ingest.test_nothing_lost import Sender

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import free_port
 from tests.ingest.server import Server
 from tests.store.conftest import Clock, T, custom
 from vs_tui.cli import doctor as command
