@@ -31,7 +31,16 @@ class Advice(NamedTuple):
     do: str = ""
 
 
+NOT_KEPT: Final = "refused requests are not kept whole; ask the sender to send it again"
 _NONE: Final = Advice()
+
+
+def why(verdict: str, status: int, reason: str, proof: Proof) -> str:
+    """The reason of a verdict in a few words. For a refused proof or path these are the words of
+    `advice`; any other reason already says what is wrong."""
+    if verdict == Verdict.REJECTED and status in (401, 403, 404):
+        return advice(verdict, status, reason, proof).what
+    return reason
 
 
 def advice(verdict: str, status: int, reason: str, proof: Proof) -> Advice:

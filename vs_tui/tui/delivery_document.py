@@ -65,7 +65,7 @@ def what_to_do(row: DeliveryRow, proof: Proof) -> str:
     again = ""
     if row.verdict is Verdict.QUARANTINED:
         again = "; {refold} reads this one again"
-    elif row.status in (400, 404, 415) or row.status >= 500:
+    elif row.id > 0 and (row.status in (400, 404, 415) or row.status >= 500):
         again = "; {resend} sends this one again"
     return f"{found.what}: {found.do}{again}"
 
