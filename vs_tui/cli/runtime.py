@@ -40,10 +40,16 @@ def writer_settings(config: Config) -> Settings:
             f"[correlation] disable: there is no rule '{unknown[0]}'; there are {', '.join(rules)}"
         )
     disabled = frozenset(rules[name] for name in config.disabled_rules)
+    metrics = replace(config.metrics, services=config.services)
+    links = LinkRules(disabled, metrics.incident_window, config.environments, metrics)
 
     @cache
     def keeper() -> MetricsKeeper:
-        return metrics_keeper(config)
+        # Importing its modules takes as long as painting the dashboard's first rows, so it waits
+        # for the first span.
+        from vs_tui.store.metrics.keeper import MetricsKeeper
+
+        return MetricsKeeper(config.environments, config.teams.teams, metrics, links)
 
     def after_fold(db: Connection, changes: Sequence[Change], gone: Sequence[str]) -> None:
         keeper().after_fold(db, changes, gone)
@@ -56,7 +62,7 @@ def writer_settings(config: Config) -> Settings:
         adopt=(adopt,),
         teams=config.teams,
         timeouts=config.timeouts,
-        links=LinkRules(disabled, config.metrics.incident_window, config.environments),
+        links=links,
         retention=config.retention,
         low_space=config.low_space,
     )
@@ -72,15 +78,6 @@ def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -
     from vs_tui.store.shared_writer import SharedWriter
 
     return SharedWriter(config.db, clock, settings, shared)
-
-
-def metrics_keeper(config: Config) -> MetricsKeeper:
-    """Keeps the delivery metrics up to date. Importing its modules takes as long as painting the
-    dashboard's first rows, so it waits for the first span."""
-    from vs_tui.store.metrics.keeper import MetricsKeeper
-
-    rules = replace(config.metrics, services=config.services)
-    return MetricsKeeper(config.environments, config.teams.teams, rules)
 
 
 @dataclass

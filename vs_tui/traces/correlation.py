@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
@@ -24,6 +24,9 @@ from vs_tui.model.vocabulary import (
     Span,
     Status,
 )
+
+if TYPE_CHECKING:
+    from vs_tui.metrics.rules import MetricRules
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
 
@@ -81,6 +84,15 @@ class LinkRules:
     """An incident that names no deployment belongs to the latest one that ended at most this long
     before it; 0 switches this off."""
     environments: Environments = field(default_factory=Environments)
+    metrics: MetricRules | None = None
+    """The rules by which the writer counts failures of deployments; None: it counts none."""
+
+    def counts(self, deploy: Span) -> bool:
+        """Whether the metrics decide which incidents a deploy has once it ended."""
+        return (
+            self.metrics is not None
+            and self.metrics.deployment_at(deploy, self.environments) is not None
+        )
 
 
 class Node(NamedTuple):
@@ -244,7 +256,7 @@ def _why(rule: Rule, child: Node, node: Node, seek: Seek | None, offered: Key | 
 def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
     if parent.key == child.key:
         return False
-    if rule in NAMED:
+    if rule in NAMED or rule is Rule.PROXIMITY:
         return True
     if _is_of_before(child, parent):
         return False

@@ -45,10 +45,7 @@ def relink(
     alone = {change.new.key for change in changes if _is_alone(change)}
     asked = {key: span for key, span in children.items() if key not in alone}
     known = asked.keys() - {change.new.key for change in changes if change.old is None}
-    before = {
-        key: [link for link in links if link.rule is not Rule.SHIPS]
-        for key, links in rows.links_above(connection, known).items()
-    }
+    before = _stored(connection, known)
     after = _wanted(connection, asked, changes, rules, unplaced)
     write_links(connection, before, after)
     unsettled = Unsettled.of(changes, before, after)
@@ -60,6 +57,24 @@ def relink(
         {key: old for key, (old, _) in shipped.items()},
         {key: new for key, (_, new) in shipped.items()},
     )
+
+
+def relink_counted(
+    connection: sqlite3.Connection, incidents: Collection[str], rules: LinkRules
+) -> None:
+    """Update the links of incidents that are now counted as failures of other deployments. Such
+    links make no parents, so parents and trace ids stay."""
+    children = load_spans(connection, incidents)
+    before = _stored(connection, children)
+    write_links(connection, before, _wanted(connection, children, (), rules, {}))
+
+
+def _stored(connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, list[Link]]:
+    """The stored links of these spans, without those of shipped changes."""
+    return {
+        key: [link for link in links if link.rule is not Rule.SHIPS]
+        for key, links in rows.links_above(connection, keys).items()
+    }
 
 
 def _is_alone(change: Change) -> bool:
@@ -161,8 +176,7 @@ def _wanted(
         )
 
     found.update((key, link(key)) for key in seeks)
-    incidents = {key: span for key, span in children.items() if span.operation == "incident"}
-    for key, nearby in proximity.candidates(connection, incidents, found, rules).items():
+    for key, nearby in proximity.candidates(connection, children, found, rules).items():
         if nearby:
             found[key] = link(key, nearby)
     return found

@@ -1,8 +1,10 @@
-"""Links an incident to a deploy because of their start times.
+"""Links an incident to the deployments whose failure it is.
 
-`blamed` decides, as for the change fail rate; this module reads its input. Each query handles a
-whole batch and uses the spans as they are stored, so that the order of arrival does not matter. The
-changes that a deploy shipped are in `shipped_changes`.
+A failure that is counted decides by itself: its link names the span that the number names. Where
+nothing is counted (the deployment goes on, or is not of production), `blamed` decides, as for the
+change fail rate; this module reads its input. Each query handles a whole batch and uses the spans
+as they are stored, so that the order of arrival does not matter. The changes that a deploy shipped
+are in `shipped_changes`.
 """
 
 from __future__ import annotations
@@ -69,13 +71,13 @@ _NAMES_VERSION: Final = (
     + ") IS NOT NULL"
 )
 _AFFECTED: Final = (
-    rows.asked("key", "project", "service", "environment", "began", "until", "named")
+    rows.asked("key", "project", "service", "environment", "began", "named")
     + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
     "AND s.environment = a.named AND s.started_at >= a.began "
-    # later incidents, and those after the target's next deploy, must name the deploy's version
-    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at <= a.until "
-    "AND s.started_at < COALESCE((SELECT n.started_at "
+    # Those after the target's next deploy must name the deploy's version. The window does not
+    # matter: a deploy takes even incidents that are too late for it from an earlier one.
+    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at < COALESCE((SELECT n.started_at "
     "FROM spans n WHERE n.operation = 'deploy' "
     "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
     f"AND n.started_at > a.began AND n.status <> 'cancelled' AND {_NEVER_WAITED.format('n')} "
@@ -99,17 +101,8 @@ def affected(
         places = [_place(span, rules) for span in (change.old, change.new)]
         for place in places if places[0] != places[1] else ():
             if place is not None:
-                until = place.ended_at + rules.incident_window
                 asked |= {
-                    (
-                        change.new.key,
-                        place.project,
-                        service,
-                        place.environment,
-                        place.began,
-                        until,
-                        n,
-                    )
+                    (change.new.key, place.project, service, place.environment, place.began, n)
                     for service in place.services
                     for n in ("", *spellings(place.environment))
                 }
@@ -218,13 +211,48 @@ def _suspects(
     return found
 
 
+_COUNTED: Final = (
+    "SELECT DISTINCT s.span, d.span FROM json_each(?) k "
+    "CROSS JOIN dora_signals s ON s.span = k.value AND s.span <> '' "
+    "CROSS JOIN dora_deployments d ON d.key = s.deployment AND d.unit < 2"
+)
+"""SQL: (incident, deployment of which it is counted as a failure)."""
+
+
 def candidates(
+    connection: sqlite3.Connection,
+    spans: Mapping[str, Span],
+    links: Mapping[str, Sequence[Link]],
+    rules: LinkRules,
+) -> dict[str, list[tuple[Rule, Node]]]:
+    """Span -> the deployments that it is about as an incident, without those that a link names
+    already. `spans` may hold spans of any kind."""
+    found: dict[str, list[str]] = {}
+    for key, deploy in rows.select_in(connection, _COUNTED, spans):
+        found.setdefault(key, []).append(deploy)
+    incidents = {key: span for key, span in spans.items() if span.operation == "incident"}
+    for key, others in _not_counted(connection, incidents, links, rules).items():
+        found[key] = [*found.get(key, ()), *others]
+    known = {key: {link.parent for link in links[key]} for key in found}
+    named = nodes(connection, {deploy for deploys in found.values() for deploy in deploys})
+    return {
+        key: [
+            (Rule.PROXIMITY, named[deploy])
+            for deploy in dict.fromkeys(deploys)
+            if deploy in named and deploy not in known[key]
+        ]
+        for key, deploys in found.items()
+    }
+
+
+def _not_counted(
     connection: sqlite3.Connection,
     incidents: Mapping[str, Span],
     links: Mapping[str, Sequence[Link]],
     rules: LinkRules,
-) -> dict[str, list[tuple[Rule, Node]]]:
-    """Incident -> the deploy that it is about, unless a link names that deploy already."""
+) -> dict[str, list[str]]:
+    """Incident -> the deploys that it is about and that no number counts: those that still go on,
+    and those of other environments than production."""
     suspects = _suspects(connection, incidents)
     wanted = {link.parent for key in incidents for link in links[key]}.union(*suspects.values())
     deploys = {
@@ -271,8 +299,5 @@ def candidates(
             # Only the target with the latest deployment is about an incident by its time.
             about_it = replace(incident, only_named=target not in (None, last))
             guilty += blamed(about_it, Course(own), rules.incident_window, pending)
-        known = {link.parent for link in links[key]}
-        found[key] = [
-            (Rule.PROXIMITY, Node.of(deploys[d.key])) for d in guilty if d.key not in known
-        ]
+        found[key] = [d.key for d in guilty if not (d.finished and rules.counts(deploys[d.key]))]
     return found

@@ -70,7 +70,8 @@ def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> b
     rules = folding.links
     globs = rules.environments.globs
     production = [sorted(globs.get(name, ())) for name in ("production", "not_production")]
-    wanted = [rules.incident_window, *production]
+    counted = repr(rules.metrics.deployments) if rules.metrics else ""
+    wanted = [rules.incident_window, *production, counted]
     row = connection.execute("SELECT value FROM meta WHERE name = 'incidents'").fetchone()
     reached, *linked_by = orjson.loads(row[0]) if row else (0,)
     if linked_by != wanted:

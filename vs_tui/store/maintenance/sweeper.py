@@ -198,7 +198,7 @@ class Sweeper(ABC):
         return pruned
 
     def _adopters(self) -> Sequence[Adopt]:
-        return (adopt_teams, adopt_incidents, *self._settings.adopt)
+        return (adopt_teams, *self._settings.adopt, adopt_incidents)
 
     async def reconfigure(self, settings: Settings) -> None:
         """Use other settings from now on; stored spans are updated in small transactions."""

@@ -26,6 +26,7 @@ from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
+from vs_tui.store.folding.linker import relink_counted
 from vs_tui.store.folding.shipped_changes import place_deploys
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.vcs_history import write_history
@@ -45,6 +46,7 @@ from vs_tui.store.metrics.verdicts import (
     rows_of,
     unit_of,
 )
+from vs_tui.traces.correlation import LinkRules
 
 _PLACES: Final = (
     "place IN (SELECT id FROM dora_places "
@@ -66,6 +68,8 @@ class Judging:
         self._teams = teams
         self._groups: set[str] = set()
         self._changes = set(changes)
+        self.blamed: set[str] = set()
+        """Incidents that are now counted as failures of other deployments than before."""
         self._places = {place: number for number, place in places(db).items()}
 
     def target(self, target: Target, moment: Instant) -> None:
@@ -157,6 +161,7 @@ class Judging:
             stored = {key: span for key, span in stored.items() if span not in gone}
         for each in replace_rows(self._db, keys | stored.keys(), wanted):
             self._changes.update(row[1] for row in each["dora_changes"])
+            self.blamed.update(row[3] for row in each["dora_signals"] if row[3])
             if unit != WHOLE:
                 self._groups.update(row[15] for row in each["dora_deployments"] if row[15])
 
@@ -218,8 +223,11 @@ class MetricsKeeper:
         environments: Environments,
         teams: Sequence[Team] = (),
         rules: MetricRules = DEFAULT_RULES,
+        links: LinkRules = LinkRules(),  # noqa: B008
     ) -> None:
+        """`links` must be those of the writer, so that it links by the same rules."""
         self._rules = rules
+        self._links = links
         self._teams = Teams(tuple(teams))
         self._facts = Facts(rules, environments)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
@@ -280,6 +288,10 @@ class MetricsKeeper:
         know_since_all(db)
         if stored.startswith(f"({VERSION}, "):
             return ["facts", 0]
+        # Incidents are linked again, too, by what is counted then.
+        counted = "SELECT span FROM dora_signals WHERE span <> ''"
+        db.execute(f"DELETE FROM links WHERE rule = 'proximity' AND child IN ({counted})")
+        db.execute("DELETE FROM meta WHERE name = 'incidents'")
         forget(db)
         self._judge(db, {}, [row[0] for row in db.execute("SELECT change FROM dora_changes")])
         return ["history", 0]
@@ -327,6 +339,8 @@ class MetricsKeeper:
             judging.target(target, moment)
         judging.products()
         judging.first_shipments()
+        if judging.blamed:
+            relink_counted(db, judging.blamed, self._links)
 
 
 def _place_deploys(db: sqlite3.Connection, spans: Sequence[Span]) -> None:
