@@ -24,6 +24,7 @@ MAX_BELOW: Final = 6
 _BELOW: Final = (
     "WITH RECURSIVE below(key, depth) AS (SELECT value, 0 FROM json_each(?) UNION "
     f"SELECT l.child, depth + 1 FROM below JOIN links l ON l.parent = below.key "
+    "AND l.rule <> 'proximity' "
     f"JOIN spans s ON s.key = l.child WHERE depth < {MAX_BELOW} "
     "AND s.operation NOT IN ('stage', 'review', 'push')) "
     "SELECT d.key FROM below JOIN metric_deploys d ON d.key = below.key"
