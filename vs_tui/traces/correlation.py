@@ -167,7 +167,7 @@ def links_of(
         answers = [
             match
             for match in matches(seek.key)
-            if fits(seek.key, match.offered) and _allowed(seek.rule, child, match.node)
+            if fits(seek.key, match.offered) and may_link(seek.rule, child, match.node)
         ]
         if answers := _unambiguous(seek.key, answers):
             readings.append((seek, answers))
@@ -176,7 +176,7 @@ def links_of(
             order = _order(seek.rule, child, match.node, seek.key)
             found.append((order, seek.rule, match.node, seek, match.offered))
     for rule, node in extra:
-        if rule not in disabled and _allowed(rule, child, node):
+        if rule not in disabled and may_link(rule, child, node):
             order = _order(rule, child, node, None)
             found.append((order, rule, node, None, None))
     found.sort(key=lambda entry: entry[0])
@@ -253,16 +253,15 @@ def _why(rule: Rule, child: Node, node: Node, seek: Seek | None, offered: Key | 
     return "a person's pin" if rule is Rule.PINNED else why_near(rule, child.at - node.at)
 
 
-def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
+def may_link(rule: Rule, child: Node, parent: Node) -> bool:
+    """Whether a rule may link a span to one that offers what it seeks, as far as the operations and
+    times of the two tell."""
     if parent.key == child.key:
         return False
     if rule in NAMED or rule is Rule.PROXIMITY:
         return True
-    if _is_of_before(child, parent):
-        return False
-    if rule is Rule.HIERARCHY:
-        return level(parent.operation) <= level(child.operation)
-    if level(parent.operation) >= level(child.operation):
+    above = level(child.operation) - level(parent.operation)
+    if above < 0 or (above == 0 and rule is not Rule.HIERARCHY) or _is_of_before(child, parent):
         return False
     if rule is Rule.BRANCH:
         open_by = parent.at <= child.at + _CLOCK_SLACK
@@ -306,6 +305,12 @@ def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
         nearness,
         parent.key,
     )
+
+
+def outranks(rule: Rule, child: Node, one: Node, other: Node) -> bool:
+    """Whether a rule prefers one span to another as the parent of a child; not for rules that
+    compare how precisely a parent is named."""
+    return _order(rule, child, one, None) < _order(rule, child, other, None)
 
 
 def break_cycle(ring: Sequence[tuple[Rule, Instant, str]]) -> str:

@@ -3,6 +3,7 @@ are the same in every order of arrival."""
 
 import json
 import random
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -10,11 +11,11 @@ import pytest
 
 from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, ref
-from tests.store.tracing import World, from_github
+from tests.store.tracing import World, decided, from_github
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
 from vs_tui.model.artifacts import is_moving, is_moving_version
-from vs_tui.store.folding import link_queue
+from vs_tui.store.folding import link_queue, linker
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import retention
 from vs_tui.traces.correlation import CROWD
@@ -35,6 +36,14 @@ def deploy(version: str, environment: str, n: int) -> Iterator[Intake]:
 def one_commit(n: int) -> Iterator[Intake]:
     tags = {"commit": SHA, "service": "api", "environment": f"e{n}"}
     return both("build" if n % 2 else "deploy", n, n, tags=tags)
+
+
+def one_version(*kinds: str) -> Callable[[int], Iterator[Intake]]:
+    def member(n: int) -> Iterator[Intake]:
+        tags = {"service": "api", "version": "1.0", "environment": "prod"}
+        return both(kinds[n % len(kinds)], n, 7 * n, tags=tags)
+
+    return member
 
 
 def one_hour(n: int) -> Iterator[Intake]:
@@ -60,6 +69,8 @@ HUBS: dict[str, Callable[[int], Iterator[Intake]]] = {
     "a snapshot": lambda n: deploy("1.0-SNAPSHOT", "prod", n),
     "a version again and again": lambda n: deploy("1.0", "prod", n),
     "a version on many instances": lambda n: deploy("1.0", f"i{n}", n),
+    "a version of builds and deploys": one_version("build", "release", "deploy"),
+    "a version with tests and incidents": one_version("build", "deploy", "test", "incident"),
     "a commit": one_commit,
     "an hour": one_hour,
     "an hour, anywhere": one_hour_anywhere,
@@ -92,6 +103,68 @@ def test_what_a_delivery_costs_does_not_grow_with_the_hub(name) -> None:
         costs.append(steps_of(world, [d for n in range(size, size + 10) for d in hub(n)]))
         grown = size + 10
     assert costs[1] < 2 * costs[0], costs
+
+
+def calls_of(world: World, intakes: list[Intake]) -> float:
+    """Calls of Python functions for a delivery: as good as its CPU time, and the same each time."""
+    count = [0]
+
+    def count_up(_frame: object, event: str, _arg: object) -> None:
+        count[0] += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count_up)
+    world.deliver(*intakes)
+    sys.setprofile(before)
+    return count[0] / len(intakes)
+
+
+@pytest.mark.parametrize("name", [name for name in HUBS if "version" in name])
+def test_a_hub_just_below_the_limit_costs_little_more_than_a_small_one(name) -> None:
+    """Up to the limit a delivery is compared with each member once, not each with each: that cost
+    19 times as much at 60 members as now."""
+    hub = HUBS[name]
+    world = World()
+    costs = {}
+    grown = 0
+    for size in (10, 20, 40):
+        world.deliver(*([*hub(n)] for n in range(grown, size)))
+        grown = size + 8
+        costs[size] = calls_of(world, [d for n in range(size, grown) for d in hub(n)])
+    assert costs[20] < 1.5 * costs[10], costs
+    assert costs[40] < 2.2 * costs[10], costs
+
+
+def any_work(chance: random.Random) -> list[Intake]:
+    """Deliveries about few versions and commits, in any order, with what people decided."""
+    found: list[Intake] = []
+    keys: list[str] = []
+    for n in range(chance.randint(6, 40)):
+        kind = chance.choice(["build", "release", "deploy", "test", "incident", "pipeline", "task"])
+        tags = {"service": chance.choice(["api", "api", "api", "web"])}
+        tags |= {"version": f"1.{chance.randrange(2)}"} if chance.random() < 0.9 else {}
+        tags |= {"commit": chance.choice("ab") * chance.choice([40, 12])} if n % 3 == 0 else {}
+        tags |= {"environment": "prod"} if chance.random() < 0.6 else {}
+        namespace = chance.choice(["default", "default", "red", "blue"])
+        parent = chance.choice(keys) if keys and chance.random() < 0.1 else ""
+        more = {"tags": tags, "namespace": namespace, "parentid": parent}
+        keys.append(ref(kind, n).replace("default", namespace))
+        at = chance.randrange(400)
+        found.append(custom(kind, n, "start", at, **more))
+        found.append(custom(kind, n, chance.choice(["end", "fail"]), at + 30, **more))
+    for _ in range(2):
+        found.append(decided(chance.choice(["cut", "pin"]), *chance.sample(keys, 2)))
+    chance.shuffle(found)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_not_linked_again_has_its_links(seed, monkeypatch) -> None:
+    deliveries = any_work(random.Random(seed))
+    fewer = World().deliver(*deliveries)
+    monkeypatch.setattr(linker, "_concerned", lambda db, offers, crowded, seeking: set(seeking))
+    assert fewer.rows() == World().deliver(*deliveries).rows()
+    assert any(fewer.parents().values())
 
 
 @pytest.mark.parametrize("name", HUBS)

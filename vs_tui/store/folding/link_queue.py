@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from vs_tui.store import rows
@@ -21,17 +21,30 @@ CREATE TABLE link_queue (token TEXT PRIMARY KEY, after TEXT NOT NULL) WITHOUT RO
 LINKED_AT_ONCE: Final = 100
 """Most seekers of one key that a transaction links; this costs about as much as a batch of
 deliveries."""
+_COMPARED: Final = 3 * LINKED_AT_ONCE
+"""Most seekers of one key that are compared with a change; to compare a seeker costs about a tenth
+of linking it again."""
 _READ_AT_ONCE: Final = 2_000
 """Number of seekers that are read before keys with very many are looked for."""
+Sought = tuple[str, str, str]
+"""A token, the span that seeks it, and the rule."""
 
 
-def seekers(db: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
-    """The spans that seek one of these tokens. A token with too many seekers is queued instead."""
+def seekers(
+    db: sqlite3.Connection,
+    tokens: Iterable[str],
+    concerned: Callable[[set[Sought]], set[Sought]],
+) -> set[str]:
+    """The spans that seek one of these tokens. A token with too many seekers is queued instead.
+    `concerned` keeps those that the changes may concern."""
     wanted = set(tokens)
-    sql = f"SELECT DISTINCT token, key FROM seeks WHERE token {rows.KEYS} LIMIT {{}}"
-    found = set(rows.select_in(db, sql.format(_READ_AT_ONCE), wanted))
+    sql = f"SELECT DISTINCT token, key, rule FROM seeks WHERE token {rows.KEYS} LIMIT {{}}"
+    found: set[Sought] = set(rows.select_in(db, sql.format(_READ_AT_ONCE), wanted))
     if len(found) < _READ_AT_ONCE:
-        seeking = Counter(token for token, _ in found)
+        seeking = Counter(token for token, *_ in found)
+        vast = {sought for sought in found if seeking[sought[0]] > _COMPARED}
+        found = vast | concerned(found - vast)
+        seeking = Counter(token for token, _ in {sought[:2] for sought in found})
         many = {token for token, n in seeking.items() if n > LINKED_AT_ONCE}
     else:
         more = (
@@ -41,7 +54,7 @@ def seekers(db: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
         many = {token for (token,) in rows.select_in(db, more, wanted)}
         found = set(rows.select_in(db, sql.format(-1), wanted - many))
     db.executemany("REPLACE INTO link_queue VALUES (?, '')", [(token,) for token in many])
-    return {key for token, key in found if token not in many}
+    return {key for token, key, _ in found if token not in many}
 
 
 def is_waiting(db: sqlite3.Connection) -> bool:

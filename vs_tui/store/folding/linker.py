@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +20,15 @@ from vs_tui.store.folding import link_queue, overused_keys, proximity
 from vs_tui.store.folding.parents import Unsettled, assign_parents
 from vs_tui.store.folding.shipped_changes import relink_shipped
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, links_of
+from vs_tui.traces.correlation import (
+    RANKED_KINDS,
+    LinkRules,
+    Match,
+    Node,
+    links_of,
+    may_link,
+    outranks,
+)
 from vs_tui.traces.folding import former_refs
 
 _NAMES: Final = -1
@@ -92,14 +101,91 @@ def _affected(
 ) -> set[str]:
     """Keys of spans whose links these changes may affect."""
     offered = overused_keys.note(connection, changes)
-    tokens = set(offered.crowded_now)
+    offering: dict[str, list[Change]] = {}
     for change in changes:
         if change.material:
             asked = _asked_again(change, offered.told[change.new.key])
-            tokens.update(token for token, at in asked if (token, at) not in offered.crowded)
-    keys = link_queue.seekers(connection, tokens)
+            for token in {token for token, at in asked if (token, at) not in offered.crowded}:
+                offering.setdefault(token, []).append(change)
+    concerned = partial(_concerned, connection, offering, offered.crowded_now)
+    keys = link_queue.seekers(connection, {*offering, *offered.crowded_now}, concerned)
     keys.update(proximity.affected(connection, changes, rules))
     return keys
+
+
+def _concerned(
+    connection: sqlite3.Connection,
+    offering: Mapping[str, Sequence[Change]],
+    crowded_now: Collection[str],
+    seeking: Collection[link_queue.Sought],
+) -> set[link_queue.Sought]:
+    """The seekers whose links may differ after the changes of the spans that offer their tokens. It
+    costs a fraction of pairing a seeker with all offers: where a version has tens of deploys, most
+    of its seekers keep the deploy that they have."""
+    nodes = proximity.nodes(connection, {key for _, key, _ in seeking})
+    changed = {change.new.key: _nodes_of(change) for each in offering.values() for change in each}
+    found = set()
+    versions: list[tuple[link_queue.Sought, list[Change]]] = []
+    for sought in seeking:
+        token, key, named = sought
+        rule, child = Rule(named), nodes.get(key)
+        answering = [
+            change
+            for change in offering.get(token, ())
+            if child is None or any(may_link(rule, child, node) for node in changed[change.new.key])
+        ]
+        if token in crowded_now or answering:
+            if rule is Rule.VERSION and child is not None and token not in crowded_now:
+                versions.append((sought, answering))
+            else:
+                found.add(sought)
+    return found.union(_gained(connection, nodes, versions))
+
+
+def _nodes_of(change: Change) -> list[Node]:
+    return [Node.of(span) for span in (change.old, change.new) if span is not None]
+
+
+def _gained(
+    connection: sqlite3.Connection,
+    nodes: Mapping[str, Node],
+    seeking: Sequence[tuple[link_queue.Sought, Sequence[Change]]],
+) -> Iterator[link_queue.Sought]:
+    """The seekers of versions that may get another link. Only the best offer of a version becomes a
+    link, so a change matters where the span is linked, or where it outranks the linked one. Offers
+    of several scopes are always compared anew."""
+    links: dict[str, dict[str, str]] = {}
+    sql = f"SELECT child, parent, rule FROM links WHERE child {rows.KEYS}"
+    for child, parent, rule in rows.select_in(connection, sql, {key for (_, key, _), _ in seeking}):
+        links.setdefault(child, {})[parent] = rule
+    best = {
+        child: parent
+        for child, found in links.items()
+        for parent, rule in found.items()
+        if rule == Rule.VERSION
+    }
+    linked = proximity.nodes(connection, set(best.values()))
+    owners = {change.new.key for _, answering in seeking for change in answering}
+    scopes: dict[tuple[str, str], set[str]] = {}
+    sql = f"SELECT key, token, scope FROM offers WHERE key {rows.KEYS}"
+    for key, token, scope in rows.select_in(connection, sql, owners | linked.keys()):
+        scopes.setdefault((key, token), set()).add(scope)
+    for sought, answering in seeking:
+        token, key, _ = sought
+        parent = linked.get(best.get(key, ""))
+        where = scopes.get((parent.key, token), set()) if parent is not None else set()
+        if (
+            parent is None
+            or not where
+            or len(where - {""}) > 1
+            or any(
+                change.new.key in links[key]
+                or scopes.get((change.new.key, token)) != where
+                or outranks(Rule.VERSION, nodes[key], Node.of(change.new), parent)
+                for change in answering
+            )
+        ):
+            yield sought
 
 
 def _asked_again(change: Change, told: overused_keys.Told) -> Iterator[overused_keys.Place]:

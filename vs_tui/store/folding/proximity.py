@@ -119,7 +119,6 @@ class _Place(NamedTuple):
     environment: str
     began: Instant
     ended_at: Instant
-    is_finished: bool
     names_version: bool
     is_production: bool
 
@@ -134,8 +133,7 @@ def _place(span: Span | None, rules: LinkRules) -> _Place | None:
     repository = span.project.rpartition("/")[2]
     services = {span.service, repository, *(name for name, _ in d.parts)}
     where = (span.project, services, span.environment, span.started_at, d.ended_at)
-    facts = (d.finished, bool(d.version_of()), is_production(span, rules.environments))
-    return _Place(*where, *facts)
+    return _Place(*where, bool(d.version_of()), is_production(span, rules.environments))
 
 
 PLACELESS: Final = (
