@@ -9,8 +9,9 @@ import pytest
 
 from tests.ingest.server import nearby
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.others import alertmanager
+from tests.metrics.http.others import Script, alertmanager
 from tests.metrics.http.story import FAIL, Story, command, figure, rate, send
+from tests.sources import jira_payloads
 
 RULES = """
 [[metrics.deployments]]
@@ -21,7 +22,7 @@ service = "checkout"
 [[metrics.incidents]]
 filter = 'kind:issue label:outage'
 """
-BY_PIPELINE, BY_DEPLOY = "acme/by-pipeline", "acme/by-deploy"
+BY_PIPELINE, BY_DEPLOY, BY_TICKET = "acme/by-pipeline", "acme/by-deploy", "TP"
 
 
 def story() -> Story:
@@ -40,6 +41,9 @@ def story() -> Story:
     deploys.issue(8, "10:40")
     deploys.deploy("12:00", version="2")
     alertmanager(found, deploys.service, "12:20")
+    Script(found, BY_TICKET).deploy("08:50", version="1")
+    kind = {"name": "[System] Incident", "subtask": False}
+    found.add("/jira", jira_payloads.issue("created", key=f"{BY_TICKET}-1", issuetype=kind))
     return found
 
 
@@ -68,6 +72,7 @@ def in_order(tmp_path_factory):
         story().tell(server)
         assert rate(figure(server, BY_PIPELINE, FAIL)) == (3, 3)
         assert rate(figure(server, BY_DEPLOY, FAIL)) == (2, 2)
+        assert rate(figure(server, BY_TICKET, FAIL)) == (1, 1)
         linked, counted = pairs(server)
         assert linked == counted
         return linked
@@ -75,8 +80,8 @@ def in_order(tmp_path_factory):
 
 def test_each_incident_is_linked_to_the_deployment_whose_failure_it_is(in_order) -> None:
     kinds = sorted((child.split("-")[2], parent.split("-")[2]) for child, parent in in_order)
-    issues = [("issue", "deploy"), ("issue", "deploy"), ("issue", "pipeline")]
-    assert kinds == [("incident", "deploy"), ("incident", "pipeline"), *issues]
+    alerts = [("incident", "deploy"), ("incident", "pipeline")]
+    assert kinds == [*alerts, *[("issue", "deploy")] * 3, ("issue", "pipeline")]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
