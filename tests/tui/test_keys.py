@@ -436,6 +436,51 @@ async def test_quit() -> None:
     assert on.app.return_code in (0, None)
 
 
+@pytest.mark.parametrize("before", [(), ("slash",), ("colon",), ("t",)])
+async def test_the_key_of_textual_asks_as_well(before) -> None:
+    async with stage(stops_receiver=True) as on:
+        await on.press(*before, "ctrl+q")
+        await on.sees("q again stops the receiver")
+        assert on.app.is_running
+        await on.press("ctrl+q")
+        await on.until(lambda: not on.app.is_running, "the end")
+
+
+@pytest.mark.parametrize("opened", ["colon", "t"])
+async def test_what_is_shown_goes_on_below_a_question(opened) -> None:
+    async with stage() as on:
+        await on.press(opened)
+        on.reader.put(span("new", "build", "newest", began=-4 * SECOND))
+        before = on.lines[0]
+        on.clock.now += 65 * SECOND
+        await on.until(lambda: on.lines[0] != before, "another time in the header")
+        await on.press("escape")
+        await on.sees("newest")
+
+
+async def test_the_footer_has_the_keys_that_work_now() -> None:
+    async with stage(size=NARROW) as on:
+        usual = on.lines[-1]
+        await on.press("slash")
+        assert on.lines[-1].split() == [
+            "enter",
+            "keep",
+            "it",
+            "tab",
+            "complete",
+            "esc",
+            "clear",
+            "the",
+            "filter",
+        ]
+        await on.press("escape")
+        assert on.lines[-1] == usual
+        await on.press("e")
+        assert " ".join(on.lines[-1].split()) == "enter ok esc cancel"
+        await on.press("escape")
+        assert on.lines[-1] == usual
+
+
 async def test_what_stops_the_receiver_is_asked_for_twice() -> None:
     async with stage(stops_receiver=True) as on:
         await on.press("q")

@@ -113,6 +113,20 @@ async def test_space_unfolds_a_trace_and_folds_a_section() -> None:
 
 
 @does("next_section", "previous_section")
+@does("sort", "sort_reverse", "follow")
+async def test_the_frame_and_the_headings_say_the_order_that_holds() -> None:
+    async with stage(team_reader(20), size=SIZES[1], by_trace=True) as on:
+        assert "the longest first" in on.text
+        for keys, order in (("s", "over ▼"), ("S", "over ▲"), ("s", "person ▲"), ("S", "person ▼")):
+            await on.press(*keys)
+            await on.sees(f"  {order} ─")
+            assert "the longest first" not in on.text
+        chosen = on.list.selected_key
+        await on.press("f")
+        await on.sees("rows stand by state here; b lists spans")
+        assert on.list.selected_key == chosen
+
+
 async def test_jumping_from_section_to_section() -> None:
     async with stage(team_reader(20), by_trace=True) as on:
         for name in ("running", "waiting", "finished"):

@@ -40,7 +40,7 @@ class VsTuiApp(Session):
     TITLE = "vs-tui"
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
-    BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
+    BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
     # Some terminals lack the emoji and the thin lines of the palette.
     CSS = """
     CommandPalette SearchIcon { display: none; }
@@ -132,8 +132,14 @@ class VsTuiApp(Session):
         you like."""
         self.feed.wake()
 
+    async def action_quit(self) -> None:
+        """Textual's own key, which also works while a question is open, asks as `q` does."""
+        while self.view is None and len(self.screen_stack) > 1:
+            self.pop_screen()  # its answer would be below what covers the screen
+        self._global_actions.quit()
+
     def _tick(self) -> None:
-        view = self.view
+        view = self.shown
         if self.behind:
             return
         if self.frozen_at is None and not self.blurred and view is not None and view.complete:
@@ -156,6 +162,10 @@ class VsTuiApp(Session):
     @property
     def view(self) -> View | None:
         return self.screen if self.screen_stack and isinstance(self.screen, View) else None
+
+    @property
+    def shown(self) -> View | None:
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
 
     # Keys and actions.
 

@@ -114,14 +114,14 @@ class Feed:
         else:
             await self.read_status()
         await self._watching.check(changes.keys)
-        if app.frozen_at is None and (view := app.view) is not None:
+        if app.frozen_at is None and (view := app.shown) is not None:
             await view.reload()
 
     async def _begin(self, seq: int) -> None:
         """First read: rows first, because users wait for them; then the header's counts."""
         app = self._app
         read = None
-        while (view := app.view) is not None and view is not read:
+        while (view := app.shown) is not None and view is not read:
             # Another view may have been opened meanwhile; read it too.
             read = view
             await view.reload()
@@ -136,7 +136,7 @@ class Feed:
         app.health = await app.reader.sources()
         counts = await app.reader.counts()
         app.in_flight, app.failed = counts.in_flight, counts.failed
-        view = app.view
+        view = app.shown
         if app.by_trace and app.frozen_at is None and (view is None or view.tab != "live"):
             # Live reads all traces itself, and so their counts.
             app.totals = (await app.reader.board()).everything

@@ -123,6 +123,11 @@ class Session(DiffingApp[int]):
         """The screen on top; None while the palette is open."""
         raise NotImplementedError
 
+    @property
+    def shown(self) -> Shown | None:
+        """The topmost screen of ours; the palette or a question may cover part of it."""
+        raise NotImplementedError
+
     def do(self, action_id: str) -> None:
         """Run an action by its id."""
         raise NotImplementedError
@@ -257,7 +262,7 @@ class Session(DiffingApp[int]):
         self._show_notice()
 
     def _show_notice(self) -> None:
-        if (view := self.view) is not None and view.complete:
+        if (view := self.shown) is not None and view.complete:
             view.paint_notice()
 
     def cut_link(self, child: str, parent: str) -> None:
@@ -321,7 +326,7 @@ class Session(DiffingApp[int]):
 
     def reload_view(self) -> None:
         """Read the current screen again."""
-        if (view := self.view) is not None:
+        if (view := self.shown) is not None:
             view.start_reload()
 
     def tell_trouble(self, text: str) -> None:
@@ -330,7 +335,7 @@ class Session(DiffingApp[int]):
         self.paint_frame()
 
     def paint_frame(self) -> None:
-        if (view := self.view) is not None and view.complete:
+        if (view := self.shown) is not None and view.complete:
             view.paint_frame()
 
     def show_theme(self) -> None:

@@ -117,8 +117,11 @@ def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> P
     return f"{told} {glyphs.long}" if long else told, "wait" if long else "dim"
 
 
-def heading_note(section: Section, totals: Totals, finished_for: Duration) -> str:
-    """The text at the right of a section's heading; empty for a section without rows."""
+def heading_note(
+    section: Section, totals: Totals, finished_for: Duration, *, by_state: bool
+) -> str:
+    """The text at the right of a section's heading; empty for a section without rows. `by_state`:
+    whether the rows are in the section's own order."""
     if not totals.of(section):
         return ""
     if section is Section.RUNNING:
@@ -127,8 +130,8 @@ def heading_note(section: Section, totals: Totals, finished_for: Duration) -> st
             parts.append(f"{totals.deploys} {'deploy' if totals.deploys == 1 else 'deploys'}")
         return ", ".join(parts)
     if section is Section.WAITING:
-        long = f", {totals.long} longer than usual" if totals.long else ""
-        return f"the longest first{long}"
+        long = f"{totals.long} longer than usual" if totals.long else ""
+        return ", ".join(part for part in ("the longest first" if by_state else "", long) if part)
     if section is Section.FINISHED:
         return f"last {short(finished_for)}"
     return "open, nobody works on them" if section is Section.NOT_STARTED else ""

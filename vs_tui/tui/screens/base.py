@@ -27,6 +27,10 @@ from vs_tui.tui.widgets.inputs import FilterBox, FilterNote, unharmed
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """Severity of a notice -> role."""
+FILTERING: Final = (("enter", "keep it"), ("tab", "complete"), ("esc", "clear the filter"))
+"""Keys of the filter box, and what they do."""
+ASKED: Final = (("enter", "ok"), ("esc", "cancel"))
+"""Keys while a question or a choice covers the screen."""
 TABS: Final = tuple((t.lower(), t) for t in ("Live", "Traces", "DORA", "Events", "Sources"))
 
 
@@ -156,6 +160,10 @@ class View(Screen[None]):
                 widget.refresh()
         self.styles.background = self.look.palette.background or "ansi_default"
 
+    def on_screen_suspend(self) -> None:
+        if self.complete:
+            self._paint_footer()
+
     def on_screen_resume(self) -> None:
         self.paint_frame()
         if self.dash.begun:
@@ -272,6 +280,11 @@ class View(Screen[None]):
         return [(" ", "text"), (left.rstrip(), "crumb")], right
 
     def _paint_footer(self) -> None:
+        told = FILTERING if self.filtering else () if self.app.screen is self else ASKED
+        if told:
+            pairs = [((f" {key}", "key"), (f" {label} ", "dim")) for key, label in told]
+            self.query_one("#footer", Line).show([piece for pair in pairs for piece in pair])
+            return
         frozen = {"freeze": "resume"} if self.dash.frozen_at is not None else {}
         shown = actions.footer(
             self.dash.actions,
@@ -348,6 +361,7 @@ class View(Screen[None]):
         box.value = self.filter_text
         box.focus()
         self.show_problem("")
+        self._paint_footer()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -392,6 +406,7 @@ class View(Screen[None]):
         """Close the filter box."""
         self.remove_class("-filtering")
         self.show_problem("")
+        self._paint_footer()
         panels = self.panels()
         if panels:
             panels[0].focus()

@@ -141,7 +141,10 @@ class BoardRows(ListedView):
         if isinstance(data, Section) and self.board is not None:
             folded = data.value in self.folded
             note = trace_rows.heading_note(
-                data, self.board.matched, self.dash.setup.thresholds.finished_for
+                data,
+                self.board.matched,
+                self.dash.setup.thresholds.finished_for,
+                by_state=self.sort == self.sorts[0],
             )
             width = self.list.size.width - 2
             return trace_rows.heading(

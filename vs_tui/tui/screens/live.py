@@ -187,7 +187,7 @@ class LiveView(BoardRows):
         self.list.set_rows(rows)
         self._share_height(len(rows))
         back = self.dash.worded("{by_trace}: by span")
-        order = "" if self.sort == self.sorts[0] else f"  {self.sort.lstrip('-')}"
+        order = "" if self.sort == self.sorts[0] else f"  {self.order_note('state')}"
         self.list.set_heading([("Traces", "title")], f"{back}{order}")
         self._show_foot()
 
@@ -258,6 +258,11 @@ class LiveView(BoardRows):
             row = self._selected_row()
             told = row.action.why if row is not None else ""
             self.dash.notify_text(f"{row.action.rule}: {told}" if row and told else "no trace here")
+            return True
+        if action == "follow":
+            self.dash.notify_text(
+                self.dash.worded("rows stand by state here; {by_trace} lists spans, newest first")
+            )
             return True
         if action == "open" and self.list.selected_key.startswith(HEAD):
             self._toggle(self.list.selected_key)
