@@ -98,6 +98,8 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
             )
             links, refs = await reader.links(page.items) if args.json else ({}, {})
             show(Found(page.items, links, refs, is_first=not cursor))
+            if not cursor and not page.items:
+                _say_none("span", terms)
             left, cursor = left - len(page.items), page.next
             if not cursor or left < 1:
                 return
@@ -117,6 +119,25 @@ async def _list_traces(args: argparse.Namespace) -> None:
         print(TRACE_HEADER)
     for found in ordered(board.rows, order, now())[: args.limit]:
         print(line(found, now()))
+    if not board.rows:
+        _say_none("trace that is open or has just ended", " ".join(args.filter))
+
+
+def _say_none(what: str, terms: str) -> None:
+    """Say why nothing is listed. Only a header would look like a failure."""
+    said = f"no {what} matches {clean(terms)}" if terms else f"there is no {what}"
+    print(f"vs-tui ls: {said}", file=sys.stderr)
+
+
+def _cell(text: str, width: int) -> str:
+    """Cleaned event text in exactly so many cells of a terminal; `-` if empty. A longer text ends
+    with an ellipsis, and wide characters count as two."""
+    from rich.cells import cell_len, set_cell_size
+
+    shown = clean(text) or "-"
+    if cell_len(shown) > width:
+        shown = f"{set_cell_size(shown, width - 1)}…"
+    return set_cell_size(shown, width)
 
 
 def _print_json(found: Found) -> None:
@@ -152,17 +173,15 @@ def _clock(instant: Instant | None) -> str:
 
 def row(span: Span) -> str:
     """One aligned line of cleaned event text."""
-    from vs_tui.model.display import clean
-
     took = format_duration(span.elapsed(now()))
     cells = (
         f"{span.status.value:<10}",
-        f"{clean(span.operation)[:12]:<13}",
+        _cell(span.operation, 13),
         f"{_clock(span.started_at):<16}",
         f"{took:>7}",
-        f"{clean(span.team)[:10] or '-':<11}",
-        f"{clean(span.project)[:24] or '-':<24}",
-        clean(span.name)[:80],
+        _cell(span.team, 11),
+        _cell(span.project, 24),
+        _cell(span.name, 80).rstrip(),
         clean(span.ref),
     )
     return "  ".join(cells)
@@ -189,12 +208,12 @@ def trace_row(row: Standing, now: Instant) -> str:
     cells = (
         f"{row.section.value:<11}",
         track,
-        f"{clean(what)[:22] or '-':<22}",
-        f"{clean(who)[:18] or '-':<18}",
+        _cell(what, 22),
+        _cell(who, 18),
         f"{format_duration(row.waited(now)):>8}",
         f"{f'{ratio:.1f}x' if ratio is not None else '-':>6}",
-        f"{clean(row.project)[:20] or '-':<20}",
-        clean(f"{row.label} {row.title}".strip())[:80],
+        _cell(row.project, 20),
+        _cell(f"{row.label} {row.title}".strip(), 80).rstrip(),
     )
     return "  ".join(cells)
 

@@ -200,7 +200,10 @@ def _term(match: re.Match[str], traces: bool) -> Term:
     if not values:
         raise FilterError(position, f"'{raw_key}{op}' needs a value; {_accepted(key)}")
     if key in TRACE_KEYS and not traces:
-        raise FilterError(position, f"'{raw_key}' filters traces; this list is of spans")
+        raise FilterError(
+            position,
+            f"'{raw_key}' filters traces: use it in Live by trace, or `vs-tui ls --by trace`",
+        )
     if key in COMPARED or key in ("wait", "over"):
         return _compared(key, op, values, negated, position)
     if op != ":":
