@@ -9,7 +9,7 @@ from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import levels, texts
 from vs_tui.metrics.durations import expected_end
 from vs_tui.metrics.facts import Build
-from vs_tui.metrics.lead_time import bottleneck, breakdown, regressions, ship, stages_of
+from vs_tui.metrics.lead_time import Builds, bottleneck, breakdown, regressions, ship, stages_of
 from vs_tui.metrics.measuring import level_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.reading import change_of
@@ -194,7 +194,9 @@ def test_no_moment_counts_in_two_stages(runs, expected) -> None:
         "pr", opened_at=t("10:00"), reviewed_at=t("11:00"), approved_at=t("12:00"),
         merged_at=t("12:30"), first_commit_at=t("09:00"),
     )  # fmt: skip
-    found = ship(deploy("13:10", took=20 * MINUTE, commit="c" * 40), [change], None, builds)[0]
+    found = ship(
+        deploy("13:10", took=20 * MINUTE, commit="c" * 40), [change], None, Builds(builds)
+    )[0]
     minutes = {name: value // MINUTE for name, value in found.stages.items()}
     assert (minutes.get("build"), minutes["deploy wait"]) == expected
     assert sum(found.stages.values()) == found.lead

@@ -28,7 +28,7 @@ from vs_tui.metrics.failures import (
     signals_of,
     undone,
 )
-from vs_tui.metrics.lead_time import Shipped, changes_of, ship, ship_parts
+from vs_tui.metrics.lead_time import Builds, Shipped, changes_of, ship, ship_parts
 from vs_tui.metrics.reading import mark_of_change
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.artifacts import MOVING_VERSIONS
@@ -96,6 +96,7 @@ def assess(
     repaired = repairs(course, signals)
     rollbacks = _rollbacks(course, changes, first_seen)
     known = {seen.version for seen in evidence.seen if seen.ok}
+    builds = Builds(evidence.builds)
     verdicts = []
     before: Deployment | None = None
     for deployment in course.deployments:
@@ -118,7 +119,7 @@ def assess(
                     deployment,
                     own,
                     rework_of(deployment, before, first_seen, repaired, marks),
-                    _shipped(deployment, own_changes, course, evidence.builds),
+                    _shipped(deployment, own_changes, course, builds),
                 )
             )
         before = deployment
@@ -152,7 +153,7 @@ def _rollbacks(
 
 
 def _shipped(
-    deployment: Deployment, changes: Sequence[Change], course: Course, builds: Sequence[Build]
+    deployment: Deployment, changes: Sequence[Change], course: Course, builds: Builds
 ) -> tuple[Shipped, ...]:
     if not deployment.ok:
         return ()

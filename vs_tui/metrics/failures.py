@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +78,14 @@ class Course:
         self._ends = [d.ended_at for d in self.deployments]
         self._successes = [d for d in self.deployments if d.ok]
         self._success_ends = [d.ended_at for d in self._successes]
+        self._runs: dict[str, list[Deployment]] = {}
+        for deployment in self.deployments:
+            for span in deployment.spans:
+                self._runs.setdefault(span, []).append(deployment)
+
+    def runs_of(self, span: str) -> Sequence[Deployment]:
+        """The deployments of a span: one for each time that it ran."""
+        return self._runs.get(span, ())
 
     def live_at(self, moment: Instant, service: str) -> Deployment | None:
         """The last deployment of a service that had ended at this moment."""
@@ -111,14 +119,9 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     A test belongs to its parent deployment. Without one it belongs to the last deployment of its
     target that ended before the test did, if both may be the same version.
     """
-    spans: dict[str, list[Deployment]] = {}
-    for deployment in course.deployments:
-        for span in deployment.spans:
-            spans.setdefault(span, []).append(deployment)
     found: dict[str, list[Test]] = {}
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
-        runs = spans.get(test.deployment)
-        if runs:
+        if runs := course.runs_of(test.deployment):
             # The deploy's own result already includes the tests that ended before it did.
             live = _last_until(runs, test.ended_at)
         else:
@@ -183,14 +186,9 @@ def _blamed(
     return [] if incident.version and last.version_of(incident.service) else [last]
 
 
-def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
+def _runs_of(course: Course, spans: Iterable[str]) -> list[Sequence[Deployment]]:
     """The deployments of the given spans, as one list of runs per span."""
-    found: dict[str, list[Deployment]] = {}
-    for deployment in course.deployments if spans else ():
-        for span in deployment.spans:
-            if span in spans:
-                found.setdefault(span, []).append(deployment)
-    return list(found.values())
+    return [runs for span in dict.fromkeys(spans) if (runs := course.runs_of(span))]
 
 
 def _is_of(deployment: Deployment, incident: Incident) -> bool:

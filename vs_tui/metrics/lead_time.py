@@ -3,9 +3,11 @@ as a whole and by stage; the bottleneck, and stages that became slower."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Outcome, same_version
@@ -194,34 +196,63 @@ def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> 
     return []
 
 
-def built_by(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
+class Builds:
+    """The builds of a target, indexed by the names of what they built."""
+
+    def __init__(self, builds: Iterable[Build]) -> None:
+        self._begun = sorted(builds, key=lambda build: build.started_at)
+        self._starts = [build.started_at for build in self._begun]
+        self._versions: dict[str, list[Build]] = {}
+        self._names: dict[str, list[Build]] = {}
+        self._unversioned: dict[str, list[Build]] = {}
+        for build in self._begun:
+            for name in {_short(build.version), _short(build.commit)} - {""}:
+                self._names.setdefault(name, []).append(build)
+            if build.version:
+                self._versions.setdefault(build.version, []).append(build)
+            elif build.commit:
+                self._unversioned.setdefault(_short(build.commit), []).append(build)
+
+    def of(self, deployment: Deployment) -> list[Build]:
+        """The builds of the deployed version that began before the deployment ended."""
+        names = {_short(deployment.version), _short(deployment.commit)} - {""}
+        alike = self._unversioned if deployment.version else self._names
+        candidates = [build for name in names for build in alike.get(name, ())]
+        if deployment.version:
+            candidates += self._versions.get(deployment.version, ())
+        return [
+            build
+            for build in candidates
+            if build.started_at <= deployment.ended_at
+            and _of_artifact(build, deployment)
+            and same_version(build.version, build.commit, deployment.version, deployment.commit)
+        ]
+
+    def begun_after(self, moment: Instant) -> Iterator[Build]:
+        """The builds that began after a moment, the first one first."""
+        return islice(self._begun, bisect_right(self._starts, moment), None)
+
+
+def _short(name: str) -> str:
+    """What equal names have in common, and a commit with its abbreviations (`same_version`)."""
+    return name[:7].lower()
+
+
+def built_by(deployment: Deployment, builds: Builds) -> Build | None:
     """The latest build of the deployed version that began before the deployment ended."""
-    fitting = _builds_of(deployment, builds)
+    fitting = builds.of(deployment)
     return max(fitting, key=lambda build: (build.started_at, build.key), default=None)
 
 
-def _built_before(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
+def _built_before(deployment: Deployment, builds: Builds) -> Build | None:
     """The build of the deployed version that ended last before the deployment began. Without one it
     is the latest build, which probably contains the deployment."""
     over = [
         (build.ended_at, build.key, build)
-        for build in _builds_of(deployment, builds)
+        for build in builds.of(deployment)
         if build.ended_at is not None and build.ended_at <= deployment.started_at
     ]
     return max(over)[2] if over else built_by(deployment, builds)
-
-
-def _builds_of(deployment: Deployment, builds: Sequence[Build]) -> list[Build]:
-    named = deployment.version or deployment.commit
-    return [
-        build
-        for build in builds
-        if named
-        and (build.version or build.commit)
-        and _of_artifact(build, deployment)
-        and build.started_at <= deployment.ended_at
-        and same_version(build.version, build.commit, deployment.version, deployment.commit)
-    ]
 
 
 def _of_artifact(build: Build, deployment: Deployment) -> bool:
@@ -230,7 +261,7 @@ def _of_artifact(build: Build, deployment: Deployment) -> bool:
 
 
 def development_resumed(
-    deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
+    deployment: Deployment, previous: Deployment | None, builds: Builds
 ) -> Instant | None:
     """When development resumed, by plyzen's rule: the earliest build of the artifact after the
     build of the last successful deployment. For a first deployment it is the build of its own
@@ -240,21 +271,16 @@ def development_resumed(
         return own.started_at if own else None
     last = built_by(previous, builds)
     after = last.started_at if last else previous.started_at
-    return min(
-        (
-            build.started_at
-            for build in builds
-            if _of_artifact(build, deployment) and after < build.started_at <= deployment.ended_at
-        ),
-        default=None,
-    )
+    begun = (build for build in builds.begun_after(after) if _of_artifact(build, deployment))
+    first = next(begun, None)
+    return first.started_at if first and first.started_at <= deployment.ended_at else None
 
 
 def start_of(
     change: Change,
     deployment: Deployment,
     previous: Deployment | None,
-    builds: Sequence[Build],
+    builds: Builds,
 ) -> tuple[Instant | None, Basis]:
     """When a change began, and the basis: its first commit or its opening, whichever is earlier.
 
@@ -285,7 +311,7 @@ def ship(
     deployment: Deployment,
     changes: Iterable[Change],
     previous: Deployment | None,
-    builds: Sequence[Build],
+    builds: Builds,
 ) -> tuple[Shipped, ...]:
     """The changes of a successful deployment with their lead times; each change once."""
     own = _built_before(deployment, builds)
@@ -321,7 +347,7 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
 
 
 def ship_parts(
-    deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
+    deployment: Deployment, previous: Deployment | None, builds: Builds
 ) -> tuple[Shipped, ...]:
     """The artifact versions that are new since the deployment before, merged into one change."""
     before = previous.parts if previous else ()

@@ -225,19 +225,29 @@ def _after_history(
     return [key for (key,) in connection.execute(_AFTER_HISTORY, bound).fetchall()]
 
 
+_BEFORE: Final = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
+# The newest position of the deploys before the first one is looked up, and then raised by those
+# between each and the next, so that no deploy of a long history is compared with all others.
+_OF_BRANCH: Final = "OVER (PARTITION BY project, service, environment, branch ORDER BY started_at)"
+_STRETCHES: Final = (
+    f"WITH d AS (SELECT *, LAG(started_at) {_OF_BRANCH} AS since FROM vcs_deploys d "
+    f"WHERE d.key {rows.KEYS} AND NOT (d.version <> '' AND EXISTS (SELECT 1 FROM vcs_deploys e "
+    f"WHERE {_BEFORE} AND e.version = d.version AND e.version <> ''))), "
+    "raised AS (SELECT d.*, CASE WHEN since IS NULL "
+    f"THEN (SELECT e.position FROM vcs_deploys e WHERE {_BEFORE} AND e.branch = d.branch "
+    "ORDER BY e.position DESC LIMIT 1) "
+    f"ELSE (SELECT MAX(e.position) FROM vcs_deploys e WHERE {_BEFORE} "
+    "AND +e.branch = d.branch AND e.started_at >= d.since) END AS newest FROM d) "
+    f"SELECT key, project, branch, position, MAX(newest) {_OF_BRANCH} FROM raised"
+)
+
+
 def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
     """Deploy -> the changes in its commit that no earlier deploy of its target had. Absent for a
     version that the target had before: a rollback ships nothing new."""
-    before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
-    sql = (
-        "SELECT d.key, d.project, d.branch, d.position, (SELECT e.position FROM vcs_deploys e "
-        f"WHERE {before} AND e.branch = d.branch ORDER BY e.position DESC LIMIT 1) "
-        f"FROM vcs_deploys d WHERE d.key {rows.KEYS} AND NOT (d.version <> '' AND EXISTS ("
-        f"SELECT 1 FROM vcs_deploys e WHERE {before} AND e.version = d.version))"
-    )
     found = {
         key: Stretch(project, branch, until - FIRST_SHIPS if after is None else after, until)
-        for key, project, branch, until, after in rows.select_in(connection, sql, deploys)
+        for key, project, branch, until, after in rows.select_in(connection, _STRETCHES, deploys)
     }
     return dict(zip(found, contained(connection, list(found.values())), strict=True))
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
-from vs_tui.metrics.lead_time import built_by, part_of
+from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.reading import build_of, change_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
@@ -111,6 +111,7 @@ def builds_of(
     also the build with which development resumed."""
     own = _own_builds(db, finished)
     found = {build.key: build for build in own}
+    indexed = Builds(own)
     wanting = {d.key for d in bare if d.is_plyzen and d.first_commit_at is None}
     previous: Deployment | None = None
     for deployment in sorted(finished, key=lambda d: d.ended_at):
@@ -119,7 +120,7 @@ def builds_of(
                 now, last = deployment, previous
                 if artifact:
                     now, last = part_of(now, artifact), part_of(last, artifact)
-                made = built_by(last, own)
+                made = built_by(last, indexed)
                 after = made.started_at if made else last.started_at
                 if (resumed := _first_build(db, target, after, now)) is not None:
                     found[resumed.key] = resumed
