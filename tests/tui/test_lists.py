@@ -3,14 +3,18 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, delivery, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
 from vs_tui.model.time import HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import State
-from vs_tui.store.queries.reader_protocol import COUNTED, Counts
+from vs_tui.store.queries.reader_protocol import COUNTED, Baseline, Counts
+from vs_tui.tui import span_format
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.dashboard_settings import no_cards
+from vs_tui.tui.theme import UNICODE
 
 
 def builds(count: int, prefix: str = "b") -> list:
@@ -447,3 +451,11 @@ async def test_a_start_in_the_future_stands_behind_what_has_begun_and_is_marked(
         assert line_of(on, "begun today") < line_of(on, "from 2031") < line_of(on, "build 0")
         assert "ahead?" in on.lines[line_of(on, "from 2031")]
         assert "is 5.0y ahead" in on.text
+
+
+@pytest.mark.parametrize("took, shown", [(None, ""), (SECOND, "<0.1x"), (30 * MINUTE, "0.5x")])
+def test_no_ratio_is_told_as_zero(took, shown) -> None:
+    one = span("b", "build", "unit", began=MINUTE if took is None else HOUR, took=took)
+    usual = Baseline(20, HOUR, 2 * HOUR)
+    text, _ = span_format.ratio_text(one, usual, UNICODE, NOW)
+    assert (text.strip(), len(text)) == (shown, 6)

@@ -166,12 +166,15 @@ def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
 def ratio_text(
     span: Span, baseline: Baseline | None, glyphs: Glyphs, now: Instant
 ) -> tuple[str, str]:
-    """(`1.8x ▲`, role), six cells: with a mark if the span runs long; `-` without history."""
+    """(`1.8x ▲`, role), six cells: with a mark if the span runs long; `-` without history, nothing
+    for one that has just begun."""
     if is_stale(span, baseline, now):
         return "lost? ", "stale"
     found = ratio(span, baseline, now)
     if found is None:
         return "   -  ", "dim"
+    if found < 0.05:  # never "0.0x", which looks like a fault
+        return ("      " if span.in_flight else "<0.1x "), "dim"
     digits = 1 if found < 9.95 else 0  # keep a cell for the mark
     text = f"{found:.{digits}f}x" if found < 99.5 else ">99x"
     if found >= LONG_RATIO and span.in_flight:
