@@ -251,7 +251,7 @@ async def test_the_header_never_cuts_what_runs_and_what_failed(width, frozen) ->
             on.app.feed.wake()
             await on.sees("+1 new")
         header = on.lines[0]
-        assert "1 ✗" in header and (" run" in header or "in flight" in header)
+        assert "1 ✗" in header and (" open" in header or "in flight" in header)
         assert frozen or header.endswith("09:41:07")
 
 

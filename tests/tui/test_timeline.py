@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from vs_tui.traces.outline import Outline
 from vs_tui.traces.time_axis import Axis
 from vs_tui.tui.theme import PALETTES, UNICODE, Look
 from vs_tui.tui.widgets.bars import Scene
-from vs_tui.tui.widgets.timeline import true_time
+from vs_tui.tui.widgets.timeline import scale_text, true_time
 
 WIDTH = 40
 
@@ -51,3 +52,20 @@ PART = st.tuples(CELL, CELL).map(sorted).map(tuple)
 def test_no_part_of_a_name_is_shown(wait, work) -> None:
     words = re.findall(r"[a-z]+", line(wait, work))
     assert words in ([], ["nobody", "reviews"], ["nobody", "reviews", "m"])
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        (0.01, "<1ms"),
+        (1.0, "<1ms"),
+        (999.0, "<1ms"),
+        (1_000.0, "0.001s"),
+        (250_000.0, "0.25s"),
+        (2_000_000.0, "2s"),
+        (75.0 * 1_000_000, "75s"),
+    ],
+)
+def test_the_scale_is_told_in_a_unit_that_fits(scale, said) -> None:
+    axis = Axis((0, 100), (0.0, 50.0), 50, (), scale)
+    assert scale_text(axis, UNICODE, short_form=False) == f"1 column = {said}"

@@ -212,8 +212,10 @@ def scale_text(axis: Axis, glyphs: Glyphs, *, short_form: bool) -> str:
 
 
 def _length(duration: Duration) -> str:
+    if duration < SECOND // 1_000:
+        return "<1ms"
     if duration < SECOND:
-        return f"{max(duration, 1) / SECOND:.2g}s"
+        return f"{duration / SECOND:.2g}s"
     if duration < 10 * SECOND:
         return f"{duration / SECOND:.1f}s".replace(".0s", "s")
     if duration < 2 * MINUTE:
