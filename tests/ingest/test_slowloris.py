@@ -46,7 +46,7 @@ async def is_cut(reader: asyncio.StreamReader) -> float:
 @pytest.mark.parametrize(
     ("each", "limits", "seconds"),
     [
-        (100, "[limits]\nread_seconds = 2\nidle_seconds = 2\n", 4),
+        (100, "[limits]\nread_seconds = 4\nidle_seconds = 4\n", 7),
         pytest.param(500, "", 20, marks=FULL),
     ],
 )

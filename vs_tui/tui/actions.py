@@ -28,6 +28,10 @@ class Action:
         return display_key(self.keys.split(",")[0])
 
 
+FILTERING: Final = (("enter", "keep it"), ("tab", "complete"), ("esc", "clear the filter"))
+"""Keys of the filter box, and what they do."""
+ASKED: Final = (("enter", "ok"), ("esc", "cancel"))
+"""Keys while a question or a choice covers the screen."""
 ACTIONS: Final = (
     Action(
         "open", "enter", "open", "open the selected row; fold a span that has children", shown=1

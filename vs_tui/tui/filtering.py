@@ -35,6 +35,12 @@ def problem(text: str, where: str) -> str:
     return ""
 
 
+def ways_to_go_on(text: str, options: Sequence[str]) -> str:
+    """The last terms that a filter could get, in a line."""
+    begun = text.rpartition(" ")[0]
+    return "  ".join(option[len(begun) :].strip() for option in options if option != text)
+
+
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Whole filters that the text could become, the likeliest first."""
     head, _, last = text.rpartition(" ")

@@ -27,10 +27,6 @@ from vs_tui.tui.widgets.inputs import FilterBox, FilterNote, unharmed
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """Severity of a notice -> role."""
-FILTERING: Final = (("enter", "keep it"), ("tab", "complete"), ("esc", "clear the filter"))
-"""Keys of the filter box, and what they do."""
-ASKED: Final = (("enter", "ok"), ("esc", "cancel"))
-"""Keys while a question or a choice covers the screen."""
 TABS: Final = tuple((t.lower(), t) for t in ("Live", "Traces", "DORA", "Events", "Sources"))
 
 
@@ -280,7 +276,8 @@ class View(Screen[None]):
         return [(" ", "text"), (left.rstrip(), "crumb")], right
 
     def _paint_footer(self) -> None:
-        told = FILTERING if self.filtering else () if self.app.screen is self else ASKED
+        covered = () if self.app.screen is self else actions.ASKED
+        told = actions.FILTERING if self.filtering else covered
         if told:
             pairs = [((f" {key}", "key"), (f" {label} ", "dim")) for key, label in told]
             self.query_one("#footer", Line).show([piece for pair in pairs for piece in pair])
@@ -340,15 +337,9 @@ class View(Screen[None]):
         if text:
             note.say(text)
         else:
-            note.say(self._ways_to_go_on(), "dim")
-
-    def _ways_to_go_on(self) -> str:
-        if not self.filtering:
-            return ""
-        text = self.query_one(FilterBox).value
-        begun = text.rpartition(" ")[0]
-        options = [option for option in self.completions(text) if option != text]
-        return "  ".join(option[len(begun) :].strip() for option in options)
+            written = self.query_one(FilterBox).value
+            ways = filtering.ways_to_go_on(written, self.completions(written))
+            note.say(ways if self.filtering else "", "dim")
 
     def start_filter(self) -> None:
         """Open the filter box."""
@@ -387,7 +378,10 @@ class View(Screen[None]):
     def set_filter(self, text: str) -> None:
         """Filter by a text. On an error, show it below the box and keep the list."""
         problem = filtering.problem(text, self.where)
-        if self.filtering and self._only_begun(text):
+        # Whether the last term may still become valid and all terms before it are valid.
+        before = text.rpartition(" ")[0]
+        is_begun = bool(self.completions(text)) and not filtering.problem(before, self.where)
+        if self.filtering and is_begun:
             # Show completions of the term instead of an error.
             self.show_problem("")
         else:
@@ -397,16 +391,10 @@ class View(Screen[None]):
             self.dash.remember()
             self.start_reload()
 
-    def _only_begun(self, text: str) -> bool:
-        """Whether the last term may still become valid and all terms before it are valid."""
-        before = text.rpartition(" ")[0]
-        return bool(self.completions(text)) and not filtering.problem(before, self.where)
-
     def end_filter(self) -> None:
         """Close the filter box."""
         self.remove_class("-filtering")
         self.show_problem("")
         self._paint_footer()
-        panels = self.panels()
-        if panels:
-            panels[0].focus()
+        for panel in self.panels()[:1]:
+            panel.focus()
