@@ -6,14 +6,11 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores that other work kept busy (load 10): custom events 0.52 by the clock and 0.47
-by CPU, GitHub bodies 0.47 and 0.36; by CPU with folding switched off, 0.58 and 0.44.
-
-Measured before requests were read in small pieces, on two cores without other work: custom events
-0.34 and 0.33, GitHub bodies 0.37 and 0.36. At 500 a second with the dashboard open half are
-answered within 1.5 ms, 99 of 100 within 76 ms (custom) and 86 ms (GitHub). A burst of 50,000 with
-the dashboard open: custom events are acknowledged at 2,164/s, then folded at 3,893/s, GitHub bodies
-at 1,508/s and 669/s; the longest wait for a key is 0.18 s.
+Measured on two cores without other work: custom events 0.41 by the clock and 0.40 by CPU (0.33 to
+0.59 in single pairs), GitHub bodies 0.37 and 0.36. At 500 a second with the dashboard open half are
+answered within 0.9 ms (custom) and 1.2 ms (GitHub), 99 of 100 within 70 ms and 52 ms. A burst of
+50,000 with the dashboard open: custom events are acknowledged at 3,309/s, then folded at 4,729/s;
+GitHub bodies at 2,012/s and 1,270/s; the longest wait for a key is 0.16 s.
 """
 
 import asyncio
