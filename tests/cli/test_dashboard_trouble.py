@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import free_port
 from tests.ingest.faults import needs_strace, slowly
 from tests.ingest.server import TOKEN, configure, serving
 from tests.ingest.test_nothing_lost import Sender
@@ -44,12 +44,6 @@ def dashboard(
         if terminal.process.poll() is None:
             terminal.process.kill()
             terminal.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def post(port: int, body: bytes) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import free_port
 from tests.ingest.server import Server
 from tests.store.conftest import Clock, T, custom
 from vs_tui.cli import doctor as command
@@ -269,6 +270,7 @@ def test_a_receiver_at_another_address_and_a_tunnel_that_ended_are_found(home, c
     port = server.url.rpartition(":")[2]
     config = home / "config.toml"
     try:
+        config.write_text(f"[server]\nport = {free_port()}\n")
         _, found = doctor(capsys, "--db", str(server.db))
         (elsewhere,) = found["receiver"]
         assert elsewhere.level == "warn"

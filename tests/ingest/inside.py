@@ -56,9 +56,9 @@ class Raw:
         self.writer = writer
 
     @classmethod
-    async def to(cls, runtime: Runtime) -> Raw:
+    async def to(cls, runtime: Runtime, own: str = "127.0.0.1") -> Raw:
         host, port = runtime.url.removeprefix("http://").split(":")
-        return cls(*await asyncio.open_connection(host, int(port)))
+        return cls(*await asyncio.open_connection(host, int(port), local_addr=(own, 0)))
 
     async def send(self, raw: bytes) -> None:
         self.writer.write(raw)

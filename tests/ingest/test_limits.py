@@ -53,6 +53,24 @@ def test_strangers_have_a_bucket_of_their_own_per_address_and_in_all() -> None:
     admission.pay("github")
 
 
+@pytest.mark.parametrize("more", [(), ("TE: trailers",)], ids=["plain", "aiohttp"])
+async def test_a_flood_of_one_address_leaves_others_their_401(tmp_path, monkeypatch, more) -> None:
+    monkeypatch.setattr("vs_tui.ingest.admission.STRANGER_RATE", 4.0)
+    wrong = post(b"{}", "/customhttp", "X-None: 1", *more)
+    async with receiving(tmp_path, Limits(rate=1)) as runtime:
+
+        async def from_address(own: str) -> int:
+            connection = await Raw.to(runtime, own)
+            await connection.send(wrong)
+            status, _, _ = await connection.answer()
+            connection.close()
+            return status
+
+        while await from_address("127.0.0.1") != 503:
+            pass
+        assert await from_address("127.0.0.2") == 401
+
+
 async def test_the_rate_of_a_source_is_bounded_and_others_go_on(tmp_path) -> None:
     async with receiving(tmp_path, Limits(rate=2)) as runtime:
         answers = [await ask(runtime, post()) for _ in range(14)]

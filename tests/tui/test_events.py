@@ -14,6 +14,7 @@ from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.trace import TraceView
+from vs_tui.tui.source_status import Connection
 from vs_tui.tui.widgets.inputs import Ask
 
 PUSH = {
@@ -25,6 +26,9 @@ PUSH = {
     "repository": {"id": 12345678901234567890123, "full_name": "acme/checkout", "size": 1.50},
     "installation": {"access_token": "ghs_do_not_show", "client": {"secret": "nor this"}},
 }  # fmt: skip
+
+
+GITHUB = (Connection("github", "GitHub", ("/github",), proof="X-Hub-Signature-256"),)
 
 
 def inspected() -> FakeReader:
@@ -227,6 +231,57 @@ async def test_refold_and_resend(where) -> None:
             ("http://jump:5000", 1),
         ]
         assert "\x1b" not in on.text
+
+
+async def test_a_refused_request_is_not_sent_again_because_its_body_is_not_kept() -> None:
+    sent: list[int] = []
+
+    async def resend(detail, _target: str) -> str:
+        sent.append(detail.row.id)
+        return "answered"
+
+    reader = FakeReader()
+    for number, status in ((-1, 401), (-2, 404), (-3, 400)):
+        reader.stored[number] = delivery(number, "push", Verdict.REJECTED, body=b"", status=status)
+    async with stage(reader, resend=resend) as on:
+        await on.press("4")
+        for _ in reader.stored:
+            assert "sends this one again" not in on.text
+            for key in ("R", "u"):
+                await on.press(key)
+                await on.sees("refused requests are not kept whole")
+            await on.press("j", "ctrl+l")
+    assert not sent
+
+
+@pytest.mark.parametrize(
+    "status, reason, why",
+    [
+        (401, "unauthorized: X-Hub-Signature-256 is missing or wrong", "signed with another"),
+        (401, "unauthorized: missing or wrong proof", "it carries no X-Hub-Signature-256"),
+        (404, "not_found: no source receives at this path", "no source has this path"),
+        (400, "invalid_json: line 3 has no colon", "invalid_json: line 3"),
+    ],
+)
+async def test_the_list_says_why_in_the_words_of_sources(status, reason, why) -> None:
+    reader = FakeReader()
+    found = delivery(-1, "push", Verdict.REJECTED, reason=reason, status=status, body=b"")
+    reader.stored[-1] = found
+    async with stage(reader, connections=lambda: GITHUB) as on:
+        await on.press("4")
+        assert why in on.list.texts()[0][-1]
+
+
+async def test_the_box_below_the_list_is_never_empty() -> None:
+    async with stage(inspected(), size=NARROW) as on:
+        await on.press("4")
+        assert "refs/heads/main" not in on.text
+        await on.pilot.resize_terminal(*WIDE)
+        await on.sees("refs/heads/main")
+        await on.press("slash", *"nowhere", "enter")
+        await on.sees("nothing matches", "no delivery is selected")
+        await on.press("escape")
+        await on.sees("refs/heads/main")
 
 
 async def test_a_read_only_dashboard_says_where_it_can_be_done() -> None:

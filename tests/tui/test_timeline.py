@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tui.fakes import NOW, span
 from vs_tui.model.time import MINUTE
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.traces.critical_path import Wait
 from vs_tui.traces.outline import Outline
 from vs_tui.traces.time_axis import Axis
 from vs_tui.tui.theme import PALETTES, UNICODE, Look
 from vs_tui.tui.widgets.bars import Scene
+from vs_tui.tui.widgets.strip import trace_facts
 from vs_tui.tui.widgets.timeline import scale_text, true_time
 
 WIDTH = 40
@@ -69,3 +72,12 @@ def test_no_part_of_a_name_is_shown(wait, work) -> None:
 def test_the_scale_is_told_in_a_unit_that_fits(scale, said) -> None:
     axis = Axis((0, 100), (0.0, 50.0), 50, (), scale)
     assert scale_text(axis, UNICODE, short_form=False) == f"1 column = {said}"
+
+
+@pytest.mark.parametrize(
+    "state, word", [(State.OK, "merged"), (State.CANCELLED, "closed"), (State.ERROR, "closed")]
+)
+def test_only_a_change_that_was_merged_is_called_so(state, word) -> None:
+    change = span("pr", "pull_request", "#7 x", began=9 * MINUTE, took=2 * MINUTE, state=state)
+    facts = trace_facts(Trace("t", change, (change,), ()), lambda _: "then", NOW)
+    assert facts[0] == f"PR #7 {word} then"

@@ -17,9 +17,9 @@ from vs_tui.cli.common import now, reading
 from vs_tui.cli.reachability import connections
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.delivery import UNKNOWN_SOURCE
-from vs_tui.model.errors import Proof
-from vs_tui.model.errors import advice as advise
 from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
+from vs_tui.model.request_advice import Proof
+from vs_tui.model.request_advice import advice as advise
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow, SourceHealth

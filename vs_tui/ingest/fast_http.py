@@ -41,13 +41,15 @@ class Plain(NamedTuple):
     headers: Mapping[str, str]
     """Lower-case names; none is repeated."""
     body: bytes
+    peer: str = ""
+    """The address it came from; empty if it came by no network."""
 
 
 Reply = Callable[[Answer], None]
 Handler = Callable[[Plain, Reply], None]
 
 
-def plain_request(data: bytes) -> Plain | None:
+def plain_request(data: bytes, peer: str = "") -> Plain | None:
     """The request, if `data` is exactly one plain request; else None."""
     head, _, body = data.partition(b"\r\n\r\n")
     if len(data) > MOST_BYTES or len(head) > MOST_HEAD:
@@ -67,7 +69,7 @@ def plain_request(data: bytes) -> Plain | None:
         and "host" in headers
         and _NOT_PLAIN.isdisjoint(headers)
     )
-    return Plain(match[1], headers, body) if is_plain else None
+    return Plain(match[1], headers, body, peer) if is_plain else None
 
 
 def written(answer: Answer) -> bytes:
@@ -126,6 +128,8 @@ class PlainConnection(asyncio.Protocol):
         self._transport = transport
         if hasattr(transport, "max_size"):
             transport.max_size = MOST_BYTES
+        address = transport.get_extra_info("peername")
+        self._peer = str(address[0]) if isinstance(address, tuple) else ""
         self._owner.opened(self)
         self._idle_from = self._loop.time()
         self._close_if_idle()
@@ -140,7 +144,7 @@ class PlainConnection(asyncio.Protocol):
             self._early += data
             self._transport.pause_reading()
             return
-        request = plain_request(data)
+        request = plain_request(data, self._peer)
         handler = None if request is None else self._owner.handler(request.path)
         if request is None or handler is None:
             self._hand_over(data)

@@ -222,6 +222,7 @@ class Receiving:
     def _admit_plain(self, note: _Note, request: Plain, load: Load) -> Inbound:
         headers, body = request.headers, request.body
         _check_head(headers, len(body), self._limits)
+        note.peer = request.peer
         note.proof = self._gate.admit_head(note.source, headers, {})
         load.add(len(body), len(body))
         return self._admit_body(note, headers, body, {}, f"http://{headers['host']}{request.path}")

@@ -47,6 +47,8 @@ class Intake(NamedTuple):
     events: Sequence[Event] = ()
     requires: str = ""
     """Key or ref of a span that must exist; without it the delivery is refused (404)."""
+    sender_id: str = ""
+    """The sender's own id of the delivery, which `dedupe` may not contain."""
 
     @property
     def digest(self) -> bytes:

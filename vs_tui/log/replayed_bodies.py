@@ -12,6 +12,7 @@ import sqlite3
 from itertools import islice
 from typing import Final
 
+from vs_tui.log.delivery import Intake
 from vs_tui.model.limits import MIB
 
 REMEMBERED: Final = 20_000
@@ -74,8 +75,18 @@ class SameBodies:
     def first(self, path: str, digest: bytes, delivery_id: int) -> int:
         """The earlier delivery with this body at this path; 0 if there is none, and then this
         delivery is remembered."""
+        return self._remembered((path, digest), delivery_id)
+
+    def other(self, intake: Intake, digest: bytes, delivery_id: int) -> int:
+        """The first delivery with the same sender's id, if it had another body; else 0. It is for
+        deliveries whose name is their body, and forgets with the process."""
+        own = (intake.source, intake.sender_id)
+        first = self._remembered(own, delivery_id)
+        return 0 if self._remembered((*own, digest), delivery_id) else first
+
+    def _remembered(self, what: tuple[str | bytes, ...], delivery_id: int) -> int:
         # Python's hash takes a third of the memory; a collision only sets a wrong flag.
-        name = hash((path, digest))
+        name = hash(what)
         known = self._first.get(name) or self._added.get(name, 0)
         if not known:
             self._added[name] = delivery_id

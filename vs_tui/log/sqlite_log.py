@@ -96,6 +96,8 @@ def append(
         reason = intake.reason
         if earlier := bodies.first(intake.path, digest, next_id):
             reason = flagged(reason, earlier)
+        if intake.dedupe.startswith("body:") and (earlier := bodies.other(intake, digest, next_id)):
+            reason = flagged_id(reason, earlier)
         known[intake.source, intake.dedupe] = latest = _Stored(
             next_id, keys, intake.received_at, digest
         )

@@ -251,7 +251,7 @@ _TABLE: Final = (
         short="deploys",
         about="Successful production deployments a day",
         meaning="Successful production deployments, divided by the days of the time "
-        "range since the first event known of the project.",
+        "range since the first event known of the project, at least one.",
         unit=Unit.PER_DAY,
         more_is_better=True,
         measure=_deploys,

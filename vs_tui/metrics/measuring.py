@@ -64,15 +64,21 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
     start, stop = known.contained(counted.ok)
     return replace(
         figure,
-        value=ratio(stop - start, known.length) if before.known else None,
+        value=ratio(stop - start, _days(known)) if before.known else None,
         n=stop - start,
         working_days=len(known.working_days),
         working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
-        before=ratio(figure.before_n, window.previous.length) if before.covered else None,
+        before=ratio(figure.before_n, _days(window.previous)) if before.covered else None,
         before_n=figure.before_n if before.covered else 0,
         level=level_of(days) if before.known else "",
         since=since,
     )
+
+
+def _days(window: Window) -> float:
+    """The days that a rate divides by. A begun time shorter than a day counts as one, so that one
+    deployment within an hour is not told as 24 a day."""
+    return max(window.length, 1.0) if window.days else 0.0
 
 
 _OFTEN: Final = 3

@@ -68,10 +68,11 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
     headers = kept_headers(source, inbound.headers)
     events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
     has_time = any(event.occurred_at != inbound.received_at for event in events)
+    sender_id = source.dedupe_key(inbound)
     dedupe = dedupe_key(
         inbound.path,
         inbound.body,
-        source.dedupe_key(inbound),
+        sender_id,
         [source.name, *(event.key for event in events)] if events and not has_time else (),
         replayable=_is_replayable(source, inbound, proof),
     )
@@ -89,6 +90,7 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
         adapter=source.version,
         events=events,
         requires=parsed.requires,
+        sender_id=sender_id,
     )
 
 

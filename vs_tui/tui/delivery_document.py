@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vs_tui.model.display import clean
-from vs_tui.model.errors import Proof, advice
+from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
@@ -65,7 +65,7 @@ def what_to_do(row: DeliveryRow, proof: Proof) -> str:
     again = ""
     if row.verdict is Verdict.QUARANTINED:
         again = "; {refold} reads this one again"
-    elif row.status in (400, 404, 415) or row.status >= 500:
+    elif row.id > 0 and (row.status in (400, 404, 415) or row.status >= 500):
         again = "; {resend} sends this one again"
     return f"{found.what}: {found.do}{again}"
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rich.cells import cell_len
 
 from vs_tui.model.display import clean
-from vs_tui.model.errors import Proof, advice
+from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.model.webhook_forms import USUAL

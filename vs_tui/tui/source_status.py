@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE
-from vs_tui.model.errors import Proof, advice
+from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.model.webhook_forms import Form

@@ -154,3 +154,15 @@ def test_c2_c3_frequency_levels_follow_days_with_a_deployment(receiver, tool, na
     found = figure(receiver, own.name, FREQUENCY, window=window)
     assert found["n"] == len(deployments)
     assert found["levels"][LEVEL] == level
+
+
+@pytest.mark.parametrize("hours", [1, 6, 24])
+def test_less_than_a_day_counts_as_a_day(receiver, hours) -> None:
+    story = Story()
+    own = Script(story, f"acme/short-{hours}")
+    own.deploy("2026-03-02 10:00", key="before")
+    own.deploy("2026-03-04 11:40", key="one")
+    story.tell(receiver)
+    end = f"2026-03-0{4 + hours // 24}T{(11 + hours) % 24:02}:30:00Z"
+    found = figure(receiver, own.name, FREQUENCY, window=("2026-03-04T11:30:00Z", end))
+    assert (found["n"], found["value"], found["text"]) == (1, 1.0, "1/day")

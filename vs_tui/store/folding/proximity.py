@@ -119,6 +119,7 @@ class _Place(NamedTuple):
     environment: str
     began: Instant
     ended_at: Instant
+    is_finished: bool
     names_version: bool
     is_production: bool
 
@@ -133,7 +134,8 @@ def _place(span: Span | None, rules: LinkRules) -> _Place | None:
     repository = span.project.rpartition("/")[2]
     services = {span.service, repository, *(name for name, _ in d.parts)}
     where = (span.project, services, span.environment, span.started_at, d.ended_at)
-    return _Place(*where, bool(d.version_of()), is_production(span, rules.environments))
+    facts = (d.finished, bool(d.version_of()), is_production(span, rules.environments))
+    return _Place(*where, *facts)
 
 
 PLACELESS: Final = (

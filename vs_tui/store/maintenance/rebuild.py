@@ -21,6 +21,7 @@ import orjson
 from vs_tui.log import sqlite_log
 from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import Retention
+from vs_tui.model.request_advice import NOT_KEPT
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
@@ -233,7 +234,7 @@ def refold_one(
     own = own_id(connection, delivery_id)
     entries = sqlite_log.read(connection, [own])
     if not entries:
-        return "refused requests are not kept whole; ask the sender to send it again"
+        return NOT_KEPT
     folding.context.seq = batch.next_seq(connection)
     events = Projector(parse=parse).reread(connection, entries[0])
     batch.fold_and_link(connection, events, folding)

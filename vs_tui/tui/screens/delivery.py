@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
+from vs_tui.model.request_advice import NOT_KEPT
 from vs_tui.store.queries.reader_protocol import DeliveryDetail
 from vs_tui.tui import delivery_document
 from vs_tui.tui.screens.base import View
@@ -26,8 +27,8 @@ def send_here(app: Session, detail: DeliveryDetail) -> None:
 
 def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
     """Ask for an address and send it there."""
-    if app.setup.resend is None:
-        app.notify_text(_NOT_HERE)
+    if app.setup.resend is None or detail.row.id < 0:
+        _send(app, detail, "")  # says why not
         return
 
     def answered(target: str | None) -> None:
@@ -43,6 +44,9 @@ def _send(app: Session, detail: DeliveryDetail, target: str) -> None:
     resend = app.setup.resend
     if resend is None:
         app.notify_text(_NOT_HERE)
+        return
+    if detail.row.id < 0:  # its body is empty here: another request than the sender's
+        app.notify_text(NOT_KEPT)
         return
 
     async def work() -> None:

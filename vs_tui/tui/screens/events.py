@@ -12,11 +12,14 @@ from typing import Any
 
 from textual.widget import Widget
 
+from vs_tui.model import request_advice
 from vs_tui.model.display import clean
+from vs_tui.model.request_advice import Proof
 from vs_tui.model.time import MINUTE, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryPage, DeliveryRow
 from vs_tui.tui import delivery_document
+from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.screens.listed import ListedView
@@ -64,7 +67,11 @@ class EventsView(ListedView):
         self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
         self.page = DeliveryPage(())
+        self._proofs: Mapping[str, Proof] = {}
+        """Source -> how its requests prove where they come from."""
         self.detail: DeliveryDetail | None = None
+        self._shown: DeliveryDetail | None = None
+        """The delivery in the box below the list."""
         yield self.list
         yield self.document
 
@@ -96,6 +103,10 @@ class EventsView(ListedView):
         self.list.set_heading([(clean(self.heading, 60), "title")], self.order_note("newest first"))
         self.show_problem("")
         await self._load_detail()
+        if not self._proofs and any(row.status == 401 for row in self.deliveries):
+            # After the rows, because the first call imports all adapters.
+            self._proofs = {c.name: c.how for c in await dash.connections()}
+            self.list.set_rows([self._row(row) for row in self.deliveries])
 
     def _sorted(self, rows: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
         """The rows in the chosen order; equal rows stay newest first."""
@@ -112,23 +123,30 @@ class EventsView(ListedView):
     async def _load_detail(self) -> None:
         row = self.list.selected
         if row is None:
-            self.detail = None
-            self.document.show((), start=True)
+            self.detail = self._shown = None
+            self.document.show([DocLine((("no delivery is selected", "dim"),))], start=True)
             self.document.set_heading(())
             return
         detail = await self.dash.reader.delivery(int(row.key))
-        if detail is None or detail == self.detail:
+        if detail is None or detail == self._shown:
             return
-        other = self.detail is None or self.detail.row.id != detail.row.id
+        other = self._shown is None or self._shown.row.id != detail.row.id
         self.detail = detail
         name = clean(f"{detail.row.source} {detail.row.kind}", 120)
         self.document.set_heading([(name, "title")], self.dash.worded("{open}: whole screen"))
         if self.document.display:
             self.document.show(await delivery_document.document(self.dash, detail), start=other)
+            self._shown = detail
+
+    def on_resize(self) -> None:
+        if self.document.display and self.list.selected is not None:
+            start(self, self._load_detail, "detail", exclusive=True)
 
     def _row(self, row: DeliveryRow) -> Row:
         glyph = verdict_glyph(row.verdict, self.look.glyphs)
-        why = row.reason
+        proof, why = self._proofs.get(row.source), row.reason
+        if proof is not None or row.status != 401:
+            why = request_advice.why(row.verdict, row.status, why, proof or Proof())
         if row.duplicates:
             why = f"{row.duplicates}x more {why}".strip()
         role = ROLES[row.verdict]

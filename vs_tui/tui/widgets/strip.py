@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration
-from vs_tui.model.vocabulary import Span
+from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.trace_tree import children_of
 from vs_tui.tui import span_format
@@ -60,7 +60,8 @@ def _number(span: Span) -> str:
 def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
     if span.ended_at is None:
         return ""
-    word = "merged" if span.operation == "pull_request" and not span.status.failed else "closed"
+    merged = span.operation == "pull_request" and span.status is Status.OK
+    word = "merged" if merged else "closed"
     return f" {word} {clock(span.ended_at)}"
 
 

@@ -1,0 +1,24 @@
+"""What a person is told about a request that was refused."""
+
+import pytest
+
+from vs_tui.model.request_advice import Proof, advice
+from vs_tui.model.vocabulary import Verdict
+
+GITHUB = Proof("GitHub", "github", "X-Hub-Signature-256")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "what", "do"),
+    [
+        (401, "the signature is wrong", "another secret", "secret show github"),
+        (503, "too many requests without a valid proof", "valid proof", "secret show github"),
+        (503, "too many requests of github at once; send it again", "at once", "again later"),
+        (503, "more than 50 requests a second from github; send it", "at once", "again later"),
+        (503, "the database is full", "could not be stored", "vs-tui doctor"),
+    ],
+)
+def test_what_is_wrong_and_what_to_do_follow_the_reason(status, reason, what, do) -> None:
+    found = advice(Verdict.REJECTED, status, reason, GITHUB)
+    assert what in found.what
+    assert do in found.do
