@@ -51,7 +51,7 @@ LATER = {
 
 
 @pytest.mark.parametrize(
-    ("command", "modules", "kilobytes"), [("dashboard", 145, 1_000), ("view", 125, 850)]
+    ("command", "modules", "kilobytes"), [("dashboard", 145, 980), ("view", 125, 850)]
 )
 def test_what_is_imported_before_the_first_rows(
     command: str, modules: int, kilobytes: int, tmp_path: Path

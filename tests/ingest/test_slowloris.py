@@ -46,7 +46,7 @@ async def is_cut(reader: asyncio.StreamReader) -> float:
 @pytest.mark.parametrize(
     ("each", "limits", "seconds"),
     [
-        (100, "[limits]\nread_seconds = 4\nidle_seconds = 4\n", 7),
+        (100, "[limits]\nread_seconds = 4\nidle_seconds = 4\n", 6),
         pytest.param(500, "", 20, marks=FULL),
     ],
 )

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from rich.cells import cell_len
 
 from vs_tui.model.display import clean
-from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.model.webhook_forms import USUAL
@@ -285,6 +284,8 @@ def _mark(row: DeliveryRow, glyphs: Glyphs) -> Piece:
 
 def _wrong(row: DeliveryRow, facts: Facts) -> tuple[str, str]:
     """(problem, what to do) of a request; empty texts if there is no problem."""
+    from vs_tui.model.request_advice import Proof, advice
+
     proof = next((c.how for c in facts.connections if c.name == row.source), Proof())
     return advice(row.verdict, row.status, row.reason, proof)
 

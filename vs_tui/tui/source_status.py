@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE
-from vs_tui.model.request_advice import Proof, advice
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.model.webhook_forms import Form
 from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
+
+if TYPE_CHECKING:
+    from vs_tui.model.request_advice import Proof
 
 SILENT_AFTER: Final = 7 * DAY
 """A tool that sent before and is silent for longer may have switched its webhook off."""
@@ -57,6 +59,8 @@ class Connection:
     @property
     def how(self) -> Proof:
         """How the tool's requests authenticate."""
+        from vs_tui.model.request_advice import Proof
+
         return Proof(self.title, self.kept_as, self.proof, self.token_in_url)
 
 
@@ -90,6 +94,8 @@ def condition(
     if last is None or not sum(counts.values()):
         return Condition("none", "no delivery yet", _first_steps(connection))
     if not accepted and not ignored and not quarantined and refused:
+        from vs_tui.model.request_advice import advice
+
         status = refused_last.status if refused_last is not None else 401
         reason = refused_last.reason if refused_last is not None else "does not match"
         found = advice(Verdict.REJECTED, status, reason, connection.how)
