@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,18 @@ import pytest
 from tests.ingest.server import Server, serving
 from tests.tui.terminal import Terminal
 
-pytestmark = pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is missing")
+# The wrapper program is not used: it ends with an error where a killed process of its number left
+# shared memory behind.
+LIBRARY = next(
+    (
+        str(found)
+        for folder in ("lib*/*", "lib*")
+        for found in Path("/usr").glob(f"{folder}/faketime/libfaketime.so.1")
+    ),
+    "",
+)
+
+pytestmark = pytest.mark.skipif(not LIBRARY, reason="faketime is missing")
 
 HOUR, DAY = 3_600, 86_400
 NEGATIVE = re.compile(rb"-\d+(?::\d\d|[smhd]\b|d )")
@@ -25,13 +35,9 @@ NEGATIVE = re.compile(rb"-\d+(?::\d\d|[smhd]\b|d )")
 
 def jumping(folder: Path) -> dict[str, str]:
     """The environment of a process whose clock is what a file says."""
-    found = subprocess.run(
-        ["faketime", "-f", "+0", "env"], capture_output=True, text=True, check=True
-    )
-    preload = next(line for line in found.stdout.splitlines() if line.startswith("LD_PRELOAD="))
     set_clock(folder, 0)
     return {
-        "LD_PRELOAD": preload.partition("=")[2],
+        "LD_PRELOAD": LIBRARY,
         "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else each short wait takes a second

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,11 +26,11 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.server import Server
-from tests.ingest.test_clock import jumping, set_clock
+from tests.ingest.test_clock import LIBRARY, jumping, set_clock
 
 SECONDS = int(os.environ.get("VS_MACHINE_SECONDS", "1500"))
 SEED = int(os.environ.get("VS_MACHINE_SEED", "1"))
-CLOCK = shutil.which("faketime") is not None
+CLOCK = bool(LIBRARY)
 
 
 class Machine:

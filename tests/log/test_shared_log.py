@@ -32,6 +32,8 @@ from vs_tui.log.address import parse_log_url
 from vs_tui.log.postgres import BEGINNING, PostgresLog
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
+from vs_tui.store.clock import Uptime
+from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.shared_writer import SharedWriter
 
@@ -527,10 +529,13 @@ async def test_a_dashboard_follows_the_log_and_a_second_one_reads_its_file(tmp_p
         await following.close()
 
 
-async def test_retention_is_decided_once_for_all_nodes(tmp_path, url) -> None:
+async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatch) -> None:
+    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", HOUR)  # only this test sweeps
     logs = [PostgresLog(parse_log_url(url)) for _ in range(2)]
-    settings = Settings(retention=Retention(age=DAY))
     clock = [T + 10 * DAY]
+    settings = Settings(
+        retention=Retention(age=DAY), uptime=lambda: Uptime("one boot", clock[0] - T)
+    )
     writers = [
         SharedWriter(tmp_path / f"{n}.db", lambda: clock[0], settings, log)
         for n, log in enumerate(logs)

@@ -33,8 +33,12 @@ class Database:
 
     def tell(self, *events: Event) -> None:
         self.db.execute("BEGIN IMMEDIATE")
-        self.folding.context.seq = next_seq(self.db)
-        fold_and_link(self.db, events, self.folding)
+        try:
+            self.folding.context.seq = next_seq(self.db)
+            fold_and_link(self.db, events, self.folding)
+        except BaseException:  # else whatever copies into this database next waits for ever
+            self.db.execute("ROLLBACK")
+            raise
         self.db.execute("COMMIT")
 
     def prune(self, before: Instant) -> None:
