@@ -127,6 +127,26 @@ def test_the_window_is_one_for_the_link_and_the_number(base, by_rebuild) -> None
 
 
 @pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("environment", ["", "live-eu"])
+def test_an_attempt_that_never_ended_is_not_linked_beside_its_retry(
+    base, environment, reverse
+) -> None:
+    first = deploy(1, at(23), took=29 * MINUTE, environment="live-eu", version="2")[:1]
+    retry = deploy(
+        2, at(19), ok=False, took=10 * MINUTE, environment="live-eu", retry_of="deploy-1"
+    )
+    other = deploy(3, at(3), took=20 * MINUTE, environment="live-us")[:1]
+    alerts = [*alert(1, 1, environment=environment), *alert(2, 12, environment="live-us")]
+    events = [*first, *retry, *other, *alerts]
+    for event in reversed(events) if reverse else events:
+        base.tell(event)
+    assert base.counted() == {("alert-1", "deploy-2")}
+    assert base.linked() == {("alert-1", "deploy-2"), ("alert-2", "deploy-3")}
+    base.rebuild()
+    assert base.linked() == {("alert-1", "deploy-2"), ("alert-2", "deploy-3")}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
 def test_of_deploys_at_once_the_link_names_the_one_that_the_number_names(base, reverse) -> None:
     """Two deploys of one version that overlap are one deployment; it is named by its last end."""
     rollout = deploy(1, at(30), took=30 * MINUTE, version="1")

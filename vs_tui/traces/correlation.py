@@ -87,12 +87,12 @@ class LinkRules:
     metrics: MetricRules | None = None
     """The rules by which the writer counts failures of deployments; None: it counts none."""
 
-    def counts(self, deploy: Span) -> bool:
-        """Whether the metrics decide which incidents a deploy has once it ended."""
-        return (
-            self.metrics is not None
-            and self.metrics.deployment_at(deploy, self.environments) is not None
-        )
+    def target_of(self, deploy: Span) -> tuple[str, str, str] | None:
+        """The production target for which a deploy counts; None if it does not count. Once it has
+        ended, the metrics decide which incidents it has."""
+        if self.metrics is None:
+            return None
+        return self.metrics.deployment_at(deploy, self.environments)
 
 
 class Node(NamedTuple):

@@ -212,11 +212,11 @@ def _suspects(
 
 
 _COUNTED: Final = (
-    "SELECT DISTINCT s.span, d.span FROM json_each(?) k "
+    "SELECT DISTINCT s.span, d.span, d.project, d.service, d.environment FROM json_each(?) k "
     "CROSS JOIN dora_signals s ON s.span = k.value AND s.span <> '' "
     "CROSS JOIN dora_deployments d ON d.key = s.deployment AND d.unit < 2"
 )
-"""SQL: (incident, deployment of which it is counted as a failure)."""
+"""SQL: (incident, deployment of which it is counted as a failure, target of that deployment)."""
 
 
 def candidates(
@@ -228,11 +228,16 @@ def candidates(
     """Span -> the deployments that it is about as an incident, without those that a link names
     already. `spans` may hold spans of any kind."""
     found: dict[str, list[str]] = {}
-    for key, deploy in rows.select_in(connection, _COUNTED, spans):
+    targets: dict[str, set[tuple[str, ...]]] = {}
+    for key, deploy, *target in rows.select_in(connection, _COUNTED, spans):
         found.setdefault(key, []).append(deploy)
+        targets.setdefault(key, set()).add(tuple(target))
     incidents = {key: span for key, span in spans.items() if span.operation == "incident"}
     for key, others in _not_counted(connection, incidents, links, rules).items():
-        found[key] = [*found.get(key, ()), *others]
+        # Where it is counted, an attempt that goes on is a part of the deployment that failed.
+        counted = targets.get(key, ())
+        deploys = [deploy.key for deploy in others if rules.target_of(deploy) not in counted]
+        found[key] = [*found.get(key, ()), *deploys]
     known = {key: {link.parent for link in links[key]} for key in found}
     named = nodes(connection, {deploy for deploys in found.values() for deploy in deploys})
     return {
@@ -250,7 +255,7 @@ def _not_counted(
     incidents: Mapping[str, Span],
     links: Mapping[str, Sequence[Link]],
     rules: LinkRules,
-) -> dict[str, list[str]]:
+) -> dict[str, list[Span]]:
     """Incident -> the deploys that it is about and that no number counts: those that still go on,
     and those of other environments than production."""
     suspects = _suspects(connection, incidents)
@@ -299,5 +304,7 @@ def _not_counted(
             # Only the target with the latest deployment is about an incident by its time.
             about_it = replace(incident, only_named=target not in (None, last))
             guilty += blamed(about_it, Course(own), rules.incident_window, pending)
-        found[key] = [d.key for d in guilty if not (d.finished and rules.counts(deploys[d.key]))]
+        found[key] = [
+            deploys[d.key] for d in guilty if not (d.finished and rules.target_of(deploys[d.key]))
+        ]
     return found
