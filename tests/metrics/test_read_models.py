@@ -30,6 +30,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
+from vs_tui.store.metrics import keeper
 from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.scorecards import read_scorecards
@@ -227,7 +228,6 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
 
 
 def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:
-    from vs_tui.store.metrics import keeper
 
     def broken(*_):
         raise RuntimeError("a bug")
@@ -512,10 +512,12 @@ def events_of(story):
     phases=(Phase.explicit, Phase.generate),  # shrinking opens a database a step
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(STORIES, st.randoms(use_true_random=False), st.integers(1, 4))
-def test_any_order_of_arrival_gives_what_judging_all_at_once_gives(
-    tmp_path_factory, story, random, size
+@given(STORIES, st.randoms(use_true_random=False), st.integers(1, 4), st.sampled_from((0, 1, 99)))
+def test_any_order_of_arrival_gives_what_judging_all_again_gives(
+    tmp_path_factory, monkeypatch, story, random, size, more_at_once
 ) -> None:
+    """Also in parts of a target, one deployment after the other."""
+    monkeypatch.setattr(keeper, "DEPLOYS_AT_ONCE", more_at_once)
     base = Database(tmp_path_factory.mktemp("order") / "metrics.db")
     try:
         events = events_of(story)

@@ -30,11 +30,12 @@ def evidence_of(
     db: sqlite3.Connection,
     target: Target,
     since: Instant,
+    until: Instant,
     rules: MetricRules,
-    teams: Teams = Teams(),  # noqa: B008
+    teams: Teams,
 ) -> Evidence:
-    """The evidence for the deployments of a target since an instant."""
-    deployments = _deployments(db, target, since, rules, teams)
+    """The evidence for the deployments of a target that ended within `[since, until)` or go on."""
+    deployments = _deployments(db, target, since, until, rules, teams)
     finished = [d for d in deployments if d.finished]
     keys = list(dict.fromkeys(span for d in finished for span in d.spans))
     services = _services(db, target, deployments)
@@ -44,7 +45,7 @@ def evidence_of(
     begun = min([since, *(d.started_at for d in finished)])
     return Evidence(
         deployments=deployments,
-        tests=_tests(db, target, since, services, keys),
+        tests=_tests(db, target, since, until, services, keys),
         incidents=_incidents(db, target, begun, services, keys),
         shipped=shipped,
         builds=builds_of(db, target, finished, bare),
@@ -53,15 +54,20 @@ def evidence_of(
 
 
 def _deployments(
-    db: sqlite3.Connection, target: Target, since: Instant, rules: MetricRules, teams: Teams
+    db: sqlite3.Connection,
+    target: Target,
+    since: Instant,
+    until: Instant,
+    rules: MetricRules,
+    teams: Teams,
 ) -> list[Deployment]:
     """The deployments of a target, including those in flight and cancelled ones. Attempts, and
     regions of one run, are merged into one."""
     sql = (
-        f"SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at >= ? "
+        f"SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ? "
         f"UNION SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at IS NULL"
     )
-    keys = {key for (key,) in db.execute(sql, (*target, since, *target))}
+    keys = {key for (key,) in db.execute(sql, (*target, since, until, *target))}
     attempts = attempts_around(db, keys)
     where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {OF_TARGET})"
     around = keys.union(*attempts)
@@ -166,6 +172,7 @@ def _tests(
     db: sqlite3.Connection,
     target: Target,
     since: Instant,
+    until: Instant,
     services: Sequence[str],
     keys: Sequence[str],
 ) -> list[Test]:
@@ -173,10 +180,10 @@ def _tests(
     names = spellings(target.environment)
     where = (
         f"operation = 'test' AND environment <> '' AND project = ? AND service {rows.KEYS} "
-        f"AND environment {rows.KEYS} AND ended_at >= ?"
+        f"AND environment {rows.KEYS} AND ended_at >= ? AND ended_at < ?"
     )
     wanted = rows.as_json([target.service, *services])
-    found = rows.spans(db, where, target.project, wanted, rows.as_json(names), since)
+    found = rows.spans(db, where, target.project, wanted, rows.as_json(names), since, until)
     where = f"operation = 'test' AND parent_key <> '' AND parent_key {rows.KEYS}"
     below = [
         span

@@ -55,6 +55,8 @@ _PLACES: Final = (
 """SQL: the places of a target, given by its first three parameters. An artifact of a product has a
 place of its own."""
 
+NEVER: Final[Instant] = 1 << 62
+
 
 class Judging:
     """One pass over some targets."""
@@ -72,12 +74,13 @@ class Judging:
         """Incidents that are now counted as failures of other deployments than before."""
         self._places = {place: number for number, place in places(db).items()}
 
-    def target(self, target: Target, moment: Instant) -> None:
-        """Judge the deployments of a target that an event at `moment` may affect."""
+    def target(self, target: Target, moment: Instant, until: Instant = NEVER) -> None:
+        """Judge the deployments of a target that an event at `moment` may affect, as if those that
+        ended since `until` were not known yet."""
         low = self._before(target, moment)
         while True:
             since = self._before(target, self._success_before(target, low))
-            evidence = evidence_of(self._db, target, since, self._rules, self._teams)
+            evidence = evidence_of(self._db, target, since, until, self._rules, self._teams)
             concerned = [d for d in evidence.deployments if d.ended_at >= low]
             found = assess(evidence, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, found)
@@ -92,8 +95,8 @@ class Judging:
             parts.setdefault(part.deployment.whole.key, []).append(part)
         verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
         verdicts += [part for own in parts.values() for part in own]
-        where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ?"
-        self._replace(where, (*target, low), verdicts)
+        where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ? AND ended_at < ?"
+        self._replace(where, (*target, low, until), verdicts)
 
     def _before(self, target: Target, moment: Instant) -> Instant:
         """The instant from which verdicts depend on an event at `moment`: the success before it, or
@@ -206,6 +209,8 @@ log = logging.getLogger(__name__)
 VERSION: Final = 5
 """Version of the rules for verdicts; a new version judges everything again."""
 SPANS_AT_ONCE: Final = 2_000
+DEPLOYS_AT_ONCE: Final = 100
+"""Most deployments that one transaction judges when all are judged again."""
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
     "SELECT project, service, environment FROM (SELECT project, service, environment "
@@ -297,17 +302,21 @@ class MetricsKeeper:
         return ["history", 0]
 
     def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
-        """Read the next spans, or judge the next target. Returns the next step, empty at the end.
+        """Read the next spans, or judge the next deployments. Returns the next step, empty at the
+        end.
 
         A database of an older version first gets the history of branches and the positions of
-        deploys. Then come the facts, then one target after the other.
+        deploys. Then come the facts, then one target after the other, each in small parts, because
+        deliveries wait for a transaction.
         """
         if step == "targets":
-            target = db.execute(_NEXT_TARGET, after).fetchone()
-            if target is None:
-                return []
-            self._judge(db, {Target(*target): 0})
-            return [step, *target]
+            *target, since = after
+            if since == NEVER:
+                since, target = 0, db.execute(_NEXT_TARGET, target).fetchone()
+                if target is None:
+                    return []
+            until = self._judge_some(db, Target(*target), since)
+            return [step, *target, until]
         steps: Mapping[str, tuple[Collection[str], Callable[..., object]]] = {
             "history": (("deploy", "pull_request", "push"), write_history),
             "positions": (("deploy",), _place_deploys),
@@ -326,17 +335,36 @@ class MetricsKeeper:
         if len(found) == SPANS_AT_ONCE:
             return [step, found[-1][-1]]
         following = {"history": "positions", "positions": "facts"}.get(step)
-        return [following, 0] if following else ["targets", "", "", ""]
+        return [following, 0] if following else ["targets", "", "", "", NEVER]
+
+    def _judge_some(self, db: sqlite3.Connection, target: Target, since: Instant) -> Instant:
+        """Judge the next deployments of a target, those that ended at `since` or later, as if they
+        had just arrived. Returns the end of the next ones, NEVER if there are none."""
+        last = (
+            f"SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} AND ended_at > ? "
+            "ORDER BY ended_at LIMIT 1 OFFSET ?"
+        )
+        found = db.execute(last, (*target, since, DEPLOYS_AT_ONCE)).fetchone()
+        until: Instant = found[0] if found else NEVER
+        begun = (
+            f"SELECT MIN(started_at) FROM metric_deploys WHERE {OF_TARGET} "
+            "AND ended_at >= ? AND ended_at < ?"
+        )
+        (first,) = db.execute(begun, (*target, since, until)).fetchone()
+        moment = since if first is None else min(since, first)
+        self._judge(db, {target: moment}, until=until)
+        return until
 
     def _judge(
         self,
         db: sqlite3.Connection,
         touched: Mapping[Target, Instant],
         changes: Sequence[str] = (),
+        until: Instant = NEVER,
     ) -> None:
         judging = Judging(db, self._rules, changes, self._teams)
         for target, moment in touched.items():
-            judging.target(target, moment)
+            judging.target(target, moment, until)
         judging.products()
         judging.first_shipments()
         if judging.blamed:
