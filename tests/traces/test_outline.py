@@ -4,7 +4,7 @@ from tests.traces.test_critical_path import T, change, issue, span
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status
 from vs_tui.traces.outline import Outline, outline
-from vs_tui.traces.trace_tree import tree
+from vs_tui.traces.steps import tree
 
 
 def shown(

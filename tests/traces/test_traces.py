@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.trace_tree import (
+from vs_tui.traces.steps import (
     DEEPEST,
     bounds,
     next_match,

@@ -28,7 +28,7 @@ from vs_tui.traces.evidence import (
     named,
     verdict,
 )
-from vs_tui.traces.trace_tree import end_at
+from vs_tui.traces.steps import end_at
 
 SHORTEST: Final = MINUTE
 """Shortest wait that is shown."""

@@ -1,5 +1,5 @@
-"""The steps of a trace: the names that align them with those of other traces, and those that a run
-in flight has not begun yet.
+"""The steps of a trace: as a tree in time order, compared with those of another trace, and those
+that a run in flight has not begun yet.
 
 What is not begun is expected from earlier runs of the series: nothing counts it, and it disappears
 when the run ends.
@@ -7,12 +7,13 @@ when the run ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from statistics import median
 from typing import Final
 
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
 
 RUNS: Final = 10
@@ -134,3 +135,193 @@ def _left_out(
         if both and all(steps[name].offset < steps[other].offset for steps in both):
             return True
     return False
+
+
+# Two traces step by step.
+
+NOTABLE: Final = 0.2
+"""A step is slower or faster if its duration changed by more than this share and by at least a
+second."""
+_EXACT: Final = 400 * 400
+"""Most pairs of steps that are compared one by one. Above it, names that occur often align only
+next to rare ones; comparing all would take minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One step in both traces, or in one of them."""
+
+    operation: str
+    name: str
+    first: Duration | None
+    second: Duration | None
+    verdict: str
+    """slower, faster, same, running, only in A, or only in B."""
+    depth: int = 0
+    """Depth of the step in its tree."""
+
+    @property
+    def delta(self) -> Duration | None:
+        if self.first is None or self.second is None:
+            return None
+        return self.second - self.first
+
+
+def compare(first: Sequence[Span], second: Sequence[Span], now: Instant) -> list[Pair]:
+    """Steps in tree order, aligned by kind and name (longest common runs)."""
+    a, b = tree(first), tree(second)
+    names_a, names_b = ([step_name(row.span) for row in rows] for rows in (a, b))
+    pairs: list[Pair] = []
+    coarse = len(a) * len(b) > _EXACT
+    matcher = SequenceMatcher(None, names_a, names_b, autojunk=coarse)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag == "equal":
+            pairs += [_pair(x, y, now) for x, y in zip(a[i1:i2], b[j1:j2], strict=True)]
+        else:
+            pairs += [_alone(row, "only in A", now) for row in a[i1:i2]]
+            pairs += [_alone(row, "only in B", now) for row in b[j1:j2]]
+    return pairs
+
+
+def _pair(a: Row, b: Row, now: Instant) -> Pair:
+    operation, name = step_name(a.span)
+    first, second = a.span.elapsed(now), b.span.elapsed(now)
+    verdict = "same"
+    if first is not None and second is not None:
+        change = second - first
+        if abs(change) > max(NOTABLE * first, SECOND):
+            verdict = "slower" if change > 0 else "faster"
+        # Of what has not ended only that it is the longer one can be known already.
+        longer, other = (b.span, a.span) if change > 0 else (a.span, b.span)
+        if other.in_flight or (longer.in_flight and verdict == "same"):
+            verdict = "running"
+    return Pair(operation, name, first, second, verdict, min(a.depth, b.depth))
+
+
+def _alone(row: Row, where: str, now: Instant) -> Pair:
+    operation, name = step_name(row.span)
+    took = row.span.elapsed(now)
+    return Pair(
+        operation,
+        name,
+        took if where == "only in A" else None,
+        took if where == "only in B" else None,
+        where,
+        row.depth,
+    )
+
+
+# The tree in which people read a trace.
+
+DEEPEST: Final = 60
+"""Deepest level that is drawn; deeper spans are drawn at it. A sender could make a chain of
+thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the tree."""
+
+    span: Span
+    depth: int
+    lasts: tuple[bool, ...]
+    """For each level down to this one: whether the ancestor there is the last of its siblings."""
+    children: int
+    folded: bool
+    below: tuple[Span, ...] = ()
+    """Number of rows that folding hides below it."""
+
+    @property
+    def hidden(self) -> int:
+        return len(self.below)
+
+    @property
+    def hidden_failed(self) -> int:
+        return sum(span.status.failed for span in self.below)
+
+
+def children_of(spans: Iterable[Span]) -> dict[str, list[Span]]:
+    """Spans by their parent's key, in time order; the empty key holds those whose parent is not in
+    the trace."""
+    known = list(spans)
+    keys = {span.key for span in known}
+    found: dict[str, list[Span]] = {}
+    for span in known:
+        parent = span.parent_key if span.parent_key in keys else ""
+        found.setdefault(parent, []).append(span)
+    for siblings in found.values():
+        siblings.sort(key=lambda s: (s.at, s.operation != "stage", s.key))
+    return found
+
+
+def tree(spans: Sequence[Span], folded: Collection[str] = ()) -> list[Row]:
+    """Rows from top to bottom. A span whose parent is missing stands at the top: never hidden.
+
+    `folded` holds the keys whose descendants are not shown.
+    """
+    below = children_of(spans)
+    rows: list[Row] = []
+    seen: set[str] = set()
+    waiting: list[tuple[Span, tuple[bool, ...]]] = [(s, ()) for s in reversed(below.get("", []))]
+    while waiting:
+        span, lasts = waiting.pop()
+        if span.key in seen:
+            continue
+        seen.add(span.key)
+        kids = below.get(span.key, [])
+        is_folded = span.key in folded and bool(kids)
+        hidden = _descendants(span.key, below) if is_folded else []
+        rows.append(Row(span, len(lasts), lasts, len(kids), is_folded, tuple(hidden)))
+        if not is_folded:
+            above = lasts[: DEEPEST - 1]
+            waiting += [(kid, (*above, kid is kids[-1])) for kid in reversed(kids)]
+    return rows
+
+
+def _descendants(key: str, below: Mapping[str, Sequence[Span]]) -> list[Span]:
+    found: dict[str, Span] = {}
+    waiting = list(below.get(key, ()))
+    while waiting:
+        span = waiting.pop()
+        if span.key not in found:
+            found[span.key] = span
+            waiting.extend(below.get(span.key, ()))
+    return list(found.values())
+
+
+def bounds(spans: Sequence[Span], now: Instant) -> tuple[Instant, Instant]:
+    """First start and last end of a trace; `now` if something is in flight."""
+    starts = [span.at for span in spans]
+    ends = [end_at(span, now) for span in spans]
+    begin, end = min(starts), max(ends)
+    return begin, max(end, begin + 1)
+
+
+def end_at(span: Span, now: Instant) -> Instant:
+    """Where a span's bar ends: its end, or `now` while it is in flight."""
+    return span.ended_at if span.ended_at is not None else max(now, span.at)
+
+
+def self_time(span: Span, children: Sequence[Span], now: Instant) -> Duration | None:
+    """The time of a span that no child covers; None while its start is unknown."""
+    if span.started_at is None:
+        return None
+    begin, end = span.started_at, end_at(span, now)
+    covered, position = 0, begin
+    for child in sorted(children, key=lambda c: c.at):
+        start, stop = max(child.at, position), min(end_at(child, now), end)
+        if stop > start:
+            covered += stop - start
+            position = stop
+    return max(end - begin - covered, 0)
+
+
+def next_match(
+    rows: Sequence[Row], start: int, matches: Callable[[Row], bool], step: int = 1
+) -> int | None:
+    """Index of the next row (cyclic) that matches; None without a match."""
+    for offset in range(1, len(rows) + 1):
+        index = (start + step * offset) % len(rows)
+        if matches(rows[index]):
+            return index
+    return None

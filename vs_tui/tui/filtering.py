@@ -25,7 +25,7 @@ def problem(text: str, where: str) -> str:
     valid."""
     try:
         if where == "events":
-            from vs_tui.store.queries.delivery_filter import delivery_where
+            from vs_tui.store.queries.delivery_search import delivery_where
 
             delivery_where(text)
         else:

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import Duration, format_duration
-from vs_tui.traces.compare import Pair, compare
+from vs_tui.traces.steps import Pair, compare
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView

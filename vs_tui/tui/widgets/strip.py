@@ -11,7 +11,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
-from vs_tui.traces.trace_tree import children_of
+from vs_tui.traces.steps import children_of
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.theme import Look

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
 from vs_tui.model.vocabulary import Span
+from vs_tui.traces.steps import end_at
 from vs_tui.traces.time_axis import (
     Axis,
     Interval,
@@ -25,7 +26,6 @@ from vs_tui.traces.time_axis import (
     zoomed_in,
     zoomed_out,
 )
-from vs_tui.traces.trace_tree import end_at
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.span_format import spaced
 from vs_tui.tui.theme import Glyphs

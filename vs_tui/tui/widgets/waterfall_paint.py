@@ -8,7 +8,7 @@ from datetime import tzinfo
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.outline import PSEUDO
-from vs_tui.traces.trace_tree import Row, bounds
+from vs_tui.traces.steps import Row, bounds
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.widgets.bars import Next, Scene, bar, dotted, on_path

@@ -6,7 +6,7 @@ import pytest
 
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.compare import compare
+from vs_tui.traces.steps import compare
 
 T = 1_772_445_600_000_000
 NOW = T + 100 * SECOND
