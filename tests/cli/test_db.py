@@ -113,7 +113,7 @@ def test_restore_refuses_what_is_no_whole_backup_and_changes_nothing(db, tmp_pat
 def test_a_restore_that_cannot_be_finished_leaves_the_database_in_its_place(
     db, tmp_path, capsys, monkeypatch
 ) -> None:
-    from vs_tui.store.maintenance import restore
+    from vs_tui.store.maintenance import backup
     from vs_tui.store.schema import StoreError
 
     copy = tmp_path / "copy.db"
@@ -122,7 +122,7 @@ def test_a_restore_that_cannot_be_finished_leaves_the_database_in_its_place(
     def full(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(restore, "backup", full)
+    monkeypatch.setattr(backup, "backup", full)
     assert run(capsys, "restore", "--db", str(db), str(copy))[0] == 1
     assert spans(db) == {"old", "flying", "new"}
 

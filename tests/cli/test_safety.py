@@ -23,7 +23,7 @@ from tests.store.conftest import Clock, custom
 from vs_tui.cli import spool as spools
 from vs_tui.cli.main import main
 from vs_tui.cli.spool import Entry, Spool
-from vs_tui.store.maintenance import restore as restoring
+from vs_tui.store.maintenance import backup as restoring
 from vs_tui.store.maintenance.backup import backup
 from vs_tui.store.schema import StoreError, open_writer
 from vs_tui.store.writer import Writer

@@ -15,7 +15,7 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import CUT_PREFIX, Event, State
-from vs_tui.store.maintenance.reassignment import adopt_incidents
+from vs_tui.store.maintenance.sweeper import adopt_incidents
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.traces.correlation import LinkRules
 

@@ -26,7 +26,7 @@ from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import Event, Span, State, Status
 from vs_tui.store import rows
-from vs_tui.store.maintenance.reassignment import adopt_teams
+from vs_tui.store.maintenance.sweeper import adopt_teams
 from vs_tui.store.metrics.span_reports import (
     Whose,
     read_durations,
@@ -35,7 +35,7 @@ from vs_tui.store.metrics.span_reports import (
     read_pull_requests,
     spans_of,
 )
-from vs_tui.store.reported_spans import job_of
+from vs_tui.store.rows import job_of
 
 BEGIN = t("2026-01-05T00:00:00Z")
 OTHERS = Teams((Team("core", ("acme/web",)), Team("people", users=("ada",))))

@@ -15,8 +15,7 @@ from tests.store.conftest import custom, rebuilt, rows_of
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
-from vs_tui.store.maintenance.backup import verify
-from vs_tui.store.maintenance.restore import restore
+from vs_tui.store.maintenance.backup import restore, verify
 from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.scorecards import read_scorecards

@@ -16,7 +16,7 @@ from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
 from vs_tui.store.folding import batch
-from vs_tui.store.maintenance import reassignment as team_reassignment
+from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import StoreError
@@ -234,7 +234,7 @@ async def test_team_changes_reach_stored_spans(open_writer, clock, tmp_path) -> 
 
 
 async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(team_reassignment, "SPANS_AT_ONCE", 2)
+    monkeypatch.setattr(sweeper, "SPANS_AT_ONCE", 2)
     first = Writer(tmp_path / "teams.db", clock)
     await first.open()
     for number in range(5):
@@ -249,7 +249,7 @@ async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path,
 
     second = Writer(tmp_path / "teams.db", clock, settings)
     await second.open()
-    assert await second.transaction(team_reassignment.adopt_teams)
+    assert await second.transaction(sweeper.adopt_teams)
     half = await teams(second)
     assert half.count("core") == 2
     await second.submit(custom("build", 9, "start", namespace="acme"))
@@ -267,7 +267,7 @@ async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path,
 
 
 async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(team_reassignment, "SPANS_AT_ONCE", 2)
+    monkeypatch.setattr(sweeper, "SPANS_AT_ONCE", 2)
     path = tmp_path / "teams.db"
     for settings, whole in (
         (Settings(), True),
@@ -278,7 +278,7 @@ async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path
         await writer.open()
         for number in range(5):
             await writer.submit(custom("build", number, "start", namespace="acme"))
-        await (writer.adopt() if whole else writer.transaction(team_reassignment.adopt_teams))
+        await (writer.adopt() if whole else writer.transaction(sweeper.adopt_teams))
         found = {row[9] for row in (await rows_of(writer))[0]}
         await writer.close()
     assert len(found) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vs_tui.model import filters
-from vs_tui.store.queries.delivery_filter import delivery_where
+from vs_tui.store.queries.delivery_search import delivery_where
 from vs_tui.tui import actions, theme
 from vs_tui.tui.actions import ACTIONS, PLACES, VIEWS, Action, display_key
 

@@ -173,7 +173,7 @@ def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.maintenance.restore import restore
+    from vs_tui.store.maintenance.backup import restore
 
     copy = Path(args.copy).expanduser()
     if not copy.is_file():

@@ -42,7 +42,7 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.store.queries.recorded import recorded
+    from vs_tui.store.queries.read_deliveries import recorded
     from vs_tui.store.schema import open_reader
 
     since = moment("--since", args.since) if args.since else None

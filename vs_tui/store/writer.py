@@ -26,8 +26,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.projection import Projection
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
-from vs_tui.store.maintenance.reassignment import is_empty
-from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Settings, Sweeper
+from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Settings, Sweeper, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.storage_errors import explain, is_storage

@@ -30,7 +30,7 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import gitlab as gitlab_source
 from vs_tui.store.folding import renamed as renamed_store
-from vs_tui.store.queries.delivery_filter import delivery_where
+from vs_tui.store.queries.delivery_search import delivery_where
 from vs_tui.store.queries.read_traces import find_span
 
 

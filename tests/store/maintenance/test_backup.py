@@ -12,7 +12,7 @@ from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
-from vs_tui.store.maintenance import upkeep
+from vs_tui.store.maintenance import retention
 from vs_tui.store.maintenance.backup import backup, stats, verify
 from vs_tui.store.maintenance.retention import (
     Pruned,
@@ -171,7 +171,7 @@ async def test_a_decision_outlives_the_process_that_did_not_carry_it_out(
         raise OSError("kill -9")
 
     with monkeypatch.context() as patched:
-        patched.setattr(upkeep, "prune", dies)
+        patched.setattr(retention, "prune", dies)
         with pytest.raises(OSError, match="kill"):
             await writer.prune(T + 8 * DAY)
         await writer.close()

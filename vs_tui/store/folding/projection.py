@@ -21,8 +21,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.batch import Transact
 from vs_tui.store.folding.projector import Folded, Projector
 from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.health import Condition
-from vs_tui.store.storage_errors import is_storage
+from vs_tui.store.storage_errors import Condition, is_storage
 
 log = logging.getLogger(__name__)
 

@@ -6,16 +6,19 @@ A span in flight is never deleted, nor any other part of its trace.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
-from vs_tui.model.limits import MIB
+from vs_tui.model.limits import MIB, Retention
 from vs_tui.model.time import Instant
 from vs_tui.store.folding import batch, overused_keys
+from vs_tui.store.folding.batch import Run, Transact
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
@@ -24,6 +27,10 @@ LARGE_WAL: Final = 16 * MIB
 """Size in bytes from which the WAL is emptied with a short wait for readers. SQLite tries at every
 12 MiB, but gives up while a reader is active, as a busy dashboard mostly is."""
 
+_OLDER: Final = (
+    "SELECT EXISTS (SELECT 1 FROM spans WHERE parent_key = '' AND last_event_at < ?) "
+    "OR EXISTS (SELECT 1 FROM deliveries WHERE received_at < ?)"
+)
 # The youngest span decides the age of a trace; the root's age only finds candidates.
 _IS_OVER: Final = (
     "NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
@@ -140,6 +147,7 @@ class Held:
         return found
 
 
+P = TypeVar("P")
 Place = tuple[Instant, int]
 """(time of the last event, rowid) of a root, the order in which roots are read."""
 
@@ -275,3 +283,74 @@ def empty_wal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {before}")
+
+
+async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
+    """Delete old finished traces and their deliveries in small transactions; deliveries are stored
+    and folded in between."""
+    await run(overwrite_freed)
+    traces = await prune_all_traces(run, transact, before)
+    deliveries = await _to_the_end(transact, prune_deliveries, before)
+    left = -1
+    while (free := await run(give_back)) and free != left:
+        left = free
+    await run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall())
+    return traces + deliveries
+
+
+async def prune_all_traces(run: Run, transact: Transact, before: Instant) -> Pruned:
+    """Delete old finished traces, but keep the log."""
+    held = Held(before)
+    while await run(held.look):
+        pass
+    kept = await run(held.traces)
+
+    def some(
+        db: sqlite3.Connection, before: Instant, place: Place | None
+    ) -> tuple[Pruned, Place | None]:
+        return prune_traces(db, before, place, kept)
+
+    traces = await _to_the_end(transact, some, before)
+    await transact(relink_scattered)
+    return traces + Pruned(held=held.count)
+
+
+async def _to_the_end(
+    transact: Transact,
+    step: Callable[[sqlite3.Connection, Instant, P | None], tuple[Pruned, P | None]],
+    before: Instant,
+) -> Pruned:
+    def work(db: sqlite3.Connection, folding: batch.Folding) -> tuple[Pruned, P | None]:
+        folding.cache.clear()  # it may hold events that the step deletes
+        return step(db, before, place)
+
+    total = Pruned()
+    place: P | None = None
+    while True:
+        pruned, place = await transact(work)
+        total += pruned
+        if place is None:
+            return total
+
+
+async def retain(
+    run: Run, transact: Transact, kept: Retention, now: Instant, after: Instant
+) -> tuple[Instant, bool]:
+    """(instant before which finished traces are to be deleted, 0 for none; whether more may have to
+    be deleted). Traces go because of their age, or because the file is too large. Pass the instant
+    as `after` the next time: the oldest traces may all be in flight, as tickets are."""
+    before = 0
+    if kept.age and not after:
+        before = now - kept.age
+        await transact(lambda db, _: prune_rejections(db, before))
+        if not await run(lambda db: has_older(db, before)):
+            before = 0
+    if kept.size and await run(used_bytes) > kept.size:
+        further = await run(partial(next_tenth, after=after))
+        return max(before, further), further > after
+    return before, False
+
+
+def has_older(db: sqlite3.Connection, before: Instant) -> bool:
+    """Whether any trace or delivery is older than an instant."""
+    return bool(db.execute(_OLDER, (before, before)).fetchone()[0])

@@ -1,4 +1,6 @@
-"""The periodic work of a writer: checks, timeouts, retention, and a changed configuration."""
+"""The periodic work of a writer: checks, timeouts, retention, refused requests, and a changed
+configuration, whose teams and incident rules are applied to stored spans in small transactions, so
+that receivers and dashboards do not wait."""
 
 from __future__ import annotations
 
@@ -6,26 +8,27 @@ import asyncio
 import logging
 import sqlite3
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+import orjson
+
 from vs_tui.log import sqlite_log
-from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, decision
+from vs_tui.log.delivery import PRUNE_PATH, UNKNOWN_SOURCE, Intake, Outcome, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
 from vs_tui.store.clock import Uptime, Watch, uptime
 from vs_tui.store.folding import batch
+from vs_tui.store.folding.batch import Transact
 from vs_tui.store.folding.span_folding import Change, Context
-from vs_tui.store.health import Condition
-from vs_tui.store.maintenance import retention, upkeep
-from vs_tui.store.maintenance.reassignment import adopt_incidents, adopt_teams
+from vs_tui.store.maintenance import retention
 from vs_tui.store.maintenance.retention import Pruned
-from vs_tui.store.maintenance.upkeep import Rejections
 from vs_tui.store.schema import StoreError
-from vs_tui.store.storage_errors import free_bytes, is_storage, sizes
+from vs_tui.store.storage_errors import Condition, free_bytes, is_storage, sizes
 from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """Work of one small transaction. Returns whether there is more; its progress is stored."""
+MAX_REJECTIONS: Final = 1_000
+"""Most refused requests that are kept between two sweeps; beyond it they are only counted."""
+MAX_UNKNOWN: Final = 100
+"""Most of these to unknown paths, so that scanners leave room for the refused requests of tools."""
 SWEEP_SECONDS: Final = 1.0
 DAMAGED_SECONDS: Final = 10.0
 """Pause between two checks of a damaged file; each check reads the whole file."""
@@ -53,6 +60,45 @@ class Settings:
     """Bytes that stay free on the disk, so that pruning is possible."""
     free_bytes: Callable[[Path], int] = free_bytes
     uptime: Callable[[], Uptime] = uptime
+
+
+class Rejections:
+    """Refused requests that wait to be stored; bounded in memory."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Rejection] = []
+        self._uncounted: Counter[str] = Counter()
+        self._unknown = 0
+
+    def add(self, rejection: Rejection) -> None:
+        unknown = rejection.source == UNKNOWN_SOURCE
+        self._unknown += unknown
+        if len(self._waiting) < MAX_REJECTIONS and not (unknown and self._unknown > MAX_UNKNOWN):
+            self._waiting.append(rejection)
+        else:
+            self._uncounted[rejection.source] += 1
+
+    async def store(self, transact: Transact, now: Instant) -> bool:
+        """Store the waiting requests; returns whether there were any. They stay in the queue if
+        that fails. The transaction gets a change number, so that viewers see a wrong secret even
+        before the first valid delivery."""
+        if not (self._waiting or self._uncounted):
+            return False
+        waiting, self._waiting = self._waiting, []
+        self._unknown = 0
+        counted, self._uncounted = self._uncounted, Counter()
+
+        def record(db: sqlite3.Connection, _: batch.Folding) -> None:
+            batch.next_seq(db)
+            batch.record_rejections(db, waiting, counted, now)
+
+        try:
+            await transact(record)
+        except BaseException:
+            self._waiting = (waiting + self._waiting)[:MAX_REJECTIONS]
+            self._uncounted += counted
+            raise
+        return True
 
 
 class Sweeper(ABC):
@@ -157,7 +203,7 @@ class Sweeper(ABC):
         timeouts = dict(self._settings.timeouts)
         due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
         if due:
-            self._notify(await self._transaction(lambda db, f: upkeep.time_out(db, f, due)))
+            self._notify(await self._transaction(lambda db, f: _fold_again(db, f, due)))
         if self._watch.doubted:
             wall = self._clock()
             if await self._run(lambda db: batch.due_timeouts(db, timeouts, wall)):
@@ -168,9 +214,9 @@ class Sweeper(ABC):
         kept = self._settings.retention
         if kept.age and self._watch.doubted:
             old = self._clock() - kept.age
-            if await self._run(lambda db: upkeep.has_older(db, old)):
+            if await self._run(lambda db: retention.has_older(db, old)):
                 await self._watch.hold_back(self._transaction)
-        before, more = await upkeep.retain(
+        before, more = await retention.retain(
             self._run, self._transaction, kept, now, self._retain_after
         )
         self._retain_after = before if more else 0
@@ -187,7 +233,7 @@ class Sweeper(ABC):
 
     async def _prune(self, before: Instant) -> Pruned:
         """Delete what was decided. The next start continues if the process dies meanwhile."""
-        pruned = await upkeep.prune(self._run, self._transaction, before)
+        pruned = await retention.prune(self._run, self._transaction, before)
         await self._transaction(lambda db, _: retention.set_done(db, before))
         log.info(
             "traces from before %s: %d deleted, with %d deliveries",
@@ -241,3 +287,97 @@ class Sweeper(ABC):
 
     async def _decide(self, before: Instant) -> None:
         await self._stored(decision(PRUNE_PATH, {"before": before}, self._clock()))
+
+
+def _fold_again(
+    db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]
+) -> Sequence[Change]:
+    """Fold spans again whose timeout has passed."""
+    folding.context.seq = batch.next_seq(db)
+    return batch.refold_and_link(db, due, folding)
+
+
+SPANS_AT_ONCE: Final = 2_000
+INCIDENTS_AT_ONCE: Final = 500
+
+
+def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
+    """Assign the next 2,000 spans to the configured teams. Returns False once all are assigned.
+    Spans that are not reached yet keep their old team.
+
+    The progress is stored in the database, for the next start. Runs in the caller's transaction.
+    """
+    teams = folding.context.teams
+    wanted = repr(teams.teams)
+    names = dict(
+        connection.execute("SELECT name, value FROM meta WHERE name IN ('teams', 'teams_from')")
+    )
+    if names.get("teams") == wanted:
+        return False
+    for_teams, after = orjson.loads(names.get("teams_from", '["", 0]'))
+    if for_teams != wanted:
+        after = 0
+    found = connection.execute(
+        "SELECT rowid, project, service, actor, team FROM spans WHERE rowid > ? "
+        "ORDER BY rowid LIMIT ?",
+        (after, SPANS_AT_ONCE),
+    ).fetchall()
+    changed = [
+        (team, rowid)
+        for rowid, project, service, actor, before in found
+        if (team := teams.of(project, service, actor)) != before
+    ]
+    if changed:
+        folding.context.seq = batch.next_seq(connection)
+        connection.executemany(
+            "UPDATE spans SET team = ?, changed = ? WHERE rowid = ?",
+            [(team, folding.context.seq, rowid) for team, rowid in changed],
+        )
+    # Progress for other teams is invalid from now on, even if these teams come back.
+    connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
+    if len(found) < SPANS_AT_ONCE:
+        connection.execute("INSERT INTO meta VALUES ('teams', ?)", (wanted,))
+        return False
+    reached = orjson.dumps([wanted, found[-1][0]]).decode()
+    connection.execute("INSERT INTO meta VALUES ('teams_from', ?)", (reached,))
+    return True
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether there are no spans yet, so that none can have an old team."""
+    return connection.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None
+
+
+def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
+    """Link the next incidents by the current window and environments. Returns False once all are
+    linked.
+
+    The progress is stored in the database, for the next start. Runs in the caller's transaction.
+    """
+    rules = folding.links
+    globs = rules.environments.globs
+    production = [sorted(globs.get(name, ())) for name in ("production", "not_production")]
+    counted = repr(rules.metrics.deployments) if rules.metrics else ""
+    wanted = [rules.incident_window, *production, counted]
+    row = connection.execute("SELECT value FROM meta WHERE name = 'incidents'").fetchone()
+    reached, *linked_by = orjson.loads(row[0]) if row else (0,)
+    if linked_by != wanted:
+        reached = 0
+    elif reached is None:
+        return False
+    found = connection.execute(
+        "SELECT rowid, key FROM spans WHERE operation = 'incident' AND rowid > ? "
+        "ORDER BY rowid LIMIT ?",
+        (reached, INCIDENTS_AT_ONCE),
+    ).fetchall()
+    if found:
+        from vs_tui.store.folding.linker import (
+            relink,  # imported with the first span, after the first rows
+        )
+
+        folding.context.seq = batch.next_seq(connection)
+        relink(connection, (), folding.context.seq, rules, also=[key for _, key in found])
+    reached = found[-1][0] if len(found) == INCIDENTS_AT_ONCE else None
+    stored = orjson.dumps([reached, *wanted]).decode()
+    connection.execute("REPLACE INTO meta VALUES ('incidents', ?)", (stored,))
+    return reached is not None

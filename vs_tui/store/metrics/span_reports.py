@@ -29,7 +29,7 @@ from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
 from vs_tui.store.queries.past_runs import read_histories
-from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
+from vs_tui.store.rows import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 
 _STATUSES: Final = {status.value: status for status in Status}
 MAX_EXPECTED: Final = 1_000

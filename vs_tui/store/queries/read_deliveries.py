@@ -1,15 +1,18 @@
-"""Reads deliveries: the list, a single delivery, and the totals of each source."""
+"""Reads deliveries: the list, a single delivery, the totals of each source, and recordings."""
 
 from __future__ import annotations
 
 import heapq
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
 
+from vs_tui.log.delivery import DECISIONS
+from vs_tui.log.recording import Delivery
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow, SourceHealth
@@ -126,3 +129,33 @@ def read_sources(db: sqlite3.Connection) -> list[SourceHealth]:
     return [
         SourceHealth(name, at or None, kind, counts) for name, (at, kind, counts) in found.items()
     ]
+
+
+def recorded(
+    connection: sqlite3.Connection,
+    *,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    source: str | None = None,
+    delivery_id: int | None = None,
+) -> Iterator[Delivery]:
+    """Deliveries as they arrived, in order of receipt, without those at `until`. None does not
+    filter. Decisions about this store's data are left out, because they mean nothing to another
+    receiver."""
+    asked = {
+        "received_at >= ?": since,
+        "received_at < ?": until,
+        "source = ?": source,
+        "id = ?": delivery_id,
+    }
+    narrowed = {condition: value for condition, value in asked.items() if value is not None}
+    where = " AND ".join(narrowed) or "1"
+    rows = connection.execute(
+        f"SELECT received_at, path, headers, body FROM deliveries WHERE {where} "
+        "AND NOT (source = 'user' AND path IN (?, ?)) ORDER BY id",
+        (*narrowed.values(), *DECISIONS),
+    )
+    for received_at, path, headers, body in rows:
+        kept = orjson.loads(headers)
+        kept.pop("vs-proof", None)  # our own header about the original receipt
+        yield Delivery(received_at, path, body, kept)

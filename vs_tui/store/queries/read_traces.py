@@ -11,10 +11,9 @@ from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
-from vs_tui.store.queries.cursor import Place, cursor_of, place_of
-from vs_tui.store.queries.read_spans import ATTRIBUTES, PAGE_BYTES
+from vs_tui.store.queries.read_spans import ATTRIBUTES, PAGE_BYTES, Place, cursor_of, place_of
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
-from vs_tui.store.queries.searching import TURN, Search
+from vs_tui.store.queries.span_search import TURN, Search
 
 MAX_TRACE: Final = 5_000
 """Most spans of one trace that are read; nobody can look at more."""

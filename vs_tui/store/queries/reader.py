@@ -48,7 +48,7 @@ from vs_tui.store.queries.reader_protocol import (
     TracePage,
     TraceSummary,
 )
-from vs_tui.store.queries.searching import Search, current_seq, follows, listed_where
+from vs_tui.store.queries.span_search import Search, current_seq, follows, listed_where
 from vs_tui.store.schema import open_reader
 from vs_tui.store.storage_errors import file_at, is_displaced
 from vs_tui.store.thread import connect, run_on
@@ -185,13 +185,13 @@ class SqliteReader:
         return self._board
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
-        from vs_tui.store.queries.searching_deliveries import DeliverySearch
+        from vs_tui.store.queries.delivery_search import DeliverySearch
 
         search = self._kept(("deliveries", filter), lambda: DeliverySearch(filter, self._clock()))
         return await self.run(lambda db: search.page(db, _some(limit)))
 
     async def received(self, since: Instant, until: Instant | None = None) -> Tally:
-        from vs_tui.store.queries.searching_deliveries import Counting
+        from vs_tui.store.queries.delivery_search import Counting
 
         counting = self._kept(("received", since, until), lambda: Counting(since, until))
         return await self.run(counting.tally)
@@ -242,7 +242,7 @@ class SqliteReader:
         self, filter: str = "", *, limit: int = 200, cursor: str = ""
     ) -> tuple[Sequence[DeliveryRow], str]:
         """(deliveries, newest first; cursor to the next page)."""
-        from vs_tui.store.queries.delivery_filter import delivery_where
+        from vs_tui.store.queries.delivery_search import delivery_where
         from vs_tui.store.queries.read_deliveries import read_all_deliveries
 
         where, parameters = delivery_where(filter)

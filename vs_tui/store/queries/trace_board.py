@@ -17,7 +17,7 @@ from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of
 from vs_tui.store import rows
 from vs_tui.store.queries.past_runs import read_histories
-from vs_tui.store.queries.searching import current_seq, follows
+from vs_tui.store.queries.span_search import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.correlation import NAMED
 from vs_tui.traces.evidence import MACHINES, is_incident

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.store.conftest import custom
-from vs_tui.store.queries.cursor import Place, cursor_of, place_of
-from vs_tui.store.queries.read_spans import SORTS
+from vs_tui.store.queries.read_spans import SORTS, Place, cursor_of, place_of
 from vs_tui.store.queries.reader import SqliteReader
 
 SORTED = [way + name for name in ("live", *SORTS) for way in ("", "-")]

@@ -8,10 +8,14 @@ import pytest
 from tests.store.conftest import T
 from tests.store.memory import database
 from vs_tui.model.time import HOUR, MINUTE
-from vs_tui.store.queries.delivery_filter import delivery_where
+from vs_tui.store.queries.delivery_search import (
+    Counting,
+    DeliverySearch,
+    delivery_where,
+    first_since,
+)
 from vs_tui.store.queries.read_deliveries import read_all_deliveries
 from vs_tui.store.queries.reader_protocol import DeliveryRow
-from vs_tui.store.queries.searching_deliveries import Counting, DeliverySearch, first_since
 
 VERDICTS = ("accepted", "ignored", "accepted", "quarantined", "accepted")
 

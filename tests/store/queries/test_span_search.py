@@ -15,10 +15,10 @@ from vs_tui.model.filters import parse
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store import rows
-from vs_tui.store.queries import searching
+from vs_tui.store.queries import span_search as searching
 from vs_tui.store.queries.read_spans import read_counts, read_found
 from vs_tui.store.queries.read_traces import read_found_traces, summaries
-from vs_tui.store.queries.searching import Search, reach
+from vs_tui.store.queries.span_search import Search, reach
 
 T = 1_772_445_600_000_000
 
