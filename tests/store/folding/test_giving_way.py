@@ -8,8 +8,10 @@ import pytest
 
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
-from vs_tui.store.folding import projection
+from vs_tui.store.folding import batch, projection, projector
 from vs_tui.store.folding.projector import Projector
+from vs_tui.store.maintenance.rebuild import rebuild
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.writer import Writer
 
 SENDERS = 8
@@ -74,3 +76,49 @@ async def test_folding_has_its_share_though_deliveries_never_cease(
         await send(writer, 5)
         while writer.behind:
             await asyncio.sleep(0)
+
+
+@pytest.fixture
+def costly(monkeypatch) -> None:
+    """Each delivery costs a millisecond of CPU time to fold."""
+    spent = 0
+    real = batch.fold_and_link
+
+    def fold_and_link(db, events, folding):
+        nonlocal spent
+        spent += len(events)
+        return real(db, events, folding)
+
+    monkeypatch.setattr(batch, "fold_and_link", fold_and_link)
+    monkeypatch.setattr(projector, "thread_time", lambda: spent / 1_000)
+
+
+async def test_a_transaction_is_short_while_somebody_waits_for_its_end(
+    open_writer, folds, costly
+) -> None:
+    writer = await open_writer()
+    await send(writer, 20)
+    assert await writer.caught_up(60)
+    assert max(folds) == 1_000 * projector.WAITED_SECONDS
+
+
+async def test_a_transaction_is_never_so_long_that_somebody_who_comes_waits_50_ms(
+    open_writer, folds, costly, monkeypatch
+) -> None:
+    writer = await open_writer()
+    await send(writer, 20)
+    monkeypatch.setattr(append_queue, "QUIET_SECONDS", 0)
+    while writer.behind:
+        await asyncio.sleep(0)
+    assert max(folds) == 1_000 * projector.ALONE_SECONDS
+
+
+async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
+    open_writer, clock, folds, costly
+) -> None:
+    writer = await open_writer()
+    await send(writer, 20)
+    assert await writer.caught_up(60)
+    del folds[:]
+    await rebuild(writer.path, clock, Settings())
+    assert max(folds) == 20 * SENDERS

@@ -34,15 +34,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TARGET_SECONDS: Final = 0.02
-"""Target for the CPU time of one transaction; appends wait for it, and key presses wait for the
-interpreter."""
-LEAST_AT_ONCE: Final = 32
+WAITED_SECONDS: Final = 0.015
+"""Target for the CPU time of one transaction while senders or readers wait for its end. Key presses
+wait for the interpreter meanwhile."""
+ALONE_SECONDS: Final = 0.035
+"""The same while nobody waits; somebody who comes still waits less than 50 ms."""
+LEAST_AT_ONCE: Final = 8
 """Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
 MOST_AT_ONCE: Final = 500
-BACKLOG: Final = 500
-"""From this number of waiting deliveries on they are folded in large transactions, unless senders
-wait for their end. Each delivery then costs half as much: 500 at once compared with 35 at once."""
 REMEMBERED: Final = 10_000
 """Most deliveries whose events are kept in memory until they are folded."""
 REMEMBERED_BYTES: Final = 32 * MIB
@@ -69,12 +68,12 @@ class Projector:
 
     position: int = 0
     head: int = 0
-    at_once: int = 50
-    """Number of deliveries in the next transaction, adapted to the duration of the last ones."""
+    seconds: float = ALONE_SECONDS
+    """Target for the CPU time of the next transaction, without its COMMIT."""
+    at_once: int = LEAST_AT_ONCE
+    """Deliveries that a transaction of `WAITED_SECONDS` folds, as measured on the last ones."""
     tried: int = 0
     """The last delivery of the latest transaction, committed or not; 0 if it had none."""
-    busy: bool = False
-    """Whether senders wait for the end of a transaction."""
     parse: Parse | None = None
     """Parses stored deliveries; None for today's adapters."""
     correct: Callable[..., None] = sqlite_log.correct
@@ -200,13 +199,13 @@ class Projector:
             self._appended.popleft()
 
     def _wanted(self) -> int:
-        return MOST_AT_ONCE if self.behind >= BACKLOG and not self.busy else self.at_once
+        return int(min(self.at_once * max(self.seconds / WAITED_SECONDS, 1), MOST_AT_ONCE))
 
     def _adapt(self, deliveries: int, seconds: float) -> None:
-        """Adapt the number of deliveries in a transaction to the target time; it grows by half at
+        """Adapt the number of deliveries in a transaction to its CPU time; it grows by half at
         most."""
         if deliveries:
-            fitting = int(deliveries * TARGET_SECONDS / max(seconds, 1e-6))
+            fitting = int(deliveries * WAITED_SECONDS / max(seconds, 1e-6))
             self.at_once = max(LEAST_AT_ONCE, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
 
     def reread(self, db: sqlite3.Connection, entry: Entry) -> Sequence[Event]:

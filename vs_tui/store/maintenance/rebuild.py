@@ -123,6 +123,7 @@ class _Side(Writer):
         self._live = live
         self._lock = DatabaseLock(self.path, temporary=True)
         self._projector.correct = _note
+        self._projection.is_private = True
         self.kept = 0
         self.generation = 0
 
