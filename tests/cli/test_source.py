@@ -10,7 +10,7 @@ import pytest
 
 from tests.sources.test_mapped import TEN_LINES, deploy
 from vs_tui.cli.main import main
-from vs_tui.config.mapped_tables import configure
+from vs_tui.config.model import configure
 from vs_tui.sources import registry
 from vs_tui.sources.mapped import presets
 

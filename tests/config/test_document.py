@@ -8,6 +8,7 @@ import pytest
 
 from vs_tui.config import ConfigError, load
 from vs_tui.config.document import from_file
+from vs_tui.config.loading import proxy_for
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY, HOUR
 
@@ -240,3 +241,24 @@ def test_values_are_read_as_they_are_meant(tmp_path: Path) -> None:
     assert (found["limits"].rate, found["limits"].read_seconds) == (0, 2.5)
     assert "teams" not in found, "an empty table says nothing"
     assert found["environments"].globs["production"] == ("prod", "live-*")
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://api.github.com/repos", "http://proxy:3128"),
+        ("http://collector:4318", "http://plain:80"),
+        ("https://git.acme.example", None),
+        ("https://localhost:4318", None),
+        ("http://[::1]:4318", None),
+        ("http://127.1.2.3", None),
+    ],
+)
+def test_the_proxy_of_the_environment(monkeypatch, url: str, proxy: str | None) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("http_proxy", "plain:80")
+    monkeypatch.setenv("NO_PROXY", ".acme.example")
+    assert proxy_for(url) == proxy

@@ -19,12 +19,11 @@ from vs_tui.cli.common import now
 from vs_tui.cli.config import effective
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
-from vs_tui.export import http_post, notice_formats, notifier
+from vs_tui.export import notice_formats, notices, notifier, sending
 from vs_tui.metrics.goals import read_goals
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
-from vs_tui.store import notices
 from vs_tui.store.shared_cache import Place, start_over
 
 
@@ -76,7 +75,7 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(notifier, "BOARD_SECONDS", 0.01)
     monkeypatch.setattr(notifier, "TEAMS_SECONDS", 0.01)
     monkeypatch.setattr(notifier, "BETWEEN_SECONDS", 0.01)
-    monkeypatch.setattr(http_post, "delay", lambda failures, asked: 0.01)
+    monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
 
 
 def rule(chat: Chat, *on: str, **more: Any) -> dict[str, Any]:

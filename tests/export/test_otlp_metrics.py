@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.export.receiving import post, receiver, until
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets, load
-from vs_tui.export import http_post, otlp_exporter, otlp_metrics, otlp_traces
+from vs_tui.export import otlp_metrics, otlp_traces, sending
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
 from vs_tui.model.settings import ExportSettings
 from vs_tui.store.metrics import totals
@@ -28,7 +28,7 @@ def impatient(monkeypatch) -> None:
     """Look often and try again soon: what is tested is what happens, not how long it takes."""
     monkeypatch.setattr(otlp_traces, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(otlp_metrics, "EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(http_post, "delay", lambda failures, asked: 0.01)
+    monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
 
 
 async def em_metrics(runtime: Runtime, number: int = 1) -> None:
@@ -171,8 +171,8 @@ async def test_the_last_push_is_made_at_shutdown(tmp_path, collector, monkeypatc
 async def test_a_collector_that_does_not_answer_does_not_hold_up_a_stop(
     tmp_path, monkeypatch
 ) -> None:
-    assert otlp_exporter.STOP_SECONDS + otlp_metrics.STOP_SECONDS < 5, "the promise of a stop"
-    for module in (otlp_exporter, otlp_metrics):
+    assert sending.STOP_SECONDS + otlp_metrics.STOP_SECONDS < 5, "the promise of a stop"
+    for module in (sending, otlp_metrics):
         monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

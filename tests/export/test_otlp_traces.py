@@ -16,7 +16,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_store import Finding, export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
-from vs_tui.export import http_post, otlp_exporter, otlp_traces
+from vs_tui.export import otlp_traces, sending
 from vs_tui.model.settings import ExportSettings
 from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 
@@ -25,7 +25,7 @@ from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 def impatient(monkeypatch) -> None:
     """Look often and try again soon: what is tested is what happens, not how long it takes."""
     monkeypatch.setattr(otlp_traces, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(http_post, "delay", lambda failures, asked: 0.01)
+    monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
 
 
 def ref(kind: str, name: str) -> str:
@@ -234,7 +234,23 @@ async def test_our_own_address_is_refused(tmp_path) -> None:
     ],
 )
 def test_the_path_of_a_signal(base, expected) -> None:
-    assert http_post.signal_url(base, "traces") == expected
+    assert sending.signal_url(base, "traces") == expected
+
+
+async def test_what_is_posted_goes_through_the_proxy_of_the_environment(
+    monkeypatch, collector
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", collector.url)
+    async with sending.new_session() as session:
+        for url in ("http://collector.example/v1/traces", f"{collector.url}/v1/traces"):
+            posted = await sending.post(session, url, b"", {})
+            assert (posted.done, posted.error) == (True, "")
+    assert [headers["Host"] for headers in collector.headers] == [
+        "collector.example",
+        f"127.0.0.1:{collector.port}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +258,7 @@ def test_the_path_of_a_signal(base, expected) -> None:
     [("7", 7.0), ("", None), ("soon", None), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0)],
 )
 def test_retry_after(value, expected) -> None:
-    assert http_post.retry_after(value, 60.0) == expected
+    assert sending.retry_after(value, 60.0) == expected
 
 
 LOOPBACK, ALL = "http://127.0.0.1:5000", "http://0.0.0.0:5000"
@@ -280,15 +296,15 @@ def test_whether_a_url_leads_to_ourselves(url, listener, same, monkeypatch) -> N
             raise OSError("unknown name")
         return [(0, 0, 0, "", (address, 0))]
 
-    monkeypatch.setattr(http_post.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(sending.socket, "getaddrinfo", resolve)
     here = ("127.0.0.1", "::1", HERE)
-    monkeypatch.setattr(http_post, "_is_here", lambda address: str(address) in here)
-    assert http_post.leads_to(url, listener, "https://vs.acme.example") is same
+    monkeypatch.setattr(sending, "_is_here", lambda address: str(address) in here)
+    assert sending.leads_to(url, listener, "https://vs.acme.example") is same
 
 
 def test_only_addresses_of_this_machine_are_here() -> None:
-    assert http_post._is_here(ip_address("127.0.0.1"))
-    assert not http_post._is_here(ip_address(ELSEWHERE))
+    assert sending._is_here(ip_address("127.0.0.1"))
+    assert not sending._is_here(ip_address(ELSEWHERE))
 
 
 class Busy:
@@ -306,8 +322,8 @@ class Busy:
 
 
 async def test_an_export_waits_for_deliveries_but_not_forever(monkeypatch) -> None:
-    monkeypatch.setattr(otlp_exporter, "LOOK_AGAIN_SECONDS", 0.001)
-    monkeypatch.setattr(otlp_exporter, "GIVE_WAY_SECONDS", 0.05)
+    monkeypatch.setattr(sending, "LOOK_AGAIN_SECONDS", 0.001)
+    monkeypatch.setattr(sending, "GIVE_WAY_SECONDS", 0.05)
     for looks, left in ((0, -3), (3, -3), (float("inf"), float("inf"))):
         store: Any = Busy(looks)
         settings = ExportSettings("http://127.0.0.1:1")

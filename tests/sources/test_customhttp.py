@@ -476,7 +476,7 @@ def test_a_body_that_is_nobodys_is_refused_with_what_to_do(body):
 
 def test_a_preset_that_is_switched_off_recognises_nothing():
     from tests.sources.test_presets import inbounds
-    from vs_tui.config.mapped_tables import configure
+    from vs_tui.config.model import configure
 
     (inbound, *_) = inbounds("vercel")
     configure({"vercel": {"enabled": False}})

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.sources.webhook_tools import RECEIVED, assert_survives, at, fold_all, sought, variants
-from vs_tui.config.errors import ConfigError
-from vs_tui.config.mapped_tables import configure
+from vs_tui.config.model import configure
+from vs_tui.model.errors import ConfigError
 from vs_tui.model.vocabulary import State, Verdict
 from vs_tui.sources import registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable

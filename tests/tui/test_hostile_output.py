@@ -22,7 +22,7 @@ from tests.tui.hostile import SEQUENCES, texts
 from vs_tui.cli.main import main
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config
-from vs_tui.export.table_formats import csv_text, markdown_text, plain_text
+from vs_tui.export.report_writer import csv_text, markdown_text, plain_text
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.time import SECOND
 

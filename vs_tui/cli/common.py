@@ -16,7 +16,7 @@ from vs_tui.cli.commands import UsageError
 from vs_tui.cli.http_client import is_loopback
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.loading import Signing
-from vs_tui.config.mapped_tables import configure
+from vs_tui.config.model import configure
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vs_tui.api.server import Receiver
     from vs_tui.config.reread import Reread
     from vs_tui.export.notifier import Notifier
-    from vs_tui.export.otlp_exporter import OtlpExporter
+    from vs_tui.export.sending import OtlpExporter
     from vs_tui.log.delivery import Outcome
     from vs_tui.store.folding.batch import Folding
     from vs_tui.store.folding.span_folding import Change
@@ -136,9 +136,9 @@ class Runtime:
 
     def start_export(self) -> None:
         """Start to send traces and metrics. ConfigError if the collector's address is our own."""
-        from vs_tui.export.http_post import leads_to
         from vs_tui.export.otlp_metrics import MetricExporter
         from vs_tui.export.otlp_traces import TraceExporter
+        from vs_tui.export.sending import leads_to
 
         settings = self.config.export
         if leads_to(settings.otlp, self.url, self.config.public_url):
@@ -163,7 +163,8 @@ class Runtime:
 
     def _start_notifier(self) -> None:
         """Start to send notifications."""
-        from vs_tui.export.notifier import Notifier, team_notices, waiting_notices
+        from vs_tui.export.notices import team_notices, waiting_notices
+        from vs_tui.export.notifier import Notifier
 
         reader = self.reader
         self.notifier = Notifier(

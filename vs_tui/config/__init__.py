@@ -4,9 +4,7 @@ Secrets are in a file of their own next to it (mode 0600), which the first start
 """
 
 from vs_tui.config.document import settings_names
-from vs_tui.config.environment import take_secrets_out
-from vs_tui.config.errors import ConfigError
-from vs_tui.config.loading import config_dir, data_dir, load
+from vs_tui.config.loading import config_dir, data_dir, load, take_secrets_out
 from vs_tui.config.model import DEFAULT_TIMEOUTS, Config
 from vs_tui.config.secrets import (
     TOKENS,
@@ -18,6 +16,7 @@ from vs_tui.config.secrets import (
     rotate,
     write_secrets,
 )
+from vs_tui.model.errors import ConfigError
 
 __all__ = [
     "DEFAULT_TIMEOUTS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
@@ -90,3 +90,27 @@ class Config:
     path: Path = Path()
     secrets_path: Path = Path()
     origins: Mapping[str, str] = field(default_factory=dict)
+
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+class _InForce:
+    tables: ClassVar[Tables] = {}
+    edition: ClassVar[int] = 0
+
+
+def configure(tables: Tables) -> None:
+    """Set the mapped sources of the configuration; `registry.sources` compiles them."""
+    if tables != _InForce.tables:
+        _InForce.tables = dict(tables)
+        _InForce.edition += 1
+
+
+def in_force() -> Tables:
+    return _InForce.tables
+
+
+def edition() -> int:
+    """A number that changes whenever the tables change."""
+    return _InForce.edition

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import Config
+from vs_tui.model.errors import ConfigError
 
 AT_ONCE: Final[Mapping[str, str]] = {
     "teams": "[teams]",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.config.errors import ConfigError
+from vs_tui.model.errors import ConfigError
 from vs_tui.model.request_signing import NAMED_TOKEN, signing_key
 
 TOKENS: Final = "tokens"

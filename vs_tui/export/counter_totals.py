@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from vs_tui.export.otlp_exporter import Read, Store
+from vs_tui.export.sending import Read, Store
 from vs_tui.metrics.counters import Count, Total
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import DAY, Duration, Instant

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,24 +16,15 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aiohttp import ClientSession, DummyCookieJar
+from aiohttp import ClientSession
 
-from vs_tui.export import http_post
+from vs_tui.export import notices, sending
 from vs_tui.export.notice_formats import POSTED, command_of
-from vs_tui.export.otlp_exporter import Read, Store
-from vs_tui.metrics.cards import value_text
-from vs_tui.metrics.definitions import METRICS
-from vs_tui.metrics.goals import is_met
-from vs_tui.metrics.windows import day_of
+from vs_tui.export.notices import Notice
+from vs_tui.export.sending import Read, Store
 from vs_tui.model.display import clean
-from vs_tui.model.filters import parse
 from vs_tui.model.settings import NotifyRule
-from vs_tui.model.time import Instant, format_duration
-from vs_tui.store import notices
-from vs_tui.store.notices import Notice
-from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.queries.report_query import Asked
-from vs_tui.store.queries.reports import Reports
+from vs_tui.model.time import Instant
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +41,7 @@ COMMAND_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for messages being sent."""
 READ_AT_ONCE: Final = 2_000
-RETRYABLE: Final = http_post.RETRYABLE | {500}
+RETRYABLE: Final = sending.RETRYABLE | {500}
 
 Find = Callable[[NotifyRule], Awaitable[Sequence[Notice]]]
 
@@ -68,11 +58,11 @@ class Notifier:
     waiting: Find
     of_teams: Find
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _saying: set[asyncio.Future[http_post.Posted]] = field(default_factory=set, init=False)
+    _saying: set[asyncio.Future[sending.Posted]] = field(default_factory=set, init=False)
     _wake: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
-        self._session = ClientSession(cookie_jar=DummyCookieJar())
+        self._session = sending.new_session()
         targets = {rule.target: rule for rule in self.rules}
         self._wake = {target: asyncio.Event() for target in targets}
         for name, run in (("news", self._find_news), ("standing", self._find_standing)):
@@ -165,26 +155,22 @@ class Notifier:
                 said = await asyncio.shield(saying)
                 failures = 0 if said.done else failures + 1
                 if failures:
-                    pause = http_post.delay(failures, said.retry_after)
+                    pause = sending.delay(failures, said.retry_after)
             await asyncio.sleep(pause)
 
     async def _say(
         self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
-    ) -> http_post.Posted:
+    ) -> sending.Posted:
         """Send one message with these notices; `n` is the number of all queued ones."""
-        last = found[-1][0] if n <= AT_ONCE else await self._newest(rule.target)
+        last = (
+            found[-1][0]
+            if n <= AT_ONCE
+            else await self.read(partial(notices.newest, target=rule.target))
+        )
         said = await _send(self._session, rule, [body for _, body in found], n - len(found))
         if said.done:
             await self.store.transaction(lambda db, _: notices.forget_told(db, rule.target, last))
         return said
-
-    async def _newest(self, target: str) -> int:
-        def newest(db: sqlite3.Connection) -> int:
-            sql = "SELECT MAX(id) FROM notices WHERE target = ?"
-            return int(db.execute(sql, (target,)).fetchone()[0] or 0)
-
-        found: int = await self.read(newest)
-        return found
 
 
 class _logged(suppress):
@@ -202,12 +188,12 @@ class _logged(suppress):
 
 async def _send(
     session: ClientSession, rule: NotifyRule, bodies: Sequence[dict[str, Any]], more: int
-) -> http_post.Posted:
+) -> sending.Posted:
     """Send one message. A message that is rejected for good is logged and dropped."""
     if rule.format in POSTED:
         body = POSTED[rule.format](bodies, more)
         headers = {"Content-Type": "application/json", **rule.headers}
-        said = await http_post.send(session, rule.url, body, headers, RETRYABLE)
+        said = await sending.send(session, rule.url, body, headers, RETRYABLE)
         whom = urlsplit(rule.url).hostname or ""
     else:
         said = await _run(command_of(rule.command, bodies, more))
@@ -218,7 +204,7 @@ async def _send(
     return said
 
 
-async def _run(command: Sequence[str]) -> http_post.Posted:
+async def _run(command: Sequence[str]) -> sending.Posted:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -227,7 +213,7 @@ async def _run(command: Sequence[str]) -> http_post.Posted:
             stderr=asyncio.subprocess.DEVNULL,
         )
     except (OSError, ValueError) as error:
-        return http_post.Posted(True, error=f"could not be run: {type(error).__name__}")
+        return sending.Posted(True, error=f"could not be run: {type(error).__name__}")
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             code = await process.wait()
@@ -237,63 +223,4 @@ async def _run(command: Sequence[str]) -> http_post.Posted:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return http_post.Posted(True, error=f"ended with {code}" if code else "")
-
-
-async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[Notice]:
-    """Notices for the traces of the board that match the rule's filter, one per waiting step."""
-    now = reader.now()
-    board = await reader.board(rule.filter_of("waiting"))
-    found = []
-    for row in board.rows:
-        if row.trace_id in board.outside:
-            continue
-        waited = row.waited(now)
-        since = row.action.since
-        who = ", ".join(row.action.who) or row.action.nobody
-        body = {
-            "event": "waiting",
-            "title": " ".join(part for part in (row.label, row.title) if part),
-            "text": f"{row.action.verb} {row.action.what}".strip()
-            + (f", {who}" if who else "")
-            + (f", for {format_duration(waited)}" if waited is not None else ""),
-            "url": row.action.step.url if row.action.step is not None else row.root.url,
-        }
-        fact = f"waiting\n{row.trace_id}\n{row.action.rule}\n{since}"
-        found.append(Notice(rule.target, fact, body))
-    return found
-
-
-async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequence[Notice]:
-    """Notices for stages that became slower and for missed goals, each once a week, for the teams
-    that match the rule's filter."""
-    admits = parse(rule.filter, traces=True).admits_team
-    week = day_of(now, Asked().window(reports.config, now).zone).isocalendar()[:2]
-    found = []
-    for team in filter(admits, reports.config.teams.names or [""]):
-        if "regressed" in rule.on:
-            detail = await reports.stages(Asked(team=team))
-            for slower in detail.regressions:
-                title = (
-                    f"{team or 'everyone'}: {slower.name} takes {slower.factor:.1f} times as long"
-                )
-                found.append(_of_team(rule, "regressed", team, slower.name, title, week))
-    if "goal_missed" in rule.on:
-        for card in await reports.scorecards(Asked(), beside=False):
-            if not admits(card.name):
-                continue
-            for name, figure in card.figures.items():
-                goal, value = figure.goal, figure.value
-                if goal is None or value is None or is_met(name, value, goal):
-                    continue
-                named, text = METRICS[name].title, value_text(figure)
-                title = f"{card.name}: {named} is {text}, its goal is missed"
-                found.append(_of_team(rule, "goal_missed", card.name, name, title, week))
-    return found
-
-
-def _of_team(
-    rule: NotifyRule, event: str, team: str, of: str, title: str, week: tuple[int, int]
-) -> Notice:
-    body = {"event": event, "title": title, "text": "", "url": "", "team": team, "of": of}
-    return Notice(rule.target, f"{event}\n{team}\n{of}\n{week}", body)
+    return sending.Posted(True, error=f"ended with {code}" if code else "")

@@ -23,8 +23,8 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from vs_tui import __version__
 from vs_tui.export.counter_totals import CounterTotals
-from vs_tui.export.otlp_exporter import STOP_SECONDS, OtlpExporter, refused
 from vs_tui.export.otlp_traces import SCOPE, key_values
+from vs_tui.export.sending import STOP_SECONDS, OtlpExporter, new_session, refused
 from vs_tui.metrics.counters import INSTRUMENTS, Total
 from vs_tui.model.time import Instant
 
@@ -91,7 +91,7 @@ class MetricExporter(OtlpExporter):
         await super().stop()
         if running:
             with suppress(Exception):
-                async with asyncio.timeout(STOP_SECONDS), self._session() as session:
+                async with asyncio.timeout(STOP_SECONDS), new_session() as session:
                     await self._round(session)
 
     async def _round(self, session: ClientSession) -> float | None:

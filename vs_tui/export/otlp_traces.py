@@ -28,7 +28,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from vs_tui import __version__
-from vs_tui.export.otlp_exporter import OtlpExporter, refused
+from vs_tui.export.sending import OtlpExporter, refused
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import (
     Link,

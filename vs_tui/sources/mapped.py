@@ -25,7 +25,7 @@ from zlib import crc32
 
 import orjson
 
-from vs_tui.config.errors import ConfigError
+from vs_tui.model.errors import ConfigError
 from vs_tui.model.vocabulary import Event
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.expressions import (

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any, Final
 
-from vs_tui.config.errors import ConfigError
-from vs_tui.config.mapped_tables import edition, in_force
+from vs_tui.config.model import edition, in_force
+from vs_tui.model.errors import ConfigError
 from vs_tui.sources.base import Source
 
 log = logging.getLogger(__name__)

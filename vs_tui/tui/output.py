@@ -147,7 +147,7 @@ class Output:
         """(file ending, content) of each format."""
         titles, rows = view.export_rows()
         if titles:
-            from vs_tui.export.table_formats import csv_text
+            from vs_tui.export.report_writer import csv_text
 
             yield "csv", csv_text(titles, rows)
             listed = [dict(zip(titles, map(clean, row), strict=True)) for row in rows]
