@@ -12,7 +12,8 @@ import pytest
 from vs_tui import config
 from vs_tui.cli import client_settings
 from vs_tui.cli.client import endpoint
-from vs_tui.cli.http_client import Address, Connection, HttpError, address
+from vs_tui.cli.http_client import Address, Connection, HttpError, address, proxy
+from vs_tui.cli.importing.api import Api
 from vs_tui.cli.main import main
 from vs_tui.log.recording import Delivery, format_line
 
@@ -89,6 +90,44 @@ def test_a_request_is_plain_http():
 )
 def test_answers_of_every_shape_are_read(answer, expected):
     assert posted(answering(answer)[0]) == expected
+
+
+def test_a_proxy_is_asked_for_the_whole_address_and_gets_its_password():
+    url, seen = answering(OK)
+    where = address("http://git.example:8080/api?page=2")
+    through = proxy(url.replace("http://", "http://ana:s%3Acret@").partition("/customhttp")[0])
+    connection = Connection(where, through)
+
+    assert connection.request("GET", where.path, {}, timeout=5).status == 200
+    assert seen[0].startswith(b"GET http://git.example:8080/api?page=2 HTTP/1.1\r\n")
+    assert b"\r\nHost: git.example:8080\r\n" in seen[0]
+    assert b"\r\nProxy-Authorization: Basic YW5hOnM6Y3JldA==" in seen[0]
+
+
+def test_through_a_proxy_https_is_a_tunnel_of_which_it_sees_the_host_only():
+    url, seen = answering(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    connection = Connection(address("https://git.example/api"), proxy(url.partition("/custom")[0]))
+
+    with pytest.raises(HttpError, match="403 Forbidden"):
+        connection.request("GET", "/api", {"Authorization": "Bearer s3cret"}, timeout=5)
+    assert seen[0].startswith(b"CONNECT git.example:443 HTTP/1.")
+    assert b"s3cret" not in seen[0]
+
+
+def test_a_proxy_of_another_kind_is_named_without_its_password():
+    with pytest.raises(HttpError, match="the proxy 'proxy:1080' is not of the kind http://HOST"):
+        proxy("socks5://ana:s3cret@proxy:1080")
+
+
+def test_an_import_goes_through_the_proxy_of_the_environment(monkeypatch):
+    url, seen = answering(OK)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", url.partition("/custom")[0])
+    api = Api("http://git.example/api", {}, print)
+
+    assert api.get("issues").value == {}
+    assert seen[0].startswith(b"GET http://git.example/api/issues HTTP/1.1\r\n")
 
 
 def test_a_connection_is_used_again():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -54,6 +55,27 @@ def address(url: str) -> Address:
     return Address(secure, match["six"] or match["host"], port, match["path"] or "/")
 
 
+class Proxy(NamedTuple):
+    """An HTTP proxy, and the headers that prove who we are to it."""
+
+    where: Address
+    headers: Mapping[str, str]
+
+
+def proxy(url: str) -> Proxy:
+    """The proxy at a URL, which may hold a user and a password; HttpError says what is wrong."""
+    from base64 import b64encode
+
+    try:
+        where = address(url)
+    except HttpError:
+        shown = url.rpartition("@")[2][:100]
+        raise HttpError(f"the proxy '{shown}' is not of the kind http://HOST:PORT") from None
+    user = unquote(url.partition("://")[2].rpartition("@")[0])
+    proof = f"Basic {b64encode(user.encode()).decode()}"
+    return Proxy(where, {"Proxy-Authorization": proof} if user else {})
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL means this machine without asking a name server."""
     try:
@@ -76,8 +98,9 @@ class Connection:
     """A connection to the server of an address; it opens with the first request. Follows no
     redirect, which could send a token to another host."""
 
-    def __init__(self, where: Address) -> None:
+    def __init__(self, where: Address, proxy: Proxy | None = None) -> None:
         self._where = where
+        self._proxy = proxy
         self._connection: HTTPConnection | None = None
 
     def close(self) -> None:
@@ -136,6 +159,8 @@ class Connection:
         connection.timeout = timeout
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
+        if self._proxy is not None and not self._where.secure:
+            path, headers = f"http://{self._where.name}{path}", {**headers, **self._proxy.headers}
         connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         answer = response.read(limit)
@@ -150,4 +175,9 @@ class Connection:
         from http.client import HTTPConnection, HTTPSConnection
 
         kind = HTTPSConnection if self._where.secure else HTTPConnection
-        return kind(self._where.host, self._where.port)
+        if self._proxy is None:
+            return kind(self._where.host, self._where.port)
+        connection = kind(self._proxy.where.host, self._proxy.where.port)
+        if self._where.secure:
+            connection.set_tunnel(self._where.host, self._where.port, dict(self._proxy.headers))
+        return connection

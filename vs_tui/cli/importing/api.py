@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.http_client import Connection, HttpError, Response, address
+from vs_tui.cli.http_client import Connection, HttpError, Response, address, proxy
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, objects
+from vs_tui.config.loading import proxy_for
 from vs_tui.model.time import parse_instant
 
 TIMEOUT: Final = 60.0
@@ -65,7 +66,8 @@ class Api:
         self._origin = _origin(urlsplit(self._base))
         self._headers = {"Accept": "application/json", "User-Agent": "vs-tui", **headers}
         self._notice = notice
-        self._connection = Connection(address(self._base))
+        through = proxy_for(self._base)
+        self._connection = Connection(address(self._base), proxy(through) if through else None)
         self.remembers = False
         """Whether lists are requested with the ETag of the last answer: unchanged lists are not
         sent again, and GitHub does not count such a request."""
