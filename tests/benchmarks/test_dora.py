@@ -91,7 +91,7 @@ def fill(db: sqlite3.Connection) -> None:
     db.execute(
         "INSERT INTO dora_changes SELECT key, 'pull_request' || substr(key, 7), 'pull_request', "
         "'change', 0, place, ended_at, ?1 * (1 + rowid * 7919 % 300), 'first commit', "
-        "?1, ?1, ?1, ?1, ?1, ?1, ?1, 2047 FROM dora_deployments WHERE outcome = 'ok'",
+        "?1, ?1, ?1, ?1, ?1, ?1, ?1, 0 FROM dora_deployments WHERE outcome = 'ok'",
         (HOUR,),
     )
     db.execute(

@@ -28,8 +28,8 @@ NEW = replace(
     short="calm",
     about="Share of the deployments that succeeded at once",
     more_is_better=True,
-    measure=lambda counted, stretch: replace(
-        METRICS["fail"].measure(counted, stretch), value=0.625, hits=5, n=8
+    measure=lambda counted, end: replace(
+        METRICS["fail"].measure(counted, end), value=0.625, hits=5, n=8
     ),
     level=None,
     hits="{hits} calm of {n}",

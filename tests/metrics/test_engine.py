@@ -71,14 +71,14 @@ def test_a_short_window_has_parts_of_a_day_and_a_long_one_weeks_or_months() -> N
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (levels.lead_time_level(DAY - 1), "elite elite"),
-        (levels.lead_time_level(DAY), "high high"),
-        (levels.lead_time_level(31 * DAY), "low low"),
-        (levels.fail_rate_level(0.05), "elite elite"),
-        (levels.fail_rate_level(0.12), "medium high"),
-        (levels.fail_rate_level(0.3), "low low"),
-        (levels.recovery_level(HOUR - 1), "elite elite"),
-        (levels.recovery_level(2 * DAY), "medium low"),
+        (levels.levels_of(DAY - 1, levels.LEAD), "elite elite"),
+        (levels.levels_of(DAY, levels.LEAD), "high high"),
+        (levels.levels_of(31 * DAY, levels.LEAD), "low low"),
+        (levels.levels_of(0.05, levels.FAIL), "elite elite"),
+        (levels.levels_of(0.12, levels.FAIL), "medium high"),
+        (levels.levels_of(0.3, levels.FAIL), "low low"),
+        (levels.levels_of(HOUR - 1, levels.RECOVERY), "elite elite"),
+        (levels.levels_of(2 * DAY, levels.RECOVERY), "medium low"),
     ],
 )
 def test_levels_of_2023_and_2024(found, expected) -> None:
@@ -109,7 +109,7 @@ def test_the_level_of_a_frequency_follows_days(pattern, level) -> None:
 
 
 def test_without_a_value_there_is_no_level() -> None:
-    assert not levels.recovery_level(None)
+    assert not levels.levels_of(None, levels.RECOVERY)
 
 
 @pytest.mark.parametrize(

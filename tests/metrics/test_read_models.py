@@ -198,7 +198,6 @@ def test_new_rules_are_adopted_a_target_at_a_time_too(base, before) -> None:
     base.prune(BEGIN + HOUR)
     judged = base.kept()
     base.db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (before,))
-    base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
     judgeable = "span IN (SELECT key FROM spans)"
     base.db.execute(f"UPDATE dora_deployments SET outcome = 'failed' WHERE {judgeable}")
     assert base.adopt() > 2
@@ -214,8 +213,6 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
     base.prune(BEGIN + 9 * DAY)
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 0
     assert base.kept() == before
-    # A version before may have marked first shipments otherwise.
-    base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
     base.rebuild()
     assert base.kept() == before
     assert fold_anew(base.db, base.folding) == 2

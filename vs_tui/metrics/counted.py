@@ -3,14 +3,16 @@ and the failures they caused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Final, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from vs_tui.metrics.failures import episodes
 from vs_tui.model.time import Duration, Instant
 
+T = TypeVar("T", bound=Any)
 SINGLE, PART, WHOLE = 0, 1, 2
 """A single deployment; one artifact of a product deployment; a whole product deployment."""
 NO_TEAM: Final = "(no team)"
@@ -57,25 +59,10 @@ class Group(NamedTuple):
     name: str
 
     @property
-    def bit(self) -> int:
-        """The group's bit in a deployment's bit mask: different for each group that the deployment
-        counts in."""
-        return 1 << (2 * LEVELS.index(self.level) + (self.level == "team" or bool(self.team)))
-
-    @property
     def other_unit(self) -> int:
         """The unit that the group does not count: a service counts its part of a product
         deployment, other groups count the whole."""
         return WHOLE if self.level == SERVICE else PART
-
-
-def groups_of(place: Place, unit: int) -> list[Group]:
-    """All groups in which a deployment to a place counts."""
-    found = [Group("all", "", ""), *(Group("team", "", team) for team in place.teams)]
-    for level in LEVELS[2:]:
-        for name in place.names(level):
-            found += [Group(level, team, name) for team in ("", *place.teams)]
-    return [group for group in found if group.other_unit != unit]
 
 
 class Recovery(NamedTuple):
@@ -114,6 +101,23 @@ class Counted:
     starts: Mapping[str, int] = field(default_factory=dict)
     """Basis of the lead time (empty if unknown) -> number of changes in the window."""
     recoveries: Sequence[Recovery] = ()
+
+    def within(self, since: Instant, until: Instant) -> Counted:
+        """The items of `[since, until)`."""
+
+        def part(items: Sequence[T], key: Callable[[T], Instant] | None = None) -> Sequence[T]:
+            start = bisect_left(items, since, key=key)
+            return items[start : bisect_left(items, until, start, key=key)]
+
+        return Counted(
+            ended=part(self.ended),
+            ok=part(self.ok),
+            failed=part(self.failed),
+            rework=part(self.rework),
+            changes=part(self.changes, itemgetter(0)),
+            starts=self.starts,
+            recoveries=part(self.recoveries, attrgetter("at")),
+        )
 
 
 def recoveries_of(

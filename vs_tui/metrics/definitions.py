@@ -3,11 +3,10 @@ Prometheus and configuration all read it."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final, Protocol, TypeVar
 
 from vs_tui.metrics import levels
 from vs_tui.metrics.counted import UNKNOWN, Counted
@@ -39,6 +38,16 @@ _WORDS: Final[Mapping[Unit, str]] = {
     Unit.SHARE: "%",
     Unit.PER_DEPLOYMENT: "changes",
 }
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Measure(Protocol[T_co]):
+    """Computes something of the items of a time range."""
+
+    def __call__(self, counted: Counted, end: Instant, /) -> T_co:
+        """`end` is the time up to which facts are known."""
 
 
 class Rows(StrEnum):
@@ -95,8 +104,8 @@ class Figure:
             return {}
         if self.level:
             return dict.fromkeys(levels.YEARS, self.level)
-        level = self.definition.level
-        return level(self.value) if level else {}
+        table = self.definition.level
+        return levels.levels_of(self.value, table) if table else {}
 
     @property
     def direction(self) -> str:
@@ -111,61 +120,44 @@ class Figure:
         return "better" if (grown > 0) == self.definition.more_is_better else "worse"
 
 
-Stretch = tuple[Instant, Instant, Instant]
-"""`[since, until)`, and the time up to which facts are known."""
+def _deploys(counted: Counted, _: Instant) -> Figure:
+    return Figure("", float(len(counted.ok)), len(counted.ok))
 
 
-def _slice(rows: Sequence[Any], stretch: Stretch) -> Sequence[Any]:
-    """The rows of a stretch. Rows are sorted instants, or sorted tuples that start with one."""
-    since, until = (
-        stretch[:2] if rows and isinstance(rows[0], int) else ((stretch[0],), (stretch[1],))
-    )
-    start = bisect_left(rows, since)
-    return rows[start : bisect_left(rows, until, start)]
-
-
-def _count(moments: Sequence[Instant], stretch: Stretch) -> int:
-    return bisect_left(moments, stretch[1]) - bisect_left(moments, stretch[0])
-
-
-def _leads(counted: Counted, stretch: Stretch) -> list[Duration]:
+def _leads(counted: Counted, _: Instant) -> list[Duration]:
     """Known lead times, sorted."""
-    return sorted([lead for _, lead in _slice(counted.changes, stretch) if lead != UNKNOWN])
+    return sorted([lead for _, lead in counted.changes if lead != UNKNOWN])
 
 
-def _recoveries(counted: Counted, stretch: Stretch) -> list[Duration]:
-    """Durations of closed failures, sorted."""
-    taken = [row.took(stretch[2]) for row in _slice(counted.recoveries, stretch)]
-    return sorted([took for took in taken if took is not None])
-
-
-def _deploys(counted: Counted, stretch: Stretch) -> Figure:
-    n = _count(counted.ok, stretch)
-    return Figure("", float(n), n)
-
-
-def _lead(counted: Counted, stretch: Stretch) -> Figure:
-    values = _leads(counted, stretch)
+def _lead(counted: Counted, end: Instant) -> Figure:
+    values = _leads(counted, end)
     known = {name: n for name, n in counted.starts.items() if name}
-    unknown = counted.starts.get("", 0)
-    p90 = percentile(values, 90)
-    return Figure("", median(values), len(values), p90=p90, unknown=unknown, starts=known)
+    return Figure(
+        *("", median(values), len(values)),
+        p90=percentile(values, 90),
+        unknown=counted.starts.get("", 0),
+        starts=known,
+    )
 
 
-def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Stretch], Figure]:
-    def share(counted: Counted, stretch: Stretch) -> Figure:
-        found, n = _count(hits(counted), stretch), _count(counted.ended, stretch)
+def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Measure[Figure]:
+    def share(counted: Counted, _: Instant) -> Figure:
+        found, n = len(hits(counted)), len(counted.ended)
         return Figure("", ratio(found, n), n, hits=found)
 
     return share
 
 
-def _restore(counted: Counted, stretch: Stretch) -> Figure:
-    values, end = _recoveries(counted, stretch), stretch[2]
+def _recoveries(counted: Counted, end: Instant) -> list[Duration]:
+    """Durations of closed failures, sorted."""
+    taken = [row.took(end) for row in counted.recoveries]
+    return sorted([took for took in taken if took is not None])
+
+
+def _restore(counted: Counted, end: Instant) -> Figure:
+    values = _recoveries(counted, end)
     lasting = [
-        end - row.began
-        for row in _slice(counted.recoveries, stretch)
-        if row.began <= end and row.took(end) is None
+        end - row.began for row in counted.recoveries if row.began <= end and row.took(end) is None
     ]
     return Figure(
         *("", median(values), len(values)),
@@ -175,8 +167,8 @@ def _restore(counted: Counted, stretch: Stretch) -> Figure:
     )
 
 
-def _batch(counted: Counted, stretch: Stretch) -> Figure:
-    changes, n = len(_slice(counted.changes, stretch)), _count(counted.ok, stretch)
+def _batch(counted: Counted, _: Instant) -> Figure:
+    changes, n = len(counted.changes), len(counted.ok)
     return Figure("", ratio(changes, n), n, hits=changes)
 
 
@@ -208,8 +200,8 @@ class Metric:
     """Its definition, the first sentences in docs/metrics.md."""
     unit: Unit
     more_is_better: bool = False
-    measure: Callable[[Counted, Stretch], Figure]
-    level: Callable[[float | None], Mapping[int, str]] | None = None
+    measure: Measure[Figure]
+    level: levels.Table | None = None
     tells: tuple[str, ...] = ()
     """The fields of a figure that apply to it."""
     hits: str = ""
@@ -220,7 +212,7 @@ class Metric:
     bins: Bins = ()
     """Bins of the histogram of `spread`. Without bins the histogram shows `moments` by day of the
     week."""
-    spread: Callable[[Counted, Stretch], list[Duration]] | None = None
+    spread: Measure[list[Duration]] | None = None
     moments: Callable[[Counted], Sequence[Instant]] = lambda counted: counted.ok
     rows: Rows = Rows.DEPLOYMENTS
     counts: str = "outcome IN ('ok', 'failed')"
@@ -243,6 +235,12 @@ class Metric:
         return self.unit is not Unit.PER_DAY
 
 
+FIRST: Final = (
+    "(c.again = 0 OR NOT EXISTS (SELECT 1 FROM dora_changes e WHERE e.change = c.change "
+    "AND (e.at, e.deployment) < (c.at, c.deployment) AND e.unit <> :unit "
+    "AND e.place IN (SELECT value FROM json_each(:places))))"
+)
+"""SQL: whether a row `c` of dora_changes is the first shipment of its change in the group."""
 _TABLE: Final = (
     Metric(
         name="deploys",
@@ -271,7 +269,7 @@ _TABLE: Final = (
         "deployment that first contains it.",
         unit=Unit.DURATION,
         measure=_lead,
-        level=levels.lead_time_level,
+        level=levels.LEAD,
         tells=("p90", "starts", "unknown"),
         tally="{seen} changes",
         bins=_LEAD_BINS,
@@ -290,7 +288,7 @@ _TABLE: Final = (
         "incident after it, or because it was rolled back.",
         unit=Unit.SHARE,
         measure=_share(lambda counted: counted.failed),
-        level=levels.fail_rate_level,
+        level=levels.FAIL,
         tells=("hits",),
         hits="{hits} of {n} deployments",
         tally="{hits} of {n} failed",
@@ -308,7 +306,7 @@ _TABLE: Final = (
         "failed until every sign of it is closed.",
         unit=Unit.DURATION,
         measure=_restore,
-        level=levels.recovery_level,
+        level=levels.RECOVERY,
         tells=("p90", "open", "open_for"),
         tally="{n} of {seen} over",
         bins=_RECOVERY_BINS,
@@ -349,7 +347,7 @@ _TABLE: Final = (
         tally="{hits} in {n}",
         moments=lambda counted: [at for at, _ in counted.changes],
         counts="outcome = 'ok'",
-        first="(SELECT COUNT(*) FROM dora_changes c WHERE c.deployment = d.key AND first & :bit)",
+        first="(SELECT COUNT(*) FROM dora_changes c WHERE c.deployment = d.key AND " + FIRST + ")",  # noqa: S608
         note="{first} changes",
         listed="successful deployments, the largest first",
     ),

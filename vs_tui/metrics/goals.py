@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from vs_tui.metrics.definitions import BY_KEY, METRICS, Unit
@@ -11,10 +11,26 @@ from vs_tui.model.time import parse_duration
 
 Goals = Mapping[str, Mapping[str, float]]
 """Team -> short name of a metric -> goal: a count per day, microseconds, a share or a number."""
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(day|week|month)\Z")
-_PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?\Z")
-_DAYS: Final = {"day": 1, "week": 7, "month": 30}
+_GOAL: Final = re.compile(r"\A(\d+(?:\.\d+)?)(.*)\Z")
+_DIVISORS: Final[Mapping[Unit, Mapping[str, int]]] = {
+    Unit.PER_DAY: {"/day": 1, "/week": 7, "/month": 30},
+    Unit.SHARE: {"%": 100},
+    Unit.PER_DEPLOYMENT: {"": 1},
+}
+"""Unit -> what may follow a number in a goal -> divisor of the number."""
+EXAMPLES: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: "1/day",
+    Unit.SHARE: "10%",
+    Unit.DURATION: "2d",
+    Unit.PER_DEPLOYMENT: "3",
+}
+"""Unit -> example of how to write a goal."""
+_KINDS: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: f'a rate such as "{EXAMPLES[Unit.PER_DAY]}" or "2/week"',
+    Unit.SHARE: f'a share such as "{EXAMPLES[Unit.SHARE]}"',
+    Unit.DURATION: f'a duration such as "{EXAMPLES[Unit.DURATION]}"',
+    Unit.PER_DEPLOYMENT: f'a number such as "{EXAMPLES[Unit.PER_DEPLOYMENT]}"',
+}
 
 
 def read_goals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -34,44 +50,12 @@ def read_goals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, f
 def _value(setting: str, unit: Unit, text: Any) -> float:
     words = str(text).strip()
     try:
-        return _READ[unit](words)
-    except (ValueError, TypeError):
+        if unit is Unit.DURATION:
+            return float(parse_duration(words))
+        number, after = _GOAL.findall(words)[0]
+        return float(number) / _DIVISORS[unit]["".join(after.split())]
+    except (ValueError, TypeError, LookupError):
         raise ValueError(f"{setting} must be {_KINDS[unit]}, not {text!r}") from None
-
-
-def _rate(words: str) -> float:
-    match = _RATE.match(words)
-    if match is None:
-        raise ValueError(words)
-    return float(match[1]) / _DAYS[match[2]]
-
-
-def _percent(words: str) -> float:
-    match = _PERCENT.match(words)
-    if match is None:
-        raise ValueError(words)
-    return float(match[1]) / 100
-
-
-_READ: Final[Mapping[Unit, Callable[[str], float]]] = {
-    Unit.PER_DAY: _rate,
-    Unit.SHARE: _percent,
-    Unit.DURATION: lambda words: float(parse_duration(words)),
-    Unit.PER_DEPLOYMENT: lambda words: float(words if _NUMBER.match(words) else "none"),
-}
-EXAMPLES: Final[Mapping[Unit, str]] = {
-    Unit.PER_DAY: "1/day",
-    Unit.SHARE: "10%",
-    Unit.DURATION: "2d",
-    Unit.PER_DEPLOYMENT: "3",
-}
-"""Unit -> example of how to write a goal."""
-_KINDS: Final[Mapping[Unit, str]] = {
-    Unit.PER_DAY: f'a rate such as "{EXAMPLES[Unit.PER_DAY]}" or "2/week"',
-    Unit.SHARE: f'a share such as "{EXAMPLES[Unit.SHARE]}"',
-    Unit.DURATION: f'a duration such as "{EXAMPLES[Unit.DURATION]}"',
-    Unit.PER_DEPLOYMENT: f'a number such as "{EXAMPLES[Unit.PER_DEPLOYMENT]}"',
-}
 
 
 def is_met(metric: str, value: float, goal: float) -> bool:

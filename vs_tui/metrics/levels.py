@@ -7,8 +7,8 @@ gets the best level whose range it meets. The 2025 report has no four clusters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from vs_tui.model.time import DAY, HOUR
 
@@ -17,44 +17,34 @@ YEARS: Final = (2023, 2024)
 WEEK: Final = 7 * DAY
 MONTH: Final = 30 * DAY
 
-Bound = tuple[str, float]
-_LEAD: Final[tuple[Bound, ...]] = (("high", WEEK), ("medium", MONTH))
-_FAIL: Final[Mapping[int, tuple[Bound, ...]]] = {
-    2023: (("elite", 0.05), ("high", 0.10), ("medium", 0.15)),
-    2024: (("elite", 0.05), ("high", 0.20)),
+
+class Bound(NamedTuple):
+    """The worst value of a level."""
+
+    level: str
+    most: float
+    included: bool = True
+
+
+Table = Mapping[int, Sequence[Bound]]
+"""Year of the report -> its levels above `low`, the best first."""
+_LEAD: Final = (Bound("elite", DAY, included=False), Bound("high", WEEK), Bound("medium", MONTH))
+_RESTORED: Final = (Bound("elite", HOUR, included=False), Bound("high", DAY, included=False))
+LEAD: Final[Table] = dict.fromkeys(YEARS, _LEAD)
+FAIL: Final[Table] = {
+    2023: (Bound("elite", 0.05), Bound("high", 0.10), Bound("medium", 0.15)),
+    2024: (Bound("elite", 0.05), Bound("high", 0.20)),
 }
-_RECOVERY: Final[Mapping[int, tuple[Bound, ...]]] = {
-    2023: (("medium", WEEK),),
-    2024: (),
-}
+RECOVERY: Final[Table] = {2023: (*_RESTORED, Bound("medium", WEEK)), 2024: _RESTORED}
 
 
-def lead_time_level(duration: float | None) -> Mapping[int, str]:
-    """Year -> level of a lead time: elite under a day, high up to a week, medium up to a month."""
-    if duration is None:
+def levels_of(value: float | None, table: Table) -> dict[int, str]:
+    """Year -> level of a value: the best one whose range it meets; empty without a value."""
+    if value is None:
         return {}
-    found = next((name for name, most in _LEAD if duration <= most), "low")
-    return dict.fromkeys(YEARS, "elite" if duration < DAY else found)
 
+    def level(bounds: Sequence[Bound]) -> str:
+        met = (b.level for b in bounds if value < b.most or (b.included and value - b.most < 1e-9))
+        return next(met, "low")
 
-def fail_rate_level(rate: float | None) -> Mapping[int, str]:
-    """Year -> level of a fail rate: the best level whose maximum it does not exceed."""
-    if rate is None:
-        return {}
-    return {
-        year: next((name for name, most in bounds if rate <= most + 1e-9), "low")
-        for year, bounds in _FAIL.items()
-    }
-
-
-def recovery_level(duration: float | None) -> Mapping[int, str]:
-    """Year -> level of a recovery time: elite under an hour, high under a day, in 2023 medium up to
-    a week."""
-    if duration is None:
-        return {}
-    if duration < DAY:
-        return dict.fromkeys(YEARS, "elite" if duration < HOUR else "high")
-    return {
-        year: next((name for name, most in bounds if duration <= most), "low")
-        for year, bounds in _RECOVERY.items()
-    }
+    return {year: level(bounds) for year, bounds in table.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -39,14 +40,17 @@ def measure(
     end, previous = window.end, window.previous
     edges = (*window.bucket_starts, window.until) if trend else ()
     known = before.known or (bool(counted.ended) and counted.ended[0] < end)
+    now = counted.within(window.since, window.until)
+    past = counted.within(previous.since, previous.until)
+    buckets = [counted.within(a, b) for a, b in pairwise(edges)]
     found = {}
     for name in only or METRICS:
         metric = METRICS[name]
-        old = metric.measure(counted, (previous.since, previous.until, end))
+        old = metric.measure(past, end)
         figure = replace(
-            metric.measure(counted, (window.since, window.until, end)),
+            metric.measure(now, end),
             metric=name,
-            series=[metric.measure(counted, (a, b, end)).value for a, b in pairwise(edges)],
+            series=[metric.measure(bucket, end).value for bucket in buckets],
             before=old.value,
             before_n=old.n,
         )
@@ -101,19 +105,10 @@ def level_of(days: Sequence[tuple[date, bool]]) -> str:
         return "elite"
     if usual >= 1:
         return "high"
-    months: dict[tuple[int, int], int] = {}
+    months: dict[tuple[int, int], list[bool]] = {}
     for day, has in days:
-        months[day.year, day.month] = months.get((day.year, day.month), 0) + has
-    whole = [
-        n
-        for (year, month), n in months.items()
-        if days[0][0] <= date(year, month, 1) and days[-1][0] >= _last_day(year, month)
-    ]
+        months.setdefault((day.year, day.month), []).append(has)
+    whole = [sum(own) for month, own in months.items() if len(own) == monthrange(*month)[1]]
     if len(days) < _TWO_MONTHS or not whole:
         whole = [sum(flags)]
     return "medium" if (median(sorted(whole)) or 0) >= 1 else "low"
-
-
-def _last_day(year: int, month: int) -> date:
-    following = date(year + month // 12, month % 12 + 1, 1)
-    return following - timedelta(1)

@@ -183,7 +183,7 @@ def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple
     """Number of values in each bin of the metric; the last bin has the rest. A metric without bins
     is counted by day of the week."""
     if metric.spread is not None:
-        values = metric.spread(counted, (window.since, window.until, window.end))
+        values = metric.spread(counted.within(window.since, window.until), window.end)
         edges = [0, *(bisect_left(values, limit) for _, limit in metric.bins), len(values)]
         names = [*(name for name, _ in metric.bins), "more"]
         return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]

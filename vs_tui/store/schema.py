@@ -18,7 +18,13 @@ from vs_tui.store.first_schema import SCHEMA_1
 from vs_tui.store.folding.link_queue import CREATE_LINK_QUEUE
 from vs_tui.store.folding.renamed import CREATE_NAMES
 from vs_tui.store.folding.vcs_history import CREATE_HISTORY
-from vs_tui.store.metrics.schema import COUNTED_SPANS, DORA_ROWS, SCHEMA_5, SPAN_INDEXES
+from vs_tui.store.metrics.schema import (
+    COUNTED_SPANS,
+    DORA_ROWS,
+    MARK_AGAIN,
+    SCHEMA_5,
+    SPAN_INDEXES,
+)
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 from vs_tui.store.views import CREATE_VIEWS
@@ -135,6 +141,7 @@ _V6: Final = "\n".join(
         _CREATE_COUNTED,
         SPAN_INDEXES,
         DORA_ROWS,
+        f"{MARK_AGAIN};",
         _CREATE_NOTICES,
         CREATE_REPORTED,
         CREATE_VIEWS,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from vs_tui.store.metrics.schema import FIRST_OF_PROJECT
+
 
 def _time(column: str, name: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1000000.0, 'unixepoch') AS {name}"
@@ -69,7 +71,7 @@ CREATE VIEW v_changes AS SELECT
     {_time("c.at", "shipped_at")},
     c.lead / 1000000.0 AS lead_s, NULLIF(c.basis, '') AS lead_from,
     {_STAGES},
-    (c.first & 16) <> 0 AS is_first, c.at AS shipped_us
+    {FIRST_OF_PROJECT} AS is_first, c.at AS shipped_us
 FROM dora_changes c JOIN dora_places p ON p.id = c.place;
 """
 

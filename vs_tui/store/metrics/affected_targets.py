@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
-
-import orjson
+from typing import Final
 
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
@@ -17,6 +15,7 @@ from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.store.metrics.facts import Touched, attempts_around
 
+_ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})
 MAX_BELOW: Final = 6
@@ -31,20 +30,6 @@ _BELOW: Final = (
 )
 
 
-class _Changed(NamedTuple):
-    """The columns that are read of a changed span."""
-
-    key: str
-    operation: str
-    target: Target
-    started_at: Instant | None
-    ended_at: Instant | None
-    parent: str
-    attributes: str
-    is_deployment: bool
-    is_incident: bool
-
-
 def affected_targets(
     db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str], moved: Touched
 ) -> Touched:
@@ -52,40 +37,30 @@ def affected_targets(
 
     `moved` are the targets whose counted deployments changed.
     """
-    keys = [change.new.key for change in changes]
-    sql = (
-        "SELECT s.key, operation, s.project, COALESCE(i.service, s.service), s.environment, "
-        "s.started_at, s.ended_at, parent_key, attributes, d.key IS NOT NULL, "
-        "i.key IS NOT NULL FROM spans s "
-        "LEFT JOIN metric_deploys d ON d.key = s.key LEFT JOIN metric_incidents i ON i.key = s.key "
-        "WHERE (operation IN ('deploy', 'test', 'incident', 'pull_request', 'review', 'push', "
-        f"'build', 'pipeline', 'issue') OR d.key IS NOT NULL) AND s.key {rows.KEYS}"
-    )
-    changed = [
-        _Changed(key, operation, Target(*row[:3]), *row[3:])
-        for key, operation, *row in rows.select_in(db, sql, keys)
-    ]
+    spans = {change.new.key: change.new for change in changes}
+    sql = f"SELECT key, service FROM metric_incidents WHERE key {rows.KEYS}"
+    incidents = dict(rows.select_in(db, sql, spans))
+    sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
+    counted = {key for (key,) in rows.select_in(db, sql, spans)}
+
+    def of(operations: Collection[str], also: Collection[str] = ()) -> list[str]:
+        return [key for key, s in spans.items() if s.operation in operations or key in also]
+
     found = _Affected(db)
-    found.judged_before([*keys, *gone])
-    deploys = [span for span in changed if span.operation == "deploy" or span.is_deployment]
-    found.deploys(span.key for span in deploys)
+    found.judged_before([*spans, *gone])
+    found.deploys(of({"deploy"}, counted))
     for target, moment in moved.items():
         found.touch(target, moment)
         found.sharing_incidents(target, moment)
     for change in changes:
         found.placed(change)
-    incidents = [s for s in changed if s.operation == "incident" or s.is_incident]
-    for span in incidents:
-        found.incident(span)
-    tests = [span for span in changed if span.operation == "test"]
-    for span in tests:
-        found.test(span)
-    found.above(tests + incidents)
-    runs = [span for span in changed if span.operation in _RUNS]
-    shipped = [span for span in changed if span.operation in _CHANGES]
-    found.below([*runs, *shipped])
-    found.built(runs)
-    found.history([span.key for span in shipped])
+    for key in of({"incident"}, incidents):
+        found.incident(spans[key], incidents.get(key, spans[key].service))
+    for key in of({"test"}):
+        found.test(spans[key])
+    found.above(of(_ABOUT, incidents))
+    found.below(of(_RUNS | _CHANGES))
+    found.history(of(_RUNS), of(_CHANGES))
     return found.touched
 
 
@@ -140,30 +115,28 @@ class _Affected:
         )
         return [Target(*row) for row in self._db.execute(sql, bound).fetchall()]
 
-    def test(self, span: _Changed) -> None:
+    def test(self, span: Span) -> None:
         """Add the targets that a test is about."""
-        names = spellings(span.target.environment)
-        for target in self._targets("project = ?1 AND service = ?2", *span.target[:2]):
+        names = spellings(span.environment)
+        for target in self._targets("project = ?1 AND service = ?2", span.project, span.service):
             if target.environment in names:
                 self.touch(target, span.ended_at)
 
-    def incident(self, span: _Changed) -> None:
+    def incident(self, span: Span, service: str) -> None:
         """Add the targets of an incident's service, also from the deployment of the version that it
         names."""
         moment = span.started_at if span.started_at is not None else span.ended_at
-        attributes = orjson.loads(span.attributes)
-        version = version_of(attributes) or commit_of(attributes)
+        version = version_of(span.attributes) or commit_of(span.attributes)
         named = (
             "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
             "AND environment = ? AND started_at <= ? AND unit < 2 "
             "AND (version = ? OR commit_id LIKE ? || '%' "
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
-        project, service, environment = span.target
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
         condition = anywhere if service else "project = ?1 AND ?2 = ''"
-        for target in self._targets(condition, project, service):
-            if environment and environment not in spellings(target.environment):
+        for target in self._targets(condition, span.project, service):
+            if span.environment and span.environment not in spellings(target.environment):
                 continue
             self.touch(target, moment)
             if version:
@@ -202,46 +175,39 @@ class _Affected:
             if "/" not in project and self._db.execute(sql, bound).fetchone() is None:
                 self.sharing_incidents(Target(project, service, ""), 0)
 
-    def above(self, spans: Sequence[_Changed]) -> None:
+    def above(self, keys: Sequence[str]) -> None:
         """Add the targets of the deploys above these spans, and of those that their links name."""
-        sql = f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {rows.KEYS}"
-        named = {row[0] for row in rows.select_in(self._db, sql, [span.key for span in spans])}
-        self.deploys(named.union(span.parent for span in spans))
+        sql = (
+            f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {rows.KEYS} "
+            "UNION SELECT parent_key FROM spans WHERE key IN (SELECT value FROM json_each(?1))"
+        )
+        self.deploys(parent for (parent,) in rows.select_in(self._db, sql, keys))
 
-    def below(self, spans: Sequence[_Changed]) -> None:
+    def below(self, keys: Sequence[str]) -> None:
         """Add the targets of the deploys that ship these changes or that these runs made. For
         reviews and pushes, the deploys of their pull request."""
-        above = {span.parent for span in spans if span.operation in ("review", "push")} - {""}
-        self.judged_before(above)
-        starts = above.union(span.key for span in spans)
-        self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, starts))
-
-    def built(self, runs: Sequence[_Changed]) -> None:
-        """Add the targets of the project with a deployment after the start of a build."""
-        earliest: dict[str, Instant] = {}
-        for span in runs:
-            if span.started_at is not None:
-                known = earliest.get(span.target.project, span.started_at)
-                earliest[span.target.project] = min(span.started_at, known)
         sql = (
-            "SELECT DISTINCT project, service, environment, ?1 FROM dora_deployments "
-            "WHERE ended_at >= ?1 AND project = ?2"
+            "SELECT parent_key FROM spans WHERE operation IN ('review', 'push') "
+            f"AND parent_key <> '' AND key {rows.KEYS}"
         )
-        for project, moment in earliest.items():
-            self._touch_each(sql, (moment, project))
+        above = {parent for (parent,) in rows.select_in(self._db, sql, keys)}
+        self.judged_before(above)
+        self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, above.union(keys)))
 
-    def history(self, keys: Collection[str]) -> None:
-        """Add the targets of repositories whose history has these changes, from the instant of the
-        change."""
-        if not keys:
+    def history(self, runs: Collection[str], changes: Collection[str]) -> None:
+        """Add the targets of a project with a deployment after the start of one of these runs, or
+        after one of these changes came to its branch."""
+        if not runs and not changes:
             return
         sql = (
             "SELECT DISTINCT d.project, d.service, d.environment, h.at FROM (SELECT project, "
-            f"MIN(at) AS at FROM vcs_history WHERE key {rows.KEYS} GROUP BY project) h "
+            "MIN(at) AS at FROM (SELECT project, started_at AS at FROM spans "
+            f"WHERE started_at IS NOT NULL AND key {rows.KEYS} UNION ALL "
+            f"SELECT project, at FROM vcs_history WHERE key {rows.KEYS}) GROUP BY project) h "
             "JOIN metric_deploys d ON d.project = h.project "
             "AND COALESCE(d.ended_at, d.started_at) >= h.at"
         )
-        self._touch_each(sql, (rows.as_json(keys),))
+        self._touch_each(sql, (rows.as_json(runs), rows.as_json(changes)))
 
 
 def _earliest(span: Span) -> Instant:

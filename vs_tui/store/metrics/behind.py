@@ -56,7 +56,7 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
 
 def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
     """Stage -> its sorted durations, over the changes shipped in a window."""
-    sql = f"SELECT {', '.join(STAGE_COLUMNS)} FROM dora_changes WHERE {SHIPPED}"
+    sql = f"SELECT {', '.join(STAGE_COLUMNS)} FROM dora_changes c WHERE {SHIPPED}"
     found = db.execute(sql, bound).fetchall()
     return {
         stage: sorted([row[n] for row in found if row[n] is not None])
@@ -184,7 +184,7 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
         f"{_SELECT}, {stages}, c.change, c.kind, c.title, c.lead, c.basis "
-        f"FROM (SELECT * FROM dora_changes WHERE {SHIPPED} "
+        f"FROM (SELECT * FROM dora_changes c WHERE {SHIPPED} "
         f"ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
         "c CROSS JOIN dora_deployments d ON d.key = c.deployment "
         "ORDER BY c.lead DESC, c.at DESC, c.change"

@@ -219,52 +219,52 @@ def _incidents(
 ) -> list[Incident]:
     """The incidents of the target's services or project, and those linked to its deploys."""
     names = ("", *spellings(target.environment))
-    named = rows.as_json(names)
     of_place = (
         "SELECT key FROM metric_incidents i WHERE environment IN (SELECT value FROM json_each(?1)) "
         f"AND started_at >= ?2 AND {{}} AND (project = ?3 OR {PLACELESS.format('i')})"
     )
     by_service = of_place.format("service IN (SELECT value FROM json_each(?4))")
     by_project = of_place.format("service = '' AND project = ?3")
+    linked = (
+        "SELECT i.key FROM links l JOIN metric_incidents i ON i.key = l.child "
+        "WHERE l.rule <> 'proximity' AND l.parent IN (SELECT value FROM json_each(?5))"
+    )
     found = rows.spans(
         db,
-        f"key IN ({by_service}) OR key IN ({by_project})",
-        *(named, since, target.project, rows.as_json(services)),
+        f"key IN ({by_service} UNION {by_project} UNION {linked})",
+        *(rows.as_json(names), since, target.project, rows.as_json(services), rows.as_json(keys)),
     )
-    linked: dict[str, list[str]] = {}
-    alike: dict[str, list[str]] = {}
-    sql = (
-        f"SELECT l.child, l.parent, l.rule {_STATED}, s.environment FROM links l "
-        "JOIN spans s ON s.key = l.child "
-        "JOIN metric_incidents m ON m.key = l.child "
-        f"WHERE l.rule <> 'proximity' AND l.parent {rows.KEYS}"
-    )
-    for child, parent, stated, environment in rows.select_in(db, sql, keys):
-        if stated:
-            linked.setdefault(child, []).append(parent)
-        elif environment in names:
-            alike.setdefault(child, []).append(parent)
-    others = (linked.keys() | alike.keys()) - {span.key for span in found}
-    found += rows.spans(db, f"key {rows.KEYS}", rows.as_json(others))
-    elsewhere = _linked_elsewhere(db, [span.key for span in found if span.key not in linked])
+    named, alike = _deploys_of(db, [span.key for span in found])
     later = _later_elsewhere(db, target, [span.key for span in found])
     runs = _runs(db, found)
-    return [
-        replace(each, only_named=span.key in later)
-        for span in found
-        # An incident linked to another deployment is not about this target.
-        if span.key not in elsewhere
-        and (incident := incident_of(span, linked.get(span.key, ()), alike.get(span.key, ())))
-        for each in _episodes(incident, runs[span.key])
-    ]
+    own, incidents = set(keys), []
+    for span in found:
+        about = [key for key in named.get(span.key, ()) if key in own]
+        like = [key for key in alike.get(span.key, ()) if key in own]
+        # An incident that names another deployment is not about this target.
+        if not about and (span.key in named or span.environment not in names):
+            continue
+        if (incident := incident_of(span, about, like)) is not None:
+            incident = replace(incident, only_named=span.key in later)
+            incidents += _episodes(incident, runs[span.key])
+    return incidents
 
 
-def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:
+def _deploys_of(
+    db: sqlite3.Connection, incidents: Iterable[str]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Incident -> the deploys that it names, and -> others that share a key with it."""
+    named: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     sql = (
-        "SELECT DISTINCT l.child FROM links l JOIN spans d ON d.key = l.parent "
-        f"WHERE d.operation = 'deploy' AND l.rule {_STATED} AND l.child {rows.KEYS}"
+        f"SELECT l.child, l.parent, l.rule {_STATED} FROM links l JOIN spans d ON d.key = l.parent "
+        "WHERE l.rule <> 'proximity' AND (d.operation = 'deploy' "
+        "OR EXISTS (SELECT 1 FROM metric_deploys m WHERE m.key = d.key)) "
+        f"AND l.child {rows.KEYS}"
     )
-    return {row[0] for row in rows.select_in(db, sql, incidents)}
+    for child, parent, stated in rows.select_in(db, sql, incidents):
+        (named if stated else alike).setdefault(child, []).append(parent)
+    return named, alike
 
 
 _LAST: Final = (

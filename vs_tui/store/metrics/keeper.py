@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import orjson
 
 from vs_tui.metrics.assessment import Assessed, assess
-from vs_tui.metrics.counted import WHOLE, Group, Place, groups_of
+from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import Outcome, Target
 from vs_tui.metrics.failures import reverted_title
 from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
@@ -33,6 +32,7 @@ from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.evidence import evidence_of
 from vs_tui.store.metrics.facts import Facts, know_since_all
+from vs_tui.store.metrics.schema import MARK_AGAIN
 from vs_tui.store.metrics.verdicts import (
     OF_TARGET,
     TOLD,
@@ -61,15 +61,12 @@ NEVER: Final[Instant] = 1 << 62
 class Judging:
     """One pass over some targets."""
 
-    def __init__(
-        self, db: sqlite3.Connection, rules: MetricRules, changes: Iterable[str], teams: Teams
-    ) -> None:
-        """`changes` are changes whose first shipment must be found again in any case."""
+    def __init__(self, db: sqlite3.Connection, rules: MetricRules, teams: Teams) -> None:
         self._db = db
         self._rules = rules
         self._teams = teams
         self._groups: set[str] = set()
-        self._changes = set(changes)
+        self._changes: set[str] = set()
         self.blamed: set[str] = set()
         """Incidents that are now counted as failures of other deployments than before."""
         self._places = {place: number for number, place in places(db).items()}
@@ -183,25 +180,9 @@ class Judging:
             )
             self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
 
-    def first_shipments(self) -> None:
-        """Mark the deployment of each group in which a change counts: the first that shipped it."""
-        sql = (
-            "SELECT change, deployment, unit, place, first FROM dora_changes "
-            f"WHERE change {rows.KEYS} ORDER BY at, deployment"
-        )
-        named = {number: place for place, number in self._places.items()}
-        groups_at = cache(lambda place, unit: groups_of(named[place], unit))
-        shipped: set[tuple[str, Group]] = set()
-        moved = []
-        for change, deployment, unit, place, before in rows.select_in(self._db, sql, self._changes):
-            fresh = {(change, group) for group in groups_at(place, unit)} - shipped
-            shipped |= fresh
-            bits = sum(group.bit for _, group in fresh)
-            if bits != before:
-                moved.append((bits, deployment, change))
-        self._db.executemany(
-            "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved
-        )
+    def mark_shipped_again(self) -> None:
+        """Tell the later shipments of the changed changes from the first one."""
+        self._db.execute(f"{MARK_AGAIN} WHERE change {rows.KEYS}", (rows.as_json(self._changes),))
 
 
 log = logging.getLogger(__name__)
@@ -284,8 +265,7 @@ class MetricsKeeper:
 
     def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
         """Start with the first step; returns it. Partial work of another configuration is invalid.
-        Rows of an older version or after a bug are deleted, except those of pruned traces, whose
-        first shipments must be found again."""
+        Rows of an older version or after a bug are deleted, except those of pruned traces."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
         db.execute("DELETE FROM metric_deploys")
@@ -298,7 +278,6 @@ class MetricsKeeper:
         db.execute(f"DELETE FROM links WHERE rule = 'proximity' AND child IN ({counted})")
         db.execute("DELETE FROM meta WHERE name = 'incidents'")
         forget(db)
-        self._judge(db, {}, [row[0] for row in db.execute("SELECT change FROM dora_changes")])
         return ["history", 0]
 
     def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
@@ -352,21 +331,20 @@ class MetricsKeeper:
         )
         (first,) = db.execute(begun, (*target, since, until)).fetchone()
         moment = since if first is None else min(since, first)
-        self._judge(db, {target: moment}, until=until)
+        self._judge(db, {target: moment}, until)
         return until
 
     def _judge(
         self,
         db: sqlite3.Connection,
         touched: Mapping[Target, Instant],
-        changes: Sequence[str] = (),
         until: Instant = NEVER,
     ) -> None:
-        judging = Judging(db, self._rules, changes, self._teams)
+        judging = Judging(db, self._rules, self._teams)
         for target, moment in touched.items():
             judging.target(target, moment, until)
         judging.products()
-        judging.first_shipments()
+        judging.mark_shipped_again()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
 

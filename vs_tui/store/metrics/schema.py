@@ -30,7 +30,7 @@ CREATE TABLE dora_places (
 );
 CREATE TABLE dora_deployments (key, span, unit, place, project, service, environment, started_at,
     ended_at, outcome, version, commit_id, product_group, reasons, repair, verdict);
-CREATE TABLE dora_changes (deployment, change, unit, at, lead, first);
+CREATE TABLE dora_changes (deployment, change, unit, at, lead);
 CREATE TABLE dora_episodes (deployment, started_at);
 CREATE TABLE dora_incidents (
     key TEXT PRIMARY KEY,
@@ -171,7 +171,7 @@ CREATE TABLE shipped (
     build INTEGER,
     deploy_wait INTEGER,
     deploy INTEGER,
-    first INTEGER NOT NULL
+    again INTEGER NOT NULL
 );
 INSERT INTO shipped SELECT c.deployment, c.change, json_extract(s.value, '$.change.kind'),
     json_extract(s.value, '$.change.title'), c.unit, d.place, c.at, NULLIF(c.lead, -1),
@@ -179,7 +179,7 @@ INSERT INTO shipped SELECT c.deployment, c.change, json_extract(s.value, '$.chan
     json_extract(s.value, '$.stages.pickup'), json_extract(s.value, '$.stages.review'),
     json_extract(s.value, '$.stages."merge wait"'), json_extract(s.value, '$.stages.build'),
     json_extract(s.value, '$.stages."deploy wait"'), json_extract(s.value, '$.stages.deploy'),
-    c.first FROM dora_deployments d, json_each(d.verdict, '$.shipped') s
+    0 FROM dora_deployments d, json_each(d.verdict, '$.shipped') s
     JOIN dora_changes c ON c.deployment = d.key
         AND c.change = json_extract(s.value, '$.change.key');
 
@@ -216,9 +216,10 @@ CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
     WHERE product_group <> '';
 CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
 CREATE UNIQUE INDEX dora_changes_of ON dora_changes (deployment, change);
-CREATE INDEX dora_changes_change ON dora_changes (change);
+CREATE INDEX dora_changes_change ON dora_changes (change, at, deployment, place, unit);
+
 CREATE INDEX dora_changes_reverted ON dora_changes (title, place) WHERE title <> '';
-CREATE INDEX dora_changes_counted ON dora_changes (place, at, first, lead, basis);
+CREATE INDEX dora_changes_counted ON dora_changes (place, at, unit, again, lead, basis);
 CREATE INDEX dora_signals_of ON dora_signals (deployment);
 CREATE INDEX dora_signals_span ON dora_signals (span) WHERE span <> '';
 CREATE INDEX dora_signals_counted
@@ -240,3 +241,14 @@ CREATE VIEW dora_incidents AS SELECT i.key, CASE i.team WHEN '' THEN COALESCE(
         WHERE s.span = i.key AND s.span <> '' AND s.unit < 2);
 """
 """The rows from which figures are computed; those of pruned traces are kept."""
+
+MARK_AGAIN: Final = """
+UPDATE dora_changes AS c SET again = EXISTS (SELECT 1 FROM dora_changes e
+    WHERE e.change = c.change AND (e.at, e.deployment) < (c.at, c.deployment))"""
+"""SQL: tells the later shipments of a change from its first one."""
+
+FIRST_OF_PROJECT: Final = """(c.again = 0 OR NOT EXISTS (SELECT 1 FROM dora_changes e
+    JOIN dora_places q ON q.id = e.place JOIN dora_places p ON p.id = c.place
+    WHERE e.change = c.change AND (e.at, e.deployment) < (c.at, c.deployment)
+    AND e.unit <> 1 AND q.project = p.project)) AND c.unit <> 1"""
+"""SQL: whether a row `c` of dora_changes is the first shipment of the change in its project."""

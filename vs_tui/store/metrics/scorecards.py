@@ -20,6 +20,7 @@ from vs_tui.metrics.counted import (
     recoveries_of,
     teams_in,
 )
+from vs_tui.metrics.definitions import FIRST
 from vs_tui.metrics.measuring import Before, measure
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import (
@@ -52,12 +53,9 @@ _DEPLOYMENTS: Final = (
     f"WHERE {OF_WINDOW} AND {_FINISHED}"
 )
 """SQL: a JSON array of many rows takes SQLite half the time of the rows themselves."""
-SHIPPED: Final = (
-    "first & :bit AND place IN (SELECT value FROM json_each(:places)) "
-    "AND at >= :since AND at < :until"
-)
-"""SQL: the changes that a group shipped first in a window."""
-_SHIPPED: Final = f"FROM dora_changes INDEXED BY dora_changes_counted WHERE {SHIPPED}"
+SHIPPED: Final = f"{_IN} AND at >= :since AND at < :until AND {FIRST}"
+"""SQL: the rows `c` of dora_changes that a group shipped first in a window."""
+_SHIPPED: Final = f"FROM dora_changes c INDEXED BY dora_changes_counted WHERE {SHIPPED}"
 _CHANGES: Final = (
     f"SELECT json_group_array(at), json_group_array(COALESCE(lead, {UNKNOWN})) {_SHIPPED}"
 )
@@ -93,7 +91,6 @@ class Groups:
         return {
             "places": rows.as_json(number for number, _ in self.places_of(group)),
             "unit": group.other_unit,
-            "bit": group.bit,
             "since": window.since,
             "until": window.until,
             "now": window.now,

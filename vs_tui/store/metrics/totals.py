@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from vs_tui.metrics.counted import PART, Group, Place
+from vs_tui.metrics.counted import PART, Place
 from vs_tui.metrics.counters import (
     MOST_SERIES,
     OTHER,
@@ -32,6 +32,7 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
+from vs_tui.store.metrics.schema import FIRST_OF_PROJECT
 from vs_tui.store.metrics.verdicts import places
 
 AT_ONCE: Final = 2_000
@@ -119,8 +120,8 @@ def read_facts(db: sqlite3.Connection, since: Instant, until: Instant) -> Sequen
     for key, place, ok, failed, took in db.execute(sql, bounds):
         counts += finished(key, labels[place], ok=bool(ok), failed=bool(failed), took=took)
     sql = (
-        f"SELECT change, place, lead FROM dora_changes WHERE {within.format('at')} "
-        f"AND first & {Group('project', '', '').bit} AND lead IS NOT NULL"
+        f"SELECT change, place, lead FROM dora_changes c WHERE {within.format('at')} "
+        f"AND {FIRST_OF_PROJECT} AND lead IS NOT NULL"
     )
     counts += [
         shipped(change, labels[place], lead) for change, place, lead in db.execute(sql, bounds)

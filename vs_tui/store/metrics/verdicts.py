@@ -28,7 +28,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     + ", ".join(STAGE_COLUMNS),
     "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
 }
-"""Table -> columns, the deployment's key first; `dora_changes.first` is computed afterwards."""
+"""Table -> columns, the deployment's key first; `dora_changes.again` is computed afterwards."""
 Rows = dict[str, set[tuple[Any, ...]]]
 """Table -> rows."""
 
@@ -106,7 +106,7 @@ def replace_rows(db: sqlite3.Connection, keys: Iterable[str], wanted: Rows) -> t
     for table, columns in _COLUMNS.items():
         names, marks = columns, ", ".join("?" * (columns.count(",") + 1))
         if table == "dora_changes":
-            names, marks = f"{names}, first", f"{marks}, 0"
+            names, marks = f"{names}, again", f"{marks}, 0"
         db.executemany(
             f"INSERT INTO {table} ({names}) VALUES ({marks})", sorted(come[table], key=repr)
         )
