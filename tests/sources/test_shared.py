@@ -14,6 +14,14 @@ import pytest
 from pydantic import BaseModel
 
 from tests.sources.webhook_tools import RECEIVED
+from vs_tui.model.artifacts import (
+    environment_in,
+    image_parts,
+    is_deploy_name,
+    offer_version,
+    purl_parts,
+    seek_version,
+)
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Key
 from vs_tui.sources import fields, registry
@@ -26,14 +34,6 @@ from vs_tui.sources.signatures import (
     require_fresh,
     require_hmac_any,
     require_standard_webhook,
-)
-from vs_tui.sources.versions import (
-    environment_in,
-    image_parts,
-    is_deploy_name,
-    offer_version,
-    purl_parts,
-    seek_version,
 )
 
 # -- versions ----------------------------------------------------------------------------------

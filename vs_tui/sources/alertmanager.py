@@ -13,11 +13,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, Scalar, State
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
-from vs_tui.sources.versions import seek_version
 
 MAX_LABELS: Final = 40
 _SERVICE: Final = (

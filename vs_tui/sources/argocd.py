@@ -12,13 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from vs_tui.model import keys
-from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, moment
-from vs_tui.sources.fields import json_object, known, web_url
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
-from vs_tui.sources.versions import (
+from vs_tui.model.artifacts import (
     PART,
     environment_in,
     image_parts,
@@ -26,6 +20,11 @@ from vs_tui.sources.versions import (
     seek_version,
     without_environment,
 )
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Source, moment
+from vs_tui.sources.fields import json_object, known, web_url
+from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 
 MAX_IMAGES: Final = 20
 _FAILED: Final = {"failed": "failure", "error": "error"}

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.model.webhook_forms import Form
 
 _NONE: Final[Mapping[str, Any]] = {}
 BEFORE_ALL: Final[Instant] = 1
@@ -90,6 +89,22 @@ class Signature(Protocol):
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Raise Unauthorized unless the raw bytes have a valid proof made with one of `secrets`."""
+
+
+class Form(NamedTuple):
+    """What to enter in a tool's webhook form, for people who set it up by hand."""
+
+    where: str
+    """The menus that lead to the form."""
+    events: str
+    """The events to tick."""
+    field: str = "secret"
+    """The tool's name for the secret's field; empty if the URL carries the token."""
+    content_type: str = "application/json"
+
+
+USUAL: Final = ("github", "gitlab", "jenkins", "jira", "linear", "argocd")
+"""The tools that people connect first, in the order of the dashboard's first page."""
 
 
 class Source:

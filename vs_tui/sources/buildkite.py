@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import environment_in, is_deploy_name, offer_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, Unreadable, parsed
+from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unauthorized, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, time_of, web_url
 from vs_tui.sources.repository import repository_names
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, require_token
-from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
 _QUEUED: Final = (State.QUEUED, "", "")
 _RUNNING: Final = (State.RUNNING, "", "")

@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import environment_in, is_deploy_name, offer_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
+from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, web_url
 from vs_tui.sources.repository import repository_names
 from vs_tui.sources.signatures import Scheme
-from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
 _STATUSES: Final = {
     "success": (State.OK, "", "success"),

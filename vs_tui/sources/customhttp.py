@@ -20,13 +20,13 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, defaults, parsed
 from vs_tui.sources.fields import has_rounded, json_object, with_exact_numbers
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
-from vs_tui.sources.versions import offer_version, seek_version
 
 _ACTION_STATES = {"start": State.RUNNING, "end": State.OK, "annotate": State.NOTE}
 # Types that make or ship a version; tests and incidents only look for one.

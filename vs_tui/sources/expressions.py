@@ -17,8 +17,8 @@ from jmespath.exceptions import ArityError, JMESPathError, ParseError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
+from vs_tui.model.artifacts import environment_in, image_parts
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.versions import environment_in, image_parts
 
 MAX_LENGTH: Final = 2_000
 """Most characters of one expression."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
+from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Source, Unauthorized
 from vs_tui.sources.fields import number, obj, text, time_of
 from vs_tui.sources.github import read, webhook_body
 from vs_tui.sources.github.hook import Dialect, login

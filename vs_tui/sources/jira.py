@@ -27,8 +27,7 @@ from vs_tui.model.vocabulary import (
     Seek,
     State,
 )
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, moment, parsed
+from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, moment, parsed
 from vs_tui.sources.fields import items, json_object, known, number, obj, text, texts
 from vs_tui.sources.signatures import Scheme
 

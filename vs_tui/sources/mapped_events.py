@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, State
 from vs_tui.model.vocabulary import Rule as LinkRule
 from vs_tui.sources.base import defaults
 from vs_tui.sources.expressions import Expression, Run
 from vs_tui.sources.fields import exact, known, web_url
-from vs_tui.sources.versions import offer_version, seek_version
 
 STATES: Final[Mapping[str, State]] = {state.name.lower(): state for state in State}
 OPERATIONS: Final = frozenset(operation.value for operation in Operation)

@@ -16,11 +16,11 @@ from importlib import import_module
 from typing import Any, Final
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
 from vs_tui.sources.fields import items, json_object, obj, text, web_url
-from vs_tui.sources.versions import offer_version, seek_version
 
 DEFAULT_OPERATION: Final = "span"
 EVENTS_KEPT: Final = 10

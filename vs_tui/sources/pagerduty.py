@@ -11,8 +11,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Operation, State
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
+from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
 from vs_tui.sources.signatures import Scheme
 

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.model.webhook_forms import USUAL
+from vs_tui.sources.base import USUAL
 from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.source_status import Connection, masked, url_of, url_with_token

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.model.webhook_forms import Form
+from vs_tui.sources.base import Form
 from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 

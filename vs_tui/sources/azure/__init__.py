@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.azure.code import read_pull_request, read_push, read_renamed, read_work_item
 from vs_tui.sources.azure.hook import Hook
-from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
-from vs_tui.sources.azure.releases import read_deployment
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, parsed
+from vs_tui.sources.azure.pipelines import (
+    read_build,
+    read_deployment,
+    read_job,
+    read_run,
+    read_stage,
+)
+from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
 from vs_tui.sources.fields import json_object, small_object, text
 
 _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {

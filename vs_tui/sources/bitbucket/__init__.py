@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Source, parsed
 from vs_tui.sources.bitbucket import cloud, server
 from vs_tui.sources.fields import json_object
 from vs_tui.sources.signatures import Scheme, sha256_hex

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
+from vs_tui.model.artifacts import offer_version, purl_parts, seek_version
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import defaults
 from vs_tui.sources.fields import items, known, obj, text, texts, web_url
 from vs_tui.sources.repository import repository_names
-from vs_tui.sources.versions import offer_version, purl_parts, seek_version
 
 _BEGIN: Final = frozenset({"queued", "started", "created", "detected", "reported"})
 _RUN: Final = {

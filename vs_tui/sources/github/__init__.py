@@ -12,8 +12,16 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from vs_tui.model.time import Instant
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
+from vs_tui.sources.base import (
+    BadBody,
+    Form,
+    Inbound,
+    Parsed,
+    Reading,
+    Source,
+    Unauthorized,
+    parsed,
+)
 from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status

@@ -7,8 +7,16 @@ from hashlib import sha256
 from typing import Final
 
 from vs_tui.model import keys
-from vs_tui.model.webhook_forms import Form
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
+from vs_tui.sources.base import (
+    BadBody,
+    Form,
+    Inbound,
+    Parsed,
+    Reading,
+    Source,
+    Unauthorized,
+    parsed,
+)
 from vs_tui.sources.fields import json_object, number, text, time_of
 from vs_tui.sources.gitlab.hook import Hook, hook_of
 from vs_tui.sources.gitlab.jobs import read_deployment

@@ -14,11 +14,11 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from vs_tui.model import artifacts, keys
+from vs_tui.model.artifacts import environment_in, is_deploy_name
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BEFORE_ALL, Unreadable
 from vs_tui.sources.fields import known, obj, text, web_url
-from vs_tui.sources.versions import environment_in, is_deploy_name
 
 RESULTS: Final = {
     "SUCCESS": (State.OK, "", "success"),

@@ -1,30 +1,47 @@
-"""plyzen's two ingest schemas, according to its JSON schemas and its instrumentation guide, and the
-events that their records become.
+"""plyzen: its basic and advanced ingest schema.
+
+Source of the bodies: the JSON schemas and the instrumentation guide that plyzen publishes.
+
+- basic: one flat record, with `artifact`, `environment` and `event` (`start` or `finish`) at least;
+- advanced: `{"activities": [...]}`, each with a `correlationId`, any number of events and
+  artifacts, and optionally a product.
+
+The span of a record is identified by:
+
+- advanced: the correlationId alone. Chunks of a record repeat nothing, so the artifacts are
+  attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
+  `vs.result.NAMESPACE/NAME` = result);
+- basic with a correlationId: type, correlationId and artifact. The artifacts of one product
+  deployment share `vs.correlation_id` and `vs.product`;
+- basic without one: artifact, version, environment, instance and activity. A repeated run
+  reopens the span; `vs.run.TIME` = `start`, `success` or `failure` records each run.
+
+A record with a correlationId that is sent again amends the earlier one: the last one received
+counts (`Event.slot`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from vs_tui.model import artifacts, keys
+from vs_tui.model.artifacts import PART, offer_version, seek_version
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Inbound
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word
-from vs_tui.sources.versions import PART, offer_version, seek_version
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.fields import json_object
+from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
+from vs_tui.sources.signatures import Scheme
 from vs_tui.traces.folding import RESULT_SLOT
 
+_ANSWER: Final = {"result": "success"}
 ActivityType = Literal["build", "deployment", "test", "alarm"]
-Result = Literal["success", "failure", "diverse"]
-
 _TYPE_WORDS: Final = {"build": "build", "deploy": "deployment", "test": "test", "alarm": "alarm"}
-_CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
 
 def type_in(name: str) -> str:
@@ -43,23 +60,28 @@ def _result(value: Any) -> Any:
     return {"fail": "failure", "failed": "failure", "": None}.get(word, word)
 
 
-class ChangeRequest(BaseModel):
+Result = Annotated[Literal["success", "failure"] | None, BeforeValidator(_result)]
+AnyResult = Annotated[Literal["success", "failure", "diverse"] | None, BeforeValidator(_result)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+
+class ChangeRequest(_Record):
     """The ticket that approved a deployment."""
 
-    model_config = _CONFIG
     id: Word
     type: OptionalWord = ""
 
 
-class Extensions(BaseModel):
-    model_config = _CONFIG
+class Extensions(_Record):
     change_request: ChangeRequest | None = Field(None, alias="changeRequest")
 
 
-class BasicRecord(BaseModel):
+class BasicRecord(_Record):
     """The flat schema."""
 
-    model_config = _CONFIG
     correlation: OptionalWord = Field("", alias="correlationId")
     namespace: OptionalWord = ""
     artifact: Word
@@ -72,14 +94,9 @@ class BasicRecord(BaseModel):
     activity_type: ActivityType | None = Field(None, alias="activityType")
     event: Literal["start", "finish"]
     timestamp: Timestamp = None
-    result: Literal["success", "failure"] | None = None
+    result: Result = None
     product: OptionalWord = ""
     extensions: Extensions | None = None
-
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
 
     @property
     def label(self) -> str:
@@ -90,8 +107,7 @@ class BasicRecord(BaseModel):
         return self.activity_type or type_in(self.activity) or type_in(self.activity_name)
 
 
-class Named(BaseModel):
-    model_config = _CONFIG
+class Named(_Record):
     name: Word
 
 
@@ -102,44 +118,31 @@ class Environment(Named):
 class Artifact(Named):
     namespace: OptionalWord = ""
     version: OptionalWord = ""
-    result: Literal["success", "failure"] | None = None
+    result: Result = None
     # Not in the schema, but in the guide's smallest example.
     environment: Environment | None = None
 
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
 
-
-class ActivityEvent(BaseModel):
-    model_config = _CONFIG
+class ActivityEvent(_Record):
     type: Literal["start", "finish"]
     timestamp: Timestamp = None
 
 
-class Activity(BaseModel):
+class Activity(_Record):
     """One activity of the advanced schema; a chunk of it needs only its id."""
 
-    model_config = _CONFIG
     correlation: Word = Field(alias="correlationId")
     name: OptionalWord = ""
     type: ActivityType | None = None
     events: list[ActivityEvent] = Field(default_factory=list, max_length=100)
-    result: Result | None = None
+    result: AnyResult = None
     product: Named | None = None
     artifacts: list[Artifact] = Field(default_factory=list, max_length=1000)
     environment: Environment | None = None
     extensions: Extensions | None = None
 
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
 
-
-class AdvancedRecord(BaseModel):
-    model_config = _CONFIG
+class AdvancedRecord(_Record):
     activities: list[Activity] = Field(max_length=1000)
 
 
@@ -149,14 +152,6 @@ _OPERATIONS: Final = {
     "test": Operation.TEST,
     "alarm": Operation.INCIDENT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """A start or a finish."""
-
-    type: str
-    at: Instant
 
 
 def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
@@ -205,8 +200,7 @@ def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
             _tickets(record.extensions),
         ),
     )
-    moment = _Moment(record.event, at)
-    event = _state(base, moment, result, amendable=bool(record.correlation))
+    event = _state(base, record.event, result, amendable=bool(record.correlation))
     if not record.correlation:
         runs = {f"vs.run.{iso(at)}": result or record.event}
         event = event._replace(supersedes=True, attributes={**event.attributes, **runs})
@@ -295,18 +289,13 @@ def _results(activity: Activity, note: Event) -> Iterator[Event]:
         yield note._replace(slot=slot, error="" if result == "success" else result)
 
 
-def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool) -> Event:
+def _state(base: Event, event: str, result: str | None, *, amendable: bool) -> Event:
     """The event of a basic record. A finished alarm is OK, whatever its result."""
     state, error = State.RUNNING, ""
-    if moment.type == "finish":
+    if event == "finish":
         failed = result in ("failure", "diverse") and base.operation != Operation.INCIDENT
         state, error = (State.ERROR, str(result)) if failed else (State.OK, "")
-    return base._replace(
-        state=state,
-        error=error,
-        occurred_at=moment.at,
-        slot=moment.type if amendable else "",
-    )
+    return base._replace(state=state, error=error, slot=event if amendable else "")
 
 
 def _combined(artifacts: list[Artifact]) -> str | None:
@@ -376,3 +365,32 @@ def _tickets(extensions: Extensions | None) -> list[Seek]:
 
 def _known(attributes: dict[str, Scalar | None]) -> dict[str, Scalar]:
     return {name: value for name, value in attributes.items() if value is not None and value != ""}
+
+
+class Plyzen(Source):
+    """plyzen's ingest endpoint."""
+
+    name = "plyzen"
+    title = "plyzen"
+    token_in_url = True
+    signature = Scheme("x-api-key", "token")
+    # As in plyzen's scripts; its guide sends the key as `Authorization`.
+    key_in_authorization = True
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        payload = json_object(inbound)
+        if "activities" not in payload:
+            record = validated(BasicRecord, payload)
+            if not record.type:
+                why = "must contain build, deploy, test or alarm, or send activityType"
+                raise BadBody("activity", why)
+            return Parsed(
+                f"{record.type}.{record.event}", basic_events(record, inbound), answer=_ANSWER
+            )
+        activities = validated(AdvancedRecord, payload).activities
+        at = inbound.received_at
+        events = [event for activity in activities for event in activity_events(activity, at)]
+        return parsed("activities", events or "the list of activities is empty", _ANSWER)
+
+
+SOURCE: Final = Plyzen()
