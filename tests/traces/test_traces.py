@@ -8,7 +8,6 @@ from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.steps import (
     DEEPEST,
     bounds,
-    next_match,
     self_time,
     tree,
 )
@@ -63,13 +62,6 @@ def test_self_time_is_what_no_child_covers() -> None:
 
 def test_open_spans_reach_to_now() -> None:
     assert bounds([span("a", 0, None)], T + HOUR) == (T, T + HOUR)
-
-
-def test_next_match_goes_round() -> None:
-    rows = tree([span("a", 0, 1), span("b", 1, 2), span("c", 2, 3)])
-    assert next_match(rows, 1, lambda r: r.span.key == "a") == 0
-    assert next_match(rows, 0, lambda r: r.span.key == "c", -1) == 2
-    assert next_match(rows, 0, lambda _: False) is None
 
 
 TREES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), min_size=1, max_size=10)

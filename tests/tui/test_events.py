@@ -124,7 +124,7 @@ async def test_blocks_fold_and_keep_their_fold() -> None:
         line = next(
             i for i, n in enumerate(document._visible) if "commits" in document.lines[n].path
         )
-        document._put(line)
+        document.go_to(line)
         await on.press("enter")
         await on.no_longer_sees("3 entries")
         on.reader.stored[1] = replace(

@@ -7,7 +7,7 @@ when the run ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from statistics import median
@@ -314,14 +314,3 @@ def self_time(span: Span, children: Sequence[Span], now: Instant) -> Duration | 
             covered += stop - start
             position = stop
     return max(end - begin - covered, 0)
-
-
-def next_match(
-    rows: Sequence[Row], start: int, matches: Callable[[Row], bool], step: int = 1
-) -> int | None:
-    """Index of the next row (cyclic) that matches; None without a match."""
-    for offset in range(1, len(rows) + 1):
-        index = (start + step * offset) % len(rows)
-        if matches(rows[index]):
-            return index
-    return None

@@ -152,11 +152,6 @@ def flowed(groups: Iterable[Sequence[Piece]], width: int, gap: int = 3) -> list[
     return lines
 
 
-def field(name: str, value: str, width: int = 400, role: str = "text") -> list[Piece]:
-    """A `name value` line."""
-    return [(f"{name:<14} ", "dim"), (fit(value, min(len(value) * 2 + 1, width)).rstrip(), role)]
-
-
 def fact(name: str, value: str, role: str = "text") -> list[Piece]:
     """`name value` without padding, to place beside others."""
     return [(f"{clean(name, 100)} ", "dim"), (clean(value, 400), role)]

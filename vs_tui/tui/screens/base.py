@@ -22,8 +22,8 @@ from vs_tui.tui.headline import banner, headline
 from vs_tui.tui.paint import Piece, cut, fit, width_of
 from vs_tui.tui.session import Session, start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.framed import Framed, Line
-from vs_tui.tui.widgets.inputs import FilterBox, FilterNote, unharmed
+from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.inputs import FilterBox, FilterNote, Line, unharmed
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """Severity of a notice -> role."""

@@ -107,9 +107,9 @@ class DeliveryView(View):
     def texts(self) -> Sequence[tuple[str, str]]:
         return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()
 
-    def on_document_opened(self, message: Document.Opened) -> None:
+    def on_cursor_box_opened(self, message: Document.Opened) -> None:
         message.stop()
-        self.dash.navigation.open_span(message.target)
+        self.dash.navigation.open_span(message.key)
 
 
 def act_on(view: View, detail: DeliveryDetail, action: str) -> bool:

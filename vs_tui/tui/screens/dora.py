@@ -286,8 +286,7 @@ class DoraView(ListedView):
         self._explain(False)
         self.list.focus()
 
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
+    def open_row(self, key: str) -> None:
         if entry := self._entry:
             self.dash.navigation.open_span(entry.key)
 

@@ -184,18 +184,11 @@ class EventsView(ListedView):
     def texts(self) -> Sequence[tuple[str, str]]:
         return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()
 
-    def on_listing_selected(self, message: Listing.Selected) -> None:
-        message.stop()
-        self.follow_depth()
+    def row_selected(self) -> None:
         start(self, self._load_detail, "detail", exclusive=True)
 
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_delivery(int(message.key))
-
-    def on_document_opened(self, message: Document.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_span(message.target)
+    def open_row(self, key: str) -> None:
+        self.dash.navigation.open_delivery(int(key))
 
 
 class SpanDeliveriesView(EventsView):

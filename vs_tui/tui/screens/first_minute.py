@@ -15,63 +15,41 @@ from vs_tui.model.time import SECOND, Instant
 from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui import first_minute
 from vs_tui.tui.first_minute import Facts, Line
-from vs_tui.tui.paint import Piece, cut
 from vs_tui.tui.session import Session, start
 from vs_tui.tui.source_status import url_with_token
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.listing import Listing, Row
 
 
-class FirstMinute(Framed):
-    """Shows a page; `chosen` is the line under the cursor."""
+class StepList(Listing):
+    """A page of lines; the cursor is only on lines with a text to copy."""
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:
-        super().__init__(look, id=id)
-        self.lines: Sequence[Line] = ()
-        self.cursor = -1
-
-    @property
-    def count(self) -> int:
-        return len(self.lines)
+        super().__init__(look, (), id=id)
+        self.head_lines = 0
+        self.empty = ()
 
     @property
     def chosen(self) -> Line:
-        return self.lines[self.cursor] if 0 <= self.cursor < self.count else Line()
+        """The line under the cursor."""
+        row = self.selected
+        return row.data if row is not None and isinstance(row.data, Line) else Line()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Replace the lines; the cursor stays on the line with the same text to copy, else on the
         nearest one."""
-        if lines == self.lines:
-            return
-        before, at = self.chosen.copies, self.cursor
-        self.lines = lines
-        usable = self._usable()
-        same = [n for n in usable if lines[n].copies == before]
-        close = sorted(same or usable, key=lambda n: abs(n - at))
-        self.cursor = close[0] if close else -1
-        self.resized()
-        self.refresh()
-
-    def _usable(self) -> list[int]:
-        return [n for n, line in enumerate(self.lines) if line.copies[1]]
-
-    def move(self, step: int) -> None:
-        usable = self._usable()
-        if not usable:
-            return
-        place = usable.index(self.cursor) if self.cursor in usable else 0
-        self.cursor = usable[max(0, min(place + step, len(usable) - 1))]
-        self.scroll_to_row(self.cursor)
-        self.refresh()
-
-    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        return ()
-
-    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
-        selected = index == self.cursor
-        mark = self.look.glyphs.cursor if selected else " "
-        pieces = cut(self.lines[index].pieces, width - 1, self.look.glyphs.ellipsis)
-        return [(mark, "key"), *pieces], selected
+        self.set_rows(
+            [
+                Row(
+                    line.copies[1] or f"#{number}",
+                    line.pieces,
+                    data=line,
+                    whole=True,
+                    still=not line.copies[1],
+                )
+                for number, line in enumerate(lines)
+            ]
+        )
 
 
 SHOW_SECRET: Final = 30 * SECOND
@@ -95,9 +73,9 @@ class FirstPage(Vertical):
     def __init__(self, look: Look, dash: Session) -> None:
         super().__init__(id="first")
         self.look, self.dash = look, dash
-        self.steps = FirstMinute(look, id="steps")
-        self.example = FirstMinute(look, id="example")
-        self.requests = FirstMinute(look, id="requests")
+        self.steps = StepList(look, id="steps")
+        self.example = StepList(look, id="example")
+        self.requests = StepList(look, id="requests")
         self.tool = "github"
         self._public = ""
         self._revealed_until: Instant = 0
@@ -192,6 +170,10 @@ class FirstPage(Vertical):
 
     def _worded(self, line: Line) -> Line:
         return replace(line, pieces=tuple((self.dash.worded(t), r) for t, r in line.pieces))
+
+    def on_cursor_box_opened(self, message: StepList.Opened) -> None:
+        message.stop()
+        self.act("open")
 
     def act(self, action: str) -> bool:
         """Run an action of this page; returns False for others."""

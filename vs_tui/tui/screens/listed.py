@@ -9,7 +9,7 @@ from vs_tui.model.time import Instant
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.framed import CursorBox, Framed
 from vs_tui.tui.widgets.listing import Listing, Row
 
 PAGE: Final = 500
@@ -90,7 +90,7 @@ class ListedView(View):
             self.list.act("bottom")
         self._sinking &= asked < self.wanted
 
-    def follow_depth(self) -> None:
+    def _follow_depth(self) -> None:
         """Read more rows when the cursor comes near the last one; back near the top, read the first
         page only."""
         read = len(self.list.rows)
@@ -121,6 +121,26 @@ class ListedView(View):
             self.dash.notify_text("following the newest" if self.list.follow else "not following")
             return True
         return self.list.act(action)
+
+    def row_selected(self) -> None:
+        """The cursor moved to another row of the list."""
+
+    def open_row(self, key: str) -> None:
+        """Open a row of the list."""
+
+    def on_cursor_box_selected(self, message: CursorBox.Selected) -> None:
+        message.stop()
+        if message.box is self.list:
+            self._follow_depth()
+            self.row_selected()
+
+    def on_cursor_box_opened(self, message: CursorBox.Opened) -> None:
+        """Open a row of the list, or the span that another box names."""
+        message.stop()
+        if message.box is self.list:
+            self.open_row(message.key)
+        else:
+            self.dash.navigation.open_span(message.key)
 
     def on_listing_sorted(self, message: Listing.Sorted) -> None:
         """Sort by the clicked column; a second click reverses the order."""

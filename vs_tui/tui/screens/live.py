@@ -318,15 +318,13 @@ class LiveView(BoardRows):
         message.stop()
         self.dash.do("dora")
 
-    def on_listing_selected(self, message: Listing.Selected) -> None:
-        message.stop()
+    def row_selected(self) -> None:
         self._show_foot()
         start(self, self._load_trace, "trace", exclusive=True)
 
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
+    def open_row(self, key: str) -> None:
         row = self._selected_row()
         if row is None:
-            self._toggle(message.key)
+            self._toggle(key)
         else:
             self.dash.navigation.open_trace(row.trace_id, self.selection())

@@ -304,15 +304,13 @@ class SourcesView(ListedView):
             return ()
         return [("the URL", source_status.url_of(connection, self.base))]
 
-    def on_listing_selected(self, message: Listing.Selected) -> None:
-        message.stop()
+    def row_selected(self) -> None:
         self._revealed = ("", 0)
         self._turn = 0
         self._paint_detail()
 
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_deliveries(f"source:{message.key}")
+    def open_row(self, key: str) -> None:
+        self.dash.navigation.open_deliveries(f"source:{key}")
 
 
 def _line(name: str, *pieces: Piece) -> DocLine:

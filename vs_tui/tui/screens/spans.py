@@ -251,15 +251,8 @@ class SpansView(ListedView):
         message.stop()
         self.dash.do("dora")
 
-    def on_listing_selected(self, message: Listing.Selected) -> None:
-        message.stop()
-        self.follow_depth()
+    def row_selected(self) -> None:
         start(self, self._load_trace, "trace", exclusive=True)
 
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_span(message.key)
-
-    def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_span(message.key)
+    def open_row(self, key: str) -> None:
+        self.dash.navigation.open_span(key)

@@ -193,7 +193,7 @@ class TraceView(View):
         else:
             self.dash.notify_text("this span has no parent to cut it from")
 
-    def on_waterfall_selected(self, message: Waterfall.Selected) -> None:
+    def on_cursor_box_selected(self, message: Waterfall.Selected) -> None:
         message.stop()
         self._paint()
         self._paint_footer()
@@ -202,7 +202,7 @@ class TraceView(View):
         message.stop()
         self.dash.notify_text(message.text)
 
-    def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
+    def on_cursor_box_opened(self, message: Waterfall.Opened) -> None:
         message.stop()
         link = self.waterfall.selected_link
         if link is not None:

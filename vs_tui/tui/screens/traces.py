@@ -123,10 +123,5 @@ class TracesView(ListedView):
         row = self.list.selected
         return row.data.root.key if row is not None and isinstance(row.data, TraceSummary) else ""
 
-    def on_listing_selected(self, message: Listing.Selected) -> None:
-        message.stop()
-        self.follow_depth()
-
-    def on_listing_opened(self, message: Listing.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_trace(message.key)
+    def open_row(self, key: str) -> None:
+        self.dash.navigation.open_trace(key)

@@ -1,9 +1,10 @@
-"""A box with a title and scrolling lines, the base of list, waterfall and details; a box of text;
-and the one-line widgets: header, tabs, footer, banner. All repaint only what changed."""
+"""Boxes with a title and scrolling lines: the base of all, a box with a cursor (list, waterfall,
+document), and a box of text. All repaint only what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from textual import events
@@ -11,9 +12,8 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
-from vs_tui.tui.paint import Piece, framed, strip_of, width_of
+from vs_tui.tui.paint import Piece, framed, strip_of
 from vs_tui.tui.theme import Look
 
 WHEEL: Final = 3
@@ -49,7 +49,7 @@ class Framed(ScrollView, can_focus=True):
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         """Paint a fixed line above the rows."""
-        raise NotImplementedError
+        return ()
 
     def paint_tail(self, y: int, width: int) -> Sequence[Piece]:
         """Paint a fixed line below the rows."""
@@ -198,6 +198,111 @@ def _recolour(pieces: Sequence[Piece], frame: str) -> list[Piece]:
     return [(text, frame if role == "frame" else role) for text, role in pieces]
 
 
+class CursorBox(Framed):
+    """A box with a cursor. The cursor stays on its row's key through every change of the rows."""
+
+    class Selected(Message):
+        """The cursor moved to another row, or to none."""
+
+        def __init__(self, box: CursorBox, key: str) -> None:
+            super().__init__()
+            self.box, self.key = box, key
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, CursorBox.Selected) and message.box is self.box
+
+    class Opened(Selected):
+        """Enter or a click on the selected row; `key` names what opens."""
+
+        def can_replace(self, message: Message) -> bool:
+            return False
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self.selected_key = ""
+        self.keys: Sequence[str] = ()
+        self._places: dict[str, int] = {}
+
+    @property
+    def cursor(self) -> int:
+        """Index of the selected row; 0 without one."""
+        return self._places.get(self.selected_key, 0)
+
+    @property
+    def has_selection(self) -> bool:
+        return self.selected_key in self._places
+
+    def is_choosable(self, index: int) -> bool:
+        """Whether the cursor can be on a row."""
+        return True
+
+    def set_keys(self, keys: Iterable[str]) -> None:
+        """Replace the rows' keys. If the selected row is gone, the cursor stays at its index, or
+        near it."""
+        before = self.cursor
+        self.keys = tuple(keys)
+        self._places = {key: index for index, key in enumerate(self.keys)}
+        if not self.has_selection:
+            near = self.choosable_from(min(before, len(self.keys) - 1), 1)
+            self.selected_key = "" if near is None else self.keys[near]
+
+    def choosable_from(self, index: int, step: int) -> int | None:
+        """The first row from `index` on in the direction of `step` that the cursor can be on, else
+        the nearest one in the other direction."""
+        if not self.keys:
+            return None
+        ahead, behind = range(index, len(self.keys)), range(index, -1, -1)
+        each = chain(ahead, behind) if step > 0 else chain(behind, ahead)
+        return next((n for n in each if self.is_choosable(n)), None)
+
+    def go_to(self, index: int) -> None:
+        """Put the cursor on a row, and show the row."""
+        key = self.keys[index]
+        if key == self.selected_key or not self.is_choosable(index):
+            return
+        before, self.selected_key = self.cursor, key
+        self.refresh_row(before)
+        self.refresh_row(index)
+        self.scroll_to_row(index)
+        self.post_message(self.Selected(self, key))
+
+    def go_to_next(self, wanted: Callable[[int], bool], step: int) -> bool:
+        """Go to the next wanted row, wrapping around; returns whether there is one."""
+        for offset in range(1, len(self.keys) + 1):
+            index = (self.cursor + step * offset) % len(self.keys)
+            if wanted(index):
+                self.go_to(index)
+                return True
+        return False
+
+    def move(self, step: int) -> None:
+        if self.keys:
+            wanted = max(0, min(self.cursor + step, len(self.keys) - 1))
+            found = self.choosable_from(wanted, step)
+            if found is not None:
+                self.go_to(found)
+
+    def open_row(self) -> None:
+        """Open the selected row."""
+        self.post_message(self.Opened(self, self.selected_key))
+
+    def act(self, action: str) -> bool:
+        """Run an action of this widget; returns False for others."""
+        if action == "open" and self.has_selection:
+            self.open_row()
+            return True
+        return self.act_move(action)
+
+    def on_click(self, event: events.Click) -> None:
+        line = event.y - 1 - self.head_lines
+        index = self.row_at(line)
+        if 0 <= line < self.rows_visible and index < len(self.keys):
+            if index == self.cursor:
+                self.open_row()
+            else:
+                self.go_to(index)
+
+
 class TextBox(Framed):
     """A scrolling box of lines. It neither cleans nor fits the pieces; the caller does."""
 
@@ -218,9 +323,6 @@ class TextBox(Framed):
     def count(self) -> int:
         return len(self.lines)
 
-    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        return ()
-
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         return ((" ", "text"), *self.lines[index]), False
 
@@ -231,61 +333,3 @@ class TextBox(Framed):
         top = max(0, min(self.first + step, max(self.count - self.rows_visible, 0)))
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
         self.refresh()
-
-
-class Line(Widget):
-    """A line of pieces; `right` pieces are at the right edge."""
-
-    DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
-
-    class Pressed(Message):
-        """A click on a piece; `value` is its target."""
-
-        def __init__(self, value: str) -> None:
-            super().__init__()
-            self.value = value
-
-    def __init__(self, look: Look, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.look = look
-        self._left: tuple[Piece, ...] = ()
-        self._right: tuple[Piece, ...] = ()
-        self._targets: dict[int, str] = {}
-
-    def show(
-        self,
-        left: Sequence[Piece],
-        right: Sequence[Piece] = (),
-        targets: dict[int, str] | None = None,
-    ) -> None:
-        """Show these pieces; repaints only if they changed. `targets` maps a piece's index to the
-        value of a click; the indexes of `right` follow those of `left`."""
-        self._targets = targets or {}
-        if (tuple(left), tuple(right)) != (self._left, self._right):
-            self._left, self._right = tuple(left), tuple(right)
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if y:
-            return Strip.blank(width, self.look["text"])
-        room = width - width_of(self._right) - 1
-        left = list(self._left)
-        used = width_of(left)
-        if used < room:
-            left.append((" " * (room - used), "text"))
-            return strip_of([*left, *self._right], self.look, width)
-        # Too narrow for both: the left part matters more.
-        return strip_of([*left, (" ", "text"), *self._right], self.look, width)
-
-    def on_click(self, event: events.Click) -> None:
-        right = self.size.width - width_of(self._right) - 1
-        pieces, position, offset = self._left, 0, 0
-        if event.x >= max(right, width_of(self._left)):
-            pieces, position, offset = self._right, right, len(self._left)
-        for index, (text, _) in enumerate(pieces, offset):
-            position += width_of([(text, "")])
-            if event.x < position:
-                if index in self._targets:
-                    self.post_message(self.Pressed(self._targets[index]))
-                return

@@ -16,7 +16,7 @@ from textual.message import Message
 
 from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.framed import CursorBox
 
 MAX_SHOWN: Final = 2_000
 """Most painted rows kept for comparison."""
@@ -50,33 +50,16 @@ class Row:
     data: object = field(default=None, compare=False)
     whole: bool = False
     """Whether the pieces fill the whole line, as in a heading, instead of columns."""
+    still: bool = False
+    """Whether the cursor skips the row."""
 
 
 Describe = Callable[[Row], tuple[Piece, ...]]
 """Makes the cells of a row when it is painted, so that only visible rows cost time."""
 
 
-class Listing(Framed):
-    """A list of rows with a cursor."""
-
-    class Selected(Message):
-        """The cursor moved to another row, or to none."""
-
-        def __init__(self, listing: Listing, key: str) -> None:
-            super().__init__()
-            self.listing = listing
-            self.key = key
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, Listing.Selected)
-
-    class Opened(Message):
-        """Enter or a click on the selected row."""
-
-        def __init__(self, listing: Listing, key: str) -> None:
-            super().__init__()
-            self.listing = listing
-            self.key = key
+class Listing(CursorBox):
+    """A list of rows."""
 
     class Sorted(Message):
         """A click on the title of a sortable column."""
@@ -90,7 +73,6 @@ class Listing(Framed):
         self.columns = tuple(columns)
         self.head_lines = 1
         self.rows: list[Row] = []
-        self.selected_key = ""
         self.empty: tuple[str, ...] = ("reading\u2026",)
         """Text to show without rows."""
         self.follow = False
@@ -99,7 +81,6 @@ class Listing(Framed):
         self.at_end = False
         """Whether the last move was to the end."""
         self.describe: Describe = lambda row: row.cells
-        self._index: dict[str, int] = {}
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
         """Index -> content painted last."""
         self._widths: tuple[int, list[tuple[int, int]]] = (-1, [])
@@ -109,12 +90,11 @@ class Listing(Framed):
         return len(self.rows) or len(self.empty)
 
     @property
-    def cursor(self) -> int:
-        return self._index.get(self.selected_key, 0)
-
-    @property
     def selected(self) -> Row | None:
-        return self.rows[self.cursor] if self.rows else None
+        return self.rows[self.cursor] if self.has_selection else None
+
+    def is_choosable(self, index: int) -> bool:
+        return not self.rows[index].still
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         if tuple(columns) != self.columns:
@@ -129,19 +109,13 @@ class Listing(Framed):
         Until the user moves the cursor, and after `g`, the list stays at its top to show new rows;
         a cursor pushed out of sight returns to the top.
         """
-        had, before = len(self.rows), self.cursor
-        anchor = before - self.first
+        had, before, anchor = len(self.rows), self.selected_key, self.cursor - self.first
         self.rows = list(rows)
-        self._index = {row.key: index for index, row in enumerate(self.rows)}
-        key = self.selected_key
-        if self.follow and self.rows:
-            key = self.rows[0].key
-        elif key not in self._index:
-            key = self.rows[min(before, len(self.rows) - 1)].key if self.rows else ""
-        if not self.touched and self.size and self._index.get(key, 0) >= self.rows_visible:
-            key = self.rows[0].key
-        moved = key != self.selected_key
-        self.selected_key = key
+        self.set_keys(row.key for row in rows)
+        pushed_out = not self.touched and self.size and self.cursor >= self.rows_visible
+        top = self.choosable_from(0, 1)
+        if top is not None and (self.follow or pushed_out):
+            self.selected_key = self.keys[top]
         if had != len(self.rows):
             self.resized()
         first = self.first
@@ -153,8 +127,8 @@ class Listing(Framed):
             self.refresh()
         else:
             self.refresh_changed()
-        if moved:
-            self.post_message(self.Selected(self, key))
+        if before != self.selected_key:
+            self.post_message(self.Selected(self, self.selected_key))
 
     def refresh_changed(self) -> None:
         """Repaint the visible rows whose content changed."""
@@ -174,41 +148,27 @@ class Listing(Framed):
         """The cells of all rows, as text."""
         return [[text for text, _ in self.describe(row)] for row in self.rows if not row.whole]
 
+    def go_to(self, index: int) -> None:
+        self.follow, self.touched, self.at_end = False, True, False
+        super().go_to(index)
+
     def select(self, key: str) -> None:
         """Put the cursor on a key if it exists; ends following the newest row."""
-        self.follow, self.touched, self.at_end = False, True, False
-        if key in self._index and key != self.selected_key:
-            before = self.cursor
-            self.selected_key = key
-            self.refresh_row(before)
-            self.refresh_row(self.cursor)
-            self.scroll_to_row(self.cursor)
-            self.post_message(self.Selected(self, key))
-
-    def move(self, step: int) -> None:
-        """Move the cursor by `step` rows; stops at the ends."""
-        if self.rows:
-            index = max(0, min(self.cursor + step, len(self.rows) - 1))
-            self.select(self.rows[index].key)
+        self.go_to(self._places.get(key, self.cursor))
 
     def next_failed(self, step: int) -> bool:
         """Go to the next failed row, wrapping around; returns whether there is one."""
-        for offset in range(1, len(self.rows) + 1):
-            row = self.rows[(self.cursor + step * offset) % len(self.rows)]
-            if row.failed:
-                self.select(row.key)
-                return True
-        return False
+        return self.go_to_next(lambda index: self.rows[index].failed, step)
 
     def act(self, action: str) -> bool:
-        """Run an action of this widget; returns False for others."""
         if self.act_move(action):
             self.touched, self.at_end = action != "top", action == "bottom"
             return True
-        if action == "open" and self.selected is not None:
-            self.post_message(self.Opened(self, self.selected_key))
-            return True
-        return False
+        return super().act(action)
+
+    def open_row(self) -> None:
+        self.touched = True
+        super().open_row()
 
     def layout_for(self, width: int) -> list[tuple[int, int]]:
         """(column index, width) of the columns that fit; the highest ranks are left out first."""
@@ -264,16 +224,10 @@ class Listing(Framed):
         return pieces, sign != " "
 
     def on_click(self, event: events.Click) -> None:
-        index = self.first + event.y - 1 - self.head_lines
-        if event.y == 1:
+        if event.y == 1 and self.head_lines:
             self._click_title(event.x - 1)
-        elif 0 <= index < len(self.rows) and event.y > self.head_lines:
-            key = self.rows[index].key
-            if key == self.selected_key:
-                self.touched = True
-                self.post_message(self.Opened(self, key))
-            else:
-                self.select(key)
+        else:
+            super().on_click(event)
 
     def _click_title(self, x: int) -> None:
         end = 1

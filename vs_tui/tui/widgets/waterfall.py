@@ -20,7 +20,7 @@ from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.critical_path import Wait
 from vs_tui.traces.evidence import CONTEXT, is_machine
 from vs_tui.traces.outline import Elsewhere, Outline, outline
-from vs_tui.traces.steps import Row, bounds, end_at, next_match, tree
+from vs_tui.traces.steps import Row, bounds, end_at, tree
 from vs_tui.traces.time_axis import Axis, broken, linear
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
@@ -35,26 +35,12 @@ from vs_tui.tui.widgets.bars import (
     runs_in_flight,
     with_parents,
 )
-from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.framed import CursorBox
 from vs_tui.tui.widgets.timeline import ZOOMS, Zoom
 
 
-class Waterfall(Framed):
+class Waterfall(CursorBox):
     """The waterfall of one trace. `show` sets the data, `tick` the time; keys do the rest."""
-
-    class Selected(Message):
-        """The cursor moved to another row."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
-
-    class Opened(Message):
-        """Enter on a row without children."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
 
     class Notice(Message):
         """The reason why a key did nothing."""
@@ -73,13 +59,11 @@ class Waterfall(Framed):
         self.breaks = DEFAULT_THRESHOLDS.axis_breaks
         self.trace: Trace | None = None
         self.now: Instant = 0
-        self.selected_key = ""
         self.folded: set[str] = set()
         self.outline = Outline()
         self._seen: set[str] = set()
         self._baselines: Mapping[str, Baseline] = {}
         self._rows: list[Row] = []
-        self._places: dict[str, int] = {}
         self._past: PastRuns = {}
         self.next: dict[str, Next] = {}
         """Row key -> expected step. The cursor skips these rows."""
@@ -96,7 +80,7 @@ class Waterfall(Framed):
 
     @property
     def selected_row(self) -> Row | None:
-        return self._rows[self.cursor] if self.selected_key in self._places else None
+        return self._rows[self.cursor] if self.has_selection else None
 
     @property
     def selected(self) -> Span | None:
@@ -112,9 +96,8 @@ class Waterfall(Framed):
     def selected_link(self) -> Elsewhere | None:
         return self.outline.elsewhere.get(self.selected_key)
 
-    @property
-    def cursor(self) -> int:
-        return self._places.get(self.selected_key, 0)
+    def is_choosable(self, index: int) -> bool:
+        return self._rows[index].span.key not in self.next
 
     def show(
         self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
@@ -155,9 +138,12 @@ class Waterfall(Framed):
         if self.next:
             places = [step.place for step in self.next.values()]
             self._rows = tree([*self.outline.spans, *places], self.folded)
-        self._places = {row.span.key: place for place, row in enumerate(self._rows)}
-        if self.selected_key not in self._places:
-            self.selected_key = self._rows[0].span.key if self._rows else ""
+        above = {span.key: span.parent_key for span in self.outline.spans}
+        shown = {row.span.key for row in self._rows}
+        for _ in above:
+            if self.selected_key not in shown:
+                self.selected_key = above.get(self.selected_key, "")  # the row that folds it
+        self.set_keys(row.span.key for row in self._rows)
         self._make_scene()
         self.resized()
         self.refresh()
@@ -223,59 +209,34 @@ class Waterfall(Framed):
     # Keys.
 
     def act(self, action: str) -> bool:
-        """Run an action of this widget; returns False for others."""
-        if self.act_move(action):
-            return True
         if action in ("next_failed", "previous_failed"):
-            step = 1 if action == "next_failed" else -1
-            found = next_match(
-                self._rows, self.cursor, lambda r: r.span.status.failed or r.hidden_failed > 0, step
-            )
-            if found is None:
-                return False
-            self.go_to(found)
-        elif action == "open":
-            self.open_row()
-        elif action in ("fold_all", "unfold_all"):
+            return self.go_to_next(self._is_failed, 1 if action == "next_failed" else -1)
+        if action in ("fold_all", "unfold_all"):
             parents = {row.span.parent_key for row in tree(self.outline.spans)}
             self.folded = parents if action == "fold_all" else set()
             self._layout()
         elif action in ZOOMS:
             self._zoom(action)
         else:
-            return False
+            return super().act(action)
         return True
+
+    def _is_failed(self, index: int) -> bool:
+        row = self._rows[index]
+        return row.span.status.failed or row.hidden_failed > 0
 
     def open_row(self) -> None:
         """Fold or unfold the selected row; open it if it has no children."""
         row = self.selected_row
-        if row is None:
-            return
-        if not row.children:
-            self.post_message(self.Opened(row.span.key))
-            return
-        self.folded ^= {row.span.key}
-        self._layout()
-
-    def move(self, step: int) -> None:
-        """Move the cursor by `step` rows, skipping expected steps."""
-        usable = [n for n, row in enumerate(self._rows) if row.span.key not in self.next]
-        if usable:
-            wanted = max(0, min(self.cursor + step, self.count - 1))
-            below = [n for n in usable if n >= wanted]
-            above = [n for n in usable if n <= wanted]
-            self.go_to(below[0] if below and step > 0 else above[-1])
+        if row is None or not row.children:
+            super().open_row()
+        else:
+            self.folded ^= {row.span.key}
+            self._layout()
 
     def go_to(self, index: int) -> None:
-        """Select a row and show it, in the list and on the axis."""
-        if not self._rows or self._rows[index].span.key in self.next:
-            return
-        before, self.selected_key = self.cursor, self._rows[index].span.key
-        self.refresh_row(before)
-        self.refresh_row(index)
-        self.scroll_to_row(index)
+        super().go_to(index)
         self._pan_to_selected()
-        self.post_message(self.Selected(self.selected_key))
 
     def _pan_to_selected(self) -> None:
         interval = self._selected_interval()
@@ -371,15 +332,10 @@ class Waterfall(Framed):
         self.scroll_to_row(self.cursor)
 
     def on_click(self, event: events.Click) -> None:
-        line = event.y - 1 - self.head_lines
-        index = self.row_at(line)
         if self.full and event.y == 1:
             self._go_to_column(event.x - 1)
-        elif 0 <= line < self.rows_visible and index < self.count:
-            if index == self.cursor and index >= self.first:
-                self.open_row()
-            else:
-                self.go_to(index)
+        else:
+            super().on_click(event)
 
     def _go_to_column(self, x: int) -> None:
         """Handle a click on the line of the true time: move the window there, with the same
