@@ -12,7 +12,6 @@ from textual.content import Content
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui import first_minute
 from vs_tui.tui import theme as look
 from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.navigation import Navigation
@@ -172,6 +171,8 @@ class GlobalActions:
         if view is not None and (texts := view.texts()):
             self._output.yank_in_turns(texts)
         elif view is not None and not view.selection() and not self._app.health:
+            from vs_tui.tui import first_minute
+
             setup = self._app.setup
             line = " ".join(first_minute.trial(self._app.url, setup.open_mode, setup.program))
             self._output.yank_in_turns([("the curl line", line)])

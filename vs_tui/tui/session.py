@@ -26,16 +26,16 @@ from vs_tui.store.queries.reader_protocol import Baseline, SourceHealth, Trace
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.tui import actions as table
-from vs_tui.tui import filtering, first_minute, span_format
+from vs_tui.tui import filtering, span_format
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Copier, Navigator, Remembered, Setup, Shown
 from vs_tui.tui.diff_renderer import DiffingApp
 from vs_tui.tui.filtering import DEFAULT, Range, parse_range
 from vs_tui.tui.past import Histories, trace_at
-from vs_tui.tui.source_status import Connection
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
+    from vs_tui.tui.source_status import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -149,10 +149,15 @@ class Session(DiffingApp[int]):
         unknown."""
         return self.frozen_at is not None and self.frozen_at == self.setup.at
 
-    async def trace(self, trace_id: str) -> Trace | None:
-        """A trace, as of the moment at which the screen is frozen."""
+    async def trace(self, trace_id: str, *, learn: bool = False) -> Trace | None:
+        """A trace, as of the moment at which the screen is frozen. `learn` also reads the baselines
+        and past runs of its spans."""
         found = await self.reader.trace(trace_id)
-        return trace_at(found, self.frozen_at) if found is not None else None
+        trace = trace_at(found, self.frozen_at) if found is not None else None
+        if trace is not None and learn:
+            await self.learn(trace.spans)
+            await self.histories.learn(trace.spans)
+        return trace
 
     async def learn(self, spans: Sequence[Span]) -> None:
         """Read the baselines of these spans' series, at most once a minute for each span."""
@@ -227,6 +232,8 @@ class Session(DiffingApp[int]):
 
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
         """Text of an empty list: how to get the first event, or that nothing matches the filter."""
+        from vs_tui.tui import first_minute
+
         if filtered or self.team or (self.health and self.range_name != "all"):
             lines: tuple[str, ...] = first_minute.NOTHING_MATCHES
         elif self.not_listening:

@@ -15,7 +15,7 @@ from vs_tui.traces.standing import Standing
 from vs_tui.traces.time_axis import short
 from vs_tui.tui import trace_rows
 from vs_tui.tui.paint import Piece, fit
-from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.screens.listed import WorkView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Column, Row
 
@@ -48,7 +48,7 @@ MOST_INCIDENTS: Final = 3
 HEAD: Final = "section:"
 
 
-class BoardRows(ListedView):
+class BoardRows(WorkView):
     """A list of traces by section. Subclasses read the board and handle keys."""
 
     def __init__(self, look: Look) -> None:
@@ -130,7 +130,7 @@ class BoardRows(ListedView):
             width=self.list.size.width - 40,
         )
 
-    def _describe(self, line: Row) -> tuple[Piece, ...]:
+    def cells(self, line: Row) -> tuple[Piece, ...]:
         data, glyphs, now = line.data, self.look.glyphs, self.dash.now()
         if isinstance(data, Standing):
             if line.whole:

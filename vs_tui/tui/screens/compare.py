@@ -15,7 +15,7 @@ from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS: Final = (
     Column("SPAN", 24, flex=1, sort="as they ran"),
@@ -36,7 +36,9 @@ class CompareView(ListedView):
     title_text = "compare"
     words = MappingProxyType({"next_failed": "next slower"})
     offered = ("back", "sort", "next_failed", "freeze", "zoom", "export")
-    sorts = ("as they ran", "change")
+    columns = COLUMNS
+    orders = MappingProxyType({"change": lambda pair, _: _by_change(pair)})
+    sorts = ("as they ran", *orders)
 
     def __init__(self, look: Look, first: str, second: str) -> None:
         super().__init__(look)
@@ -44,8 +46,6 @@ class CompareView(ListedView):
         self._longest: Duration = 1
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
-        self.list.describe = self._cells
         yield self.list
 
     async def load(self) -> None:
@@ -56,12 +56,13 @@ class CompareView(ListedView):
             return
         pairs = compare(first.spans, second.spans, self.dash.now())
         self._longest = max((max(p.first or 0, p.second or 0) for p in pairs), default=1)
-        rows = [Row(f"{n}", failed=p.verdict == "slower", data=p) for n, p in enumerate(pairs)]
-        if self.sort.lstrip("-") == "change":
-            rows.sort(key=_by_change)
-        if self.sort.startswith("-"):
-            rows.reverse()
-        self.list.set_rows(rows)
+        numbers = {id(pair): f"{number}" for number, pair in enumerate(pairs)}
+        self.list.set_rows(
+            [
+                Row(numbers[id(pair)], failed=pair.verdict == "slower", data=pair)
+                for pair in self.ordered(pairs)
+            ]
+        )
         title: list[Piece] = []
         for letter, trace in (("A", first), ("B", second)):
             began = self.dash.clock_text(min(span.at for span in trace.spans))
@@ -78,7 +79,7 @@ class CompareView(ListedView):
         told += f", {running} not ended yet" if running else ""
         self.list.set_foot([(told, "note")])
 
-    def _cells(self, row: Row) -> tuple[Piece, ...]:
+    def cells(self, row: Row) -> tuple[Piece, ...]:
         pair = row.data
         assert isinstance(pair, Pair)
         glyphs = self.look.glyphs
@@ -132,10 +133,8 @@ def _name(pair: Pair) -> str:
     return kind if pair.name == pair.operation.replace("_", " ") else f"{kind} {pair.name}"
 
 
-def _by_change(row: Row) -> tuple[bool, Duration]:
+def _by_change(pair: Pair) -> tuple[bool, Duration]:
     """Sort key: largest change first, then steps that only one trace has, longest first."""
-    pair = row.data
-    assert isinstance(pair, Pair)
     if pair.delta is not None:
         return False, -abs(pair.delta)
     return True, -(pair.first or pair.second or 0)

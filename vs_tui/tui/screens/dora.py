@@ -27,7 +27,7 @@ from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import sparkline
 from vs_tui.tui.widgets.framed import Framed, TextBox
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 from vs_tui.tui.widgets.scoreboard import Scoreboard
 
 _FOLLOW: Final = 0.15
@@ -68,6 +68,7 @@ class DoraView(ListedView):
     usual_range = METRICS_DEFAULT
     measures = True
     title_text = "DORA"
+    columns = _COLUMNS
     offered = (
         *("open", "next_metric", "next_panel", "time", "bucket", "team", "counts", "next_failed"),
         *("freeze", "zoom", "export", "back"),
@@ -96,8 +97,6 @@ class DoraView(ListedView):
     def body(self) -> Iterable[Widget]:
         self.grid = Scoreboard(self.look, id="grid")
         self.facts = TextBox(self.look, id="facts")
-        self.list = Listing(self.look, _COLUMNS, id="list")
-        self.list.describe = self._cells
         yield self.grid
         yield Horizontal(self.facts, self.list, id="below")
 
@@ -256,7 +255,7 @@ class DoraView(ListedView):
         self.facts.set_heading([(whose, "title")], card.text)
         self.facts.set_lines(lines)
 
-    def _cells(self, row: Row) -> tuple[Piece, ...]:
+    def cells(self, row: Row) -> tuple[Piece, ...]:
         entry = row.data
         assert isinstance(entry, Behind)
         glyphs = self.look.glyphs

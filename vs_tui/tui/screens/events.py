@@ -7,8 +7,8 @@ On a high screen the delivery under the cursor is shown below the list.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from textual.widget import Widget
 
@@ -26,7 +26,7 @@ from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.document import Document
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
     Column("RECEIVED", 12),
@@ -37,7 +37,6 @@ COLUMNS = (
     Column("SIZE", 5, right=True, rank=1),
     Column("WHY", 13, flex=3),
 )
-SORTS = ("newest", "trouble", "source", "size")
 _WORST_FIRST = (
     Verdict.REJECTED,
     Verdict.QUARANTINED,
@@ -55,7 +54,16 @@ class EventsView(ListedView):
     title_text = "Events"
     heading = "Events"
     filterable = True
-    sorts = SORTS
+    columns = COLUMNS
+    orders = MappingProxyType(
+        {
+            "trouble": lambda row, _: _WORST_FIRST.index(row.verdict),
+            "source": lambda row, _: row.source,
+            "size": lambda row, _: -row.size,
+        }
+    )
+    sorts = ("newest", *orders)
+    nothing_failed = "nothing in this list was rejected or quarantined"
     DEFAULT_CSS = """
     EventsView #list { height: 2fr; }
     EventsView #detail { height: 3fr; display: none; }
@@ -63,7 +71,6 @@ class EventsView(ListedView):
     """
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
         self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
         self.page = DeliveryPage(())
@@ -93,32 +100,17 @@ class EventsView(ListedView):
         self.page = await dash.reader.deliveries(self.question(), limit=wanted)
         self.searched = self.page.searched
         self.searching = self.searched
-        self.deliveries = self._sorted(self.page.items)
-        if not self.deliveries:
-            self.list.empty = dash.empty_text(bool(self.filter_text))
+        self.deliveries = self.ordered(self.page.items)
         read = len(self.deliveries)
         self.made_of = read if read < self.page.matched else 0
         self.show_rows([self._row(row) for row in self.deliveries], wanted)
         self.list.set_total(self.page.matched)
         self.list.set_heading([(clean(self.heading, 60), "title")], self.order_note("newest first"))
-        self.show_problem("")
         await self._load_detail()
         if not self._proofs and any(row.status == 401 for row in self.deliveries):
             # After the rows, because the first call imports all adapters.
             self._proofs = {c.name: c.how for c in await dash.connections()}
             self.list.set_rows([self._row(row) for row in self.deliveries])
-
-    def _sorted(self, rows: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
-        """The rows in the chosen order; equal rows stay newest first."""
-        orders: Mapping[str, Callable[[DeliveryRow], Any]] = {
-            "trouble": lambda row: _WORST_FIRST.index(row.verdict),
-            "source": lambda row: row.source,
-            "size": lambda row: -row.size,
-        }
-        name = self.sort.lstrip("-")
-        if name in orders:
-            rows = sorted(rows, key=orders[name])
-        return rows[::-1] if self.sort.startswith("-") else rows
 
     async def _load_detail(self) -> None:
         row = self.list.selected
@@ -170,16 +162,12 @@ class EventsView(ListedView):
         return f"{count} {'delivery' if count == '1' else 'deliveries'}"
 
     def act(self, action: str) -> bool:
-        if action in ("next_failed", "previous_failed"):
-            if not self.list.next_failed(1 if action == "next_failed" else -1):
-                self.dash.notify_text("nothing in this list was rejected or quarantined")
-        elif self.detail is not None and act_on(self, self.detail, action):
+        if self.detail is not None and act_on(self, self.detail, action):
             return True
-        elif action in ("fold_body", "unfold_body") or self.document.has_focus:
+        moves = self.document.has_focus and action not in ("next_failed", "previous_failed")
+        if moves or action in ("fold_body", "unfold_body"):
             return self.document.act(action)
-        else:
-            return super().act(action)
-        return True
+        return super().act(action)
 
     def texts(self) -> Sequence[tuple[str, str]]:
         return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()

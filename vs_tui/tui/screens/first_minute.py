@@ -82,8 +82,6 @@ class FirstPage(Vertical):
         self._heard: Sequence[DeliveryRow] = ()
         self._repeated: list[Timer] = []
         self._turn = 0
-        self.dismissed = False
-        """Set once there was a row; the page then no longer opens by itself."""
 
     def compose(self) -> Iterable[Widget]:
         yield self.steps

@@ -1,22 +1,34 @@
-"""Base of views with one main list: sort, follow, next failed, selection, export."""
+"""Bases of views with one main list: sort, follow, next failed, selection, export; and of both
+forms of Live, with metrics beside the list and the selected trace below it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from vs_tui.model.time import Instant
+from vs_tui.model.time import SECOND, Instant
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts
+from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.framed import CursorBox, Framed
-from vs_tui.tui.widgets.listing import Listing, Row
+from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.waterfall import Waterfall
 
+if TYPE_CHECKING:
+    from vs_tui.metrics.cards import Card
+
+Item = TypeVar("Item")
 PAGE: Final = 500
 MOST: Final = 10_000
 """Most rows that are read; filter or sort to see older ones."""
 _ASCENDING: Final = frozenset({"name", "source", "project", "person"})
 """Orders that start with the smallest name; others start with the largest or worst value."""
+_CARDS_AGE: Final = 10 * SECOND
+"""How long the metrics beside a list stay valid."""
 _AHEAD: Final = 100
 """Rows below the screen that are read ahead for scrolling."""
 
@@ -31,14 +43,20 @@ def counts_text(counts: Counts) -> str:
 
 
 class ListedView(View):
-    """A view with a `list`. Subclasses create it in `body` and name the sort orders."""
+    """A view with a `list`. Subclasses yield it in `body`, make the cells of a row, and name the
+    sort orders."""
 
-    list: Listing
+    columns: Sequence[Column] = ()
     sorts: Sequence[str] = ()
     """Names of the sort orders, the default first. A leading `-` reverses one."""
+    orders: Mapping[str, Callable[[Any, Instant], Any]] = MappingProxyType({})
+    """Sort order -> (row's data, now) -> sort key, for orders that the read does not make."""
+    nothing_failed = "nothing in this list has failed"
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
+        self.list = Listing(look, self.columns, id="list")
+        self.list.describe = self.cells
         self.searched: Instant | None = None
         """Time back to which an unfinished search has read; older rows may be missing. None:
         finished."""
@@ -69,6 +87,16 @@ class ListedView(View):
     def selection(self) -> str:
         return self.list.selected_key
 
+    def cells(self, row: Row) -> tuple[Piece, ...]:
+        """The cells of a row."""
+        return row.cells
+
+    def ordered(self, items: Iterable[Item]) -> Sequence[Item]:
+        """The items in the chosen order; equal ones stay in the order of the read."""
+        order, now = self.orders.get(self.sort.lstrip("-")), self.dash.now()
+        found = sorted(items, key=lambda item: order(item, now)) if order else [*items]
+        return found[::-1] if self.sort.startswith("-") else found
+
     def order_note(self, first: str) -> str:
         """The sort order for the list's frame; `first` describes the default order."""
         glyphs = self.look.glyphs
@@ -85,6 +113,9 @@ class ListedView(View):
         """Show the rows of a read that asked for `asked`; if the user jumped to the end, the cursor
         moves to the new end."""
         self.asked = asked
+        self.show_problem("")
+        if not rows:
+            self.list.empty = self.dash.empty_text(bool(self.filter_text))
         self.list.set_rows(rows)
         if self._sinking and self.list.at_end:
             self.list.act("bottom")
@@ -107,7 +138,7 @@ class ListedView(View):
             self.start_reload()
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
-                self.dash.notify_text("nothing in this list has failed")
+                self.dash.notify_text(self.nothing_failed)
             return True
         if action == "open" and self.list.selected is None:
             self.dash.notify_text("nothing is listed that could be opened")
@@ -163,3 +194,63 @@ class ListedView(View):
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return [column.title for column in self.list.columns], self.list.texts()
+
+
+class WorkView(ListedView):
+    """Live: a list of work, the metrics beside it, and below it the trace of the selected row."""
+
+    filterable = True
+    title_text = "Live"
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.dora = DoraPanel(look, id="dora-side")
+        self.trace = Waterfall(look, id="trace")
+        self._carded: tuple[str, str, Instant | None] = ("", "", None)
+        self._cards_until: Instant = 0
+
+    def on_mount(self) -> None:
+        self.trace.zone = self.dash.zone
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether metrics are visible."""
+        return bool(self.dora.display)
+
+    def show_cards(self, cards: Sequence[Card], range_name: str) -> None:
+        self.dora.show(cards, range_name, self.dash.worded("{dora}: all of it"))
+
+    async def load_cards(self) -> None:
+        """Read the metrics, at most once per `_CARDS_AGE`, because they change slowly."""
+        dash = self.dash
+        name, now = dash.metrics_range_name, dash.setup.clock()
+        asked = (dash.team, name, dash.frozen_at)
+        if not self.has_cards or (asked == self._carded and now < self._cards_until):
+            return
+        self.show_cards(await dash.cards(), name)
+        self._carded, self._cards_until = asked, now + _CARDS_AGE
+        # Read once more later, so that the last events are included when no more come.
+        self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
+
+    def _read_cards_again(self) -> None:
+        if self.is_current and self.complete:
+            start(self, self.load_cards, "cards", exclusive=True)
+
+    async def load_trace(self) -> None:
+        """Read and show the trace of the selected row."""
+
+    def row_selected(self) -> None:
+        start(self, self.load_trace, "trace", exclusive=True)
+
+    def act(self, action: str) -> bool:
+        if isinstance(self.focused, Waterfall) and self.focused.act(action):
+            return True
+        if self.focused is self.dora and (self.dora.act(action) or action == "open"):
+            if action == "open":
+                self.dash.do("dora")
+            return True
+        return super().act(action)
+
+    def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
+        message.stop()
+        self.dash.do("dora")

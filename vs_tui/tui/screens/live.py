@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.board import ORDERS, ordered
 from vs_tui.traces.next_action import Section
 from vs_tui.tui import filtering, trace_rows
 from vs_tui.tui.screens.board_rows import HEAD, WIDE, WIDE_FROM, BoardRows
-from vs_tui.tui.screens.first_minute import FirstPage
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.dora import DoraPanel, DoraStrip
-from vs_tui.tui.widgets.listing import Listing, Row
-from vs_tui.tui.widgets.waterfall import Waterfall
+from vs_tui.tui.widgets.dora import DoraStrip
+from vs_tui.tui.widgets.listing import Row
 
-_CARDS_AGE: Final = 10 * SECOND
+if TYPE_CHECKING:
+    from vs_tui.metrics.cards import Card
+    from vs_tui.tui.screens.first_minute import FirstPage
+
 LEAST_TRACE: Final = 8
 TRACE_ON_A_HIGH_SCREEN: Final = 14
 LIST_FRAME: Final = 3
@@ -35,8 +36,7 @@ class LiveView(BoardRows):
     """Live by trace, the first screen."""
 
     tab = "live"
-    title_text = "Live"
-    filterable = True
+    columns = WIDE
     sorts = ORDERS
     DEFAULT_CSS = """
     LiveView #upper { height: 1fr; }
@@ -54,8 +54,11 @@ class LiveView(BoardRows):
         super().__init__(look)
         self._asked_for_first = False
         """Whether the user opened the first page although there are rows."""
-        self._carded: tuple[str, str, Instant | None] = ("", "", None)
-        self._cards_until: Instant = 0
+        self.strip = DoraStrip(look, id="dora-strip")
+        self.first: FirstPage | None = None
+        """The first page, once it was shown."""
+        self._received = False
+        """Whether there was a row; the first page then no longer opens by itself."""
 
     @property
     def offered(self) -> Sequence[str]:  # type: ignore[override]
@@ -72,14 +75,6 @@ class LiveView(BoardRows):
         return "first" if self.has_class("-first") else "board"
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, WIDE, id="list")
-        self.list.describe = self._describe
-        self.dora = DoraPanel(self.look, id="dora-side")
-        self.strip = DoraStrip(self.look, id="dora-strip")
-        self.trace = Waterfall(self.look, id="trace")
-        self.trace.zone = self.dash.zone
-        self.first = FirstPage(self.look, self.dash)
-        yield self.first
         self.upper = Horizontal(self.list, self.dora, id="upper")
         yield self.upper
         yield self.trace
@@ -99,64 +94,61 @@ class LiveView(BoardRows):
         self.show_problem("")
         await self._show_first_page()
         self._show()
-        await self._load_trace()
+        await self.load_trace()
         if self._cards_until:
-            await self._load_cards()
+            await self.load_cards()
         else:  # the first rows do not wait for the metrics
-            self.call_after_refresh(start, self, self._load_cards, "cards", exclusive=True)
+            self.call_after_refresh(start, self, self.load_cards, "cards", exclusive=True)
+
+    @property
+    def on_first_page(self) -> bool:
+        """Whether the first page is shown instead of the list."""
+        return self.first is not None and bool(self.first.display)
 
     async def _show_first_page(self) -> None:
         """Show the first page until there is a row, or while the user has opened it."""
         board = self.board
         empty = board is not None and not board.everything.listed and not self.filter_text
-        if not empty:
-            self.first.dismissed = True
-        wanted = empty and not self.first.dismissed and self.dash.frozen_at is None
-        if wanted or (self.first.display and self._asked_for_first):
+        self._received = self._received or not empty
+        wanted = empty and not self._received and self.dash.frozen_at is None
+        if wanted or self._asked_for_first:
+            if self.first is None:
+                from vs_tui.tui.screens.first_minute import FirstPage
+
+                self.first = FirstPage(self.look, self.dash)
+                await self.mount(self.first, before=self.upper)
             self.set_class(True, "-first")
             await self.first.open()
-        elif self.first.display:
+        elif self.on_first_page:
             self._leave_first_page()
 
     def _leave_first_page(self) -> None:
+        assert self.first is not None
         self.first.display, self._asked_for_first = False, False
         self.set_class(False, "-first")
         self.list.focus()
 
     async def _read_details(self, trace_id: str) -> None:
-        trace = await self.dash.trace(trace_id)
+        trace = await self.dash.trace(trace_id, learn=True)
         if trace is not None:
-            await self.dash.learn([span for span in trace.spans if span.in_flight])
-            await self.dash.histories.learn(trace.spans)
             self._details[trace_id] = trace
 
-    async def _load_cards(self) -> None:
-        """Read the metrics, at most once per `_CARDS_AGE`, because they change slowly."""
-        dash = self.dash
-        asked, now = (dash.team, dash.metrics_range_name, dash.frozen_at), dash.setup.clock()
-        if asked == self._carded and now < self._cards_until:
-            return
-        cards = await dash.cards()
-        self.dora.show(cards, dash.metrics_range_name, dash.worded("{dora}: all of it"))
-        self.strip.show(cards, dash.metrics_range_name, 4 if self.size.height >= 32 else 2)
-        self._carded, self._cards_until = asked, now + _CARDS_AGE
-        # Read once more later, so that the last events are included when no more come.
-        self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
+    @property
+    def has_cards(self) -> bool:
+        return True
 
-    def _read_cards_again(self) -> None:
-        if self.is_current and self.complete:
-            start(self, self._load_cards, "cards", exclusive=True)
+    def show_cards(self, cards: Sequence[Card], range_name: str) -> None:
+        super().show_cards(cards, range_name)
+        self.strip.show(cards, range_name, 4 if self.size.height >= 32 else 2)
 
-    async def _load_trace(self) -> None:
+    async def load_trace(self) -> None:
         """Show the waterfall of the selected trace, if the screen is high enough."""
         row = self._selected_row()
         if not self.trace.display or row is None:
             return
-        trace = await self.dash.trace(row.trace_id)
+        trace = await self.dash.trace(row.trace_id, learn=True)
         if trace is None:
             return
-        await self.dash.learn(trace.spans)
-        await self.dash.histories.learn(trace.spans)
         self.trace.show(trace, self.dash.baselines, self.dash.now(), self.dash.histories.runs)
         self.trace.set_heading([("Trace ", "title"), (trace_rows.title(row), "text")])
 
@@ -202,12 +194,12 @@ class LiveView(BoardRows):
         total = self.upper.outer_size.height + (self.trace.outer_size.height if before else 0)
         fits = total - wanted >= (TRACE_ON_A_HIGH_SCREEN if self.is_high else LEAST_TRACE)
         any_rows = self.board is not None and bool(self.board.rows)
-        shown = any_rows and (fits or self.is_high) and not self.first.display
+        shown = any_rows and (fits or self.is_high) and not self.on_first_page
         self.upper.styles.height = wanted if shown and fits else "1fr"
         self.trace.styles.height = "1fr" if fits else TRACE_ON_A_HIGH_SCREEN
         self.trace.display = shown
         if shown and not before:
-            start(self, self._load_trace, "trace", exclusive=True)
+            start(self, self.load_trace, "trace", exclusive=True)
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()
@@ -244,10 +236,8 @@ class LiveView(BoardRows):
         if action == "first_page":
             self._turn_to_first_page()
             return True
-        if self.first.display:
+        if self.first is not None and self.on_first_page:
             return self.first.act(action)
-        if isinstance(self.focused, Waterfall) and self.focused.act(action):
-            return True
         if action in ("next_section", "previous_section"):
             self._jump(1 if action == "next_section" else -1)
             return True
@@ -270,16 +260,16 @@ class LiveView(BoardRows):
         return super().act(action)
 
     def _turn_to_first_page(self) -> None:
-        if self.first.display and self._asked_for_first:
+        if self.on_first_page and self._asked_for_first:
             self._leave_first_page()
-            return
-        self._asked_for_first = True
-        self.first.display = True
-        self.dash.reload_view()
+        else:
+            self._asked_for_first = True
+            self.dash.reload_view()
 
     def texts(self) -> Sequence[tuple[str, str]]:
-        chosen = self.first.steps.chosen.copies if self.first.display else ("", "")
-        return [chosen] if chosen[1] else ()
+        if self.first is None or not self.on_first_page or not self.first.steps.chosen.copies[1]:
+            return ()
+        return [self.first.steps.chosen.copies]
 
     def _jump(self, step: int) -> None:
         heads = [n for n, row in enumerate(self.list.rows) if isinstance(row.data, Section)]
@@ -314,13 +304,9 @@ class LiveView(BoardRows):
 
             start(self, read, "unfold")
 
-    def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
-        message.stop()
-        self.dash.do("dora")
-
     def row_selected(self) -> None:
         self._show_foot()
-        start(self, self._load_trace, "trace", exclusive=True)
+        super().row_selected()
 
     def open_row(self, key: str) -> None:
         row = self._selected_row()

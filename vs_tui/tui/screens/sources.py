@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from textual.widget import Widget
@@ -19,7 +20,7 @@ from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start
 from vs_tui.tui.source_status import Condition, Connection
 from vs_tui.tui.widgets.document import Document
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
     Column("SOURCE", 16, flex=1),
@@ -40,7 +41,6 @@ COUNTED: Final = (
     Verdict.QUARANTINED,
     Verdict.REJECTED,
 )
-SORTS: Final = ("last", "trouble", "name")
 SHOW_SECRET: Final = 30 * SECOND
 
 
@@ -49,7 +49,15 @@ class SourcesView(ListedView):
 
     where = "sources"
     title_text = "Sources"
-    sorts = SORTS
+    columns = COLUMNS
+    orders = MappingProxyType(
+        {
+            "trouble": lambda row, _: not row.failed,
+            "name": lambda row, _: row.cells[0][0].lower(),
+        }
+    )
+    sorts = ("last", *orders)
+    nothing_failed = "all sources that have sent anything do well"
     offered = ("open", "back", "reveal", "copy_secret", "yank", "sort", "next_failed", "zoom")
     DEFAULT_CSS = """
     SourcesView #list { height: 1fr; }
@@ -57,7 +65,6 @@ class SourcesView(ListedView):
     """
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
         # Select the source with the last delivery until the user chooses one.
         self.list.follow = True
         self.document = Document(self.look, id="detail")
@@ -118,13 +125,7 @@ class SourcesView(ListedView):
     def _paint(self) -> None:
         now = self.dash.now()
         listed = source_status.ordered(self.connections or (), self.health)
-        rows = [self._row(connection, now) for connection in listed]
-        name = self.sort.lstrip("-")
-        if name == "name":
-            rows.sort(key=lambda row: row.cells[0][0].lower())
-        elif name == "trouble":
-            rows.sort(key=lambda row: not row.failed)
-        self.list.set_rows(rows[::-1] if self.sort.startswith("-") else rows)
+        self.list.set_rows(self.ordered(self._row(connection, now) for connection in listed))
         counted = "  counted today" if self.today.until is None else "  counted today, so far"
         self.list.set_heading(
             [("Sources", "title"), (counted, "dim")], self.order_note("last heard first")
@@ -254,14 +255,11 @@ class SourcesView(ListedView):
     # Keys.
 
     def act(self, action: str) -> bool:
-        if action in ("next_failed", "previous_failed"):
-            if not self.list.next_failed(1 if action == "next_failed" else -1):
-                self.dash.notify_text("all sources that have sent anything do well")
-        elif action == "reveal":
+        if action == "reveal":
             self._reveal()
         elif action == "copy_secret":
             self._copy_secret()
-        elif self.document.has_focus and action != "open":
+        elif self.document.has_focus and action not in ("open", "next_failed", "previous_failed"):
             return self.document.act(action)
         else:
             return super().act(action)

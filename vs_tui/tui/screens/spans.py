@@ -11,18 +11,16 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import SECOND, Instant, format_duration
+from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
-from vs_tui.tui.screens.listed import ListedView, counts_text
+from vs_tui.tui.screens.listed import WorkView, counts_text
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.dora import DoraPanel
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 from vs_tui.tui.widgets.strip import TraceStrip, trace_facts
-from vs_tui.tui.widgets.waterfall import Waterfall
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
@@ -40,17 +38,14 @@ _ROOMY_FROM: Final = 140
 _TEAM: Final = 3
 """Index of the team's column."""
 _TEAM_CELLS: Final = 10
-_CARDS_AGE: Final = 10 * SECOND
-"""How long the metrics beside the list stay valid."""
 
 
-class SpansView(ListedView):
+class SpansView(WorkView):
     """A list with a row per span."""
 
     where = "live"
     ranged = True
-    title_text = "Live"
-    filterable = True
+    columns = COLUMNS
     sorts = ("live", "started", "ended", "duration", "name")
     DEFAULT_CSS = """
     SpansView #upper { height: 1fr; }
@@ -71,16 +66,9 @@ class SpansView(ListedView):
         self._at_work: dict[str, list[Span]] = {}
         """Span key -> its running children."""
         self.counts: Counts | None = None
-        self._carded: tuple[str, str, Instant | None] = ("", "", None)
-        self._cards_until: Instant = 0
+        self.strip = TraceStrip(look, id="strip")
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
-        self.list.describe = self._cells
-        self.dora = DoraPanel(self.look, id="dora-side")
-        self.trace = Waterfall(self.look, id="trace")
-        self.trace.zone = self.dash.zone
-        self.strip = TraceStrip(self.look, id="strip")
         yield Horizontal(self.list, self.dora, id="upper")
         yield Vertical(self.trace, self.strip, id="below")
 
@@ -93,48 +81,28 @@ class SpansView(ListedView):
         if self.sort == self.sorts[0]:
             self.spans = span_format.impossible_starts_last(page.items, dash.now())
         self.searched = page.searched
-        self.show_problem("")
         self._show_rows(wanted)
         await dash.learn(self._in_sight())
         self.list.refresh_changed()
-        await self._load_trace()
+        await self.load_trace()
         self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
         self.searching = page.searched or self.counts.searched
         self.made_of = COUNTED if self.counts.matched >= COUNTED else 0
         self._show_order()
         self.list.set_total(self.counts.matched)
-        await self._load_cards()
-
-    async def _load_cards(self) -> None:
-        """Read the metrics, at most once per `_CARDS_AGE`, because they change slowly."""
-        dash = self.dash
-        name = dash.metrics_range_name
-        asked = (dash.team, name, dash.frozen_at)
-        now = dash.setup.clock()
-        if not self.dora.display or (asked == self._carded and now < self._cards_until):
-            return
-        self.dora.show(await dash.cards(), name, dash.worded("{dora}: all of it"))
-        self._carded, self._cards_until = asked, now + _CARDS_AGE
-        # Read once more later, so that the last events are included when no more come.
-        self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
-
-    def _read_cards_again(self) -> None:
-        if self.is_current and self.complete:
-            start(self, self._load_cards, "cards", exclusive=True)
+        await self.load_cards()
 
     def on_resize(self) -> None:
         # The panel may have become visible.
         if self.dash.begun:
             self.call_after_refresh(self._show_rows, self.asked)
-            start(self, self._load_cards, "cards", exclusive=True)
+            start(self, self.load_cards, "cards", exclusive=True)
 
     def _in_sight(self) -> Sequence[Span]:
         page = max(self.list.rows_visible, 20)
         return self.spans[max(self.list.first - page, 0) : self.list.first + 2 * page]
 
     def _show_rows(self, asked: int) -> None:
-        if not self.spans:
-            self.list.empty = self.dash.empty_text(bool(self.filter_text))
         self._at_work = {}
         for span in self.spans:
             if span.in_flight and span.parent_key and span.state is State.RUNNING:
@@ -170,18 +138,17 @@ class SpansView(ListedView):
         back = self.dash.worded("{by_trace}: by trace")
         self.list.set_heading([(name, "title")], f"{back}  {order}")
 
-    async def _load_trace(self) -> None:
+    async def load_trace(self) -> None:
         row = self.list.selected
         span = row.data if row is not None else None
         self.query_one("#below").display = isinstance(span, Span)
         if not isinstance(span, Span):
             return
-        trace = await self.dash.trace(span.trace_id)
+        trace = await self.dash.trace(span.trace_id, learn=True)
         if trace is None:
             return
         now = self.dash.now()
-        await self.dash.learn([*trace.spans, *self._in_sight()])
-        await self.dash.histories.learn(trace.spans)
+        await self.dash.learn(self._in_sight())
         self.list.refresh_changed()
         frozen = self.dash.frozen_at is not None
         note = "frozen" if frozen else f"{self.look.glyphs.live} following"
@@ -202,7 +169,7 @@ class SpansView(ListedView):
         else:
             self.strip.tick(now)
 
-    def _cells(self, row: Row) -> tuple[Piece, ...]:
+    def cells(self, row: Row) -> tuple[Piece, ...]:
         span = row.data
         assert isinstance(span, Span)
         now, glyphs = self.dash.now(), self.look.glyphs
@@ -237,22 +204,6 @@ class SpansView(ListedView):
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return [column.title for column in self._columns()], self.list.texts()
-
-    def act(self, action: str) -> bool:
-        if isinstance(self.focused, Waterfall) and self.focused.act(action):
-            return True
-        if self.focused is self.dora and (self.dora.act(action) or action == "open"):
-            if action == "open":
-                self.dash.do("dora")
-            return True
-        return super().act(action)
-
-    def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
-        message.stop()
-        self.dash.do("dora")
-
-    def row_selected(self) -> None:
-        start(self, self._load_trace, "trace", exclusive=True)
 
     def open_row(self, key: str) -> None:
         self.dash.navigation.open_span(key)

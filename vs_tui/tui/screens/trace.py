@@ -96,13 +96,11 @@ class TraceView(View):
         self.waterfall.focus()
 
     async def load(self) -> None:
-        trace = await self.dash.trace(self.trace_id)
+        trace = await self.dash.trace(self.trace_id, learn=True)
         if trace is None:
             self.show_problem("this trace is gone: it was pruned; press esc")
             return
         self.trace = trace
-        await self.dash.learn(trace.spans)
-        await self.dash.histories.learn(trace.spans)
         runs = self.dash.histories.runs
         self.waterfall.show(trace, self.dash.baselines, self.dash.now(), runs)
         if self._wanted:

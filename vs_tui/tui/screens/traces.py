@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Final
 
 from textual.widget import Widget
 
@@ -15,7 +16,7 @@ from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
@@ -29,13 +30,6 @@ COLUMNS: Final = (
     Column("TOOK", 8, right=True, sort="took"),
 )
 _TEAM_CELLS: Final = 10
-_ORDERS: Final[dict[str, Callable[[TraceSummary, Instant], Any]]] = {
-    "began": lambda t, _: -t.started_at,
-    "took": lambda t, now: t.started_at - (t.ended_at or now),
-    "spans": lambda t, _: -t.spans,
-    "failed": lambda t, _: -t.failed,
-    "name": lambda t, _: t.root.name.lower(),
-}
 
 
 class TracesView(ListedView):
@@ -45,7 +39,17 @@ class TracesView(ListedView):
     ranged = True
     title_text = "Traces"
     filterable = True
-    sorts = ("live", *_ORDERS)
+    columns = COLUMNS
+    orders = MappingProxyType(
+        {
+            "began": lambda t, _: -t.started_at,
+            "took": lambda t, now: t.started_at - (t.ended_at or now),
+            "spans": lambda t, _: -t.spans,
+            "failed": lambda t, _: -t.failed,
+            "name": lambda t, _: t.root.name.lower(),
+        }
+    )
+    sorts = ("live", *orders)
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
@@ -53,8 +57,6 @@ class TracesView(ListedView):
         self._more = False
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
-        self.list.describe = self._cells
         yield self.list
 
     async def load(self) -> None:
@@ -64,10 +66,8 @@ class TracesView(ListedView):
         self._more = page.more
         self.searched = page.searched
         self.searching = page.searched
-        self.summaries = self._sorted(page.items)
+        self.summaries = self.ordered(page.items)
         await self.dash.learn([summary.root for summary in self.summaries])
-        if not self.summaries:
-            self.list.empty = self.dash.empty_text(bool(self.filter_text))
         self.made_of = len(self.summaries) if self._more else 0
         team = longest_name({t.root.team for t in self.summaries}, _TEAM_CELLS)
         self.list.set_columns([replace(c, wish=team) if c.title == "TEAM" else c for c in COLUMNS])
@@ -77,19 +77,11 @@ class TracesView(ListedView):
         self.list.set_heading(
             [("Traces", "title")], self.order_note("in flight first, then latest")
         )
-        self.show_problem("")
-
-    def _sorted(self, found: Sequence[TraceSummary]) -> Sequence[TraceSummary]:
-        order = _ORDERS.get(self.sort.lstrip("-"))
-        now = self.dash.now()
-        if order is not None:
-            found = sorted(found, key=lambda t: (order(t, now), t.trace_id))
-        return list(reversed(found)) if self.sort.startswith("-") else found
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()
 
-    def _cells(self, row: Row) -> tuple[Piece, ...]:
+    def cells(self, row: Row) -> tuple[Piece, ...]:
         summary = row.data
         assert isinstance(summary, TraceSummary)
         root, glyphs, now = summary.root, self.look.glyphs, self.dash.now()

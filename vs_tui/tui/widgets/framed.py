@@ -286,6 +286,9 @@ class CursorBox(Framed):
         """Open the selected row."""
         self.post_message(self.Opened(self, self.selected_key))
 
+    def click_head(self, x: int, y: int) -> None:
+        """Handle a click on line `y` of the head."""
+
     def act(self, action: str) -> bool:
         """Run an action of this widget; returns False for others."""
         if action == "open" and self.has_selection:
@@ -296,7 +299,9 @@ class CursorBox(Framed):
     def on_click(self, event: events.Click) -> None:
         line = event.y - 1 - self.head_lines
         index = self.row_at(line)
-        if 0 <= line < self.rows_visible and index < len(self.keys):
+        if 0 < event.y <= self.head_lines:
+            self.click_head(event.x - 1, event.y - 1)
+        elif 0 <= line < self.rows_visible and index < len(self.keys):
             if index == self.cursor:
                 self.open_row()
             else:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from textual import events
 from textual.message import Message
 
 from vs_tui.tui.paint import Piece, cut, fit
@@ -223,13 +222,7 @@ class Listing(CursorBox):
             pieces.append((fit(text, cells, right=right, ellipsis=ellipsis) + " ", role))
         return pieces, sign != " "
 
-    def on_click(self, event: events.Click) -> None:
-        if event.y == 1 and self.head_lines:
-            self._click_title(event.x - 1)
-        else:
-            super().on_click(event)
-
-    def _click_title(self, x: int) -> None:
+    def click_head(self, x: int, y: int) -> None:
         end = 1
         for index, cells in self.layout_for(self.size.width - 2):
             end += cells + 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from textual import events
 from textual.message import Message
 
 from vs_tui.model.settings import DEFAULT_THRESHOLDS
@@ -331,16 +330,9 @@ class Waterfall(CursorBox):
         # In a lower box the cursor may be below the last visible row.
         self.scroll_to_row(self.cursor)
 
-    def on_click(self, event: events.Click) -> None:
-        if self.full and event.y == 1:
-            self._go_to_column(event.x - 1)
-        else:
-            super().on_click(event)
-
-    def _go_to_column(self, x: int) -> None:
-        """Handle a click on the line of the true time: move the window there, with the same
-        width."""
-        if self.trace is None:
+    def click_head(self, x: int, y: int) -> None:
+        """On the line of the true time: move the window there, with the same width."""
+        if self.trace is None or not self.full or y:
             return
         label, width, _ = waterfall_paint.widths(max(self.size.width - 2, 10))
         begin, end = self.whole_time()
