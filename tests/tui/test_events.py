@@ -323,3 +323,15 @@ async def test_filter_and_order_are_there_after_a_restart(tmp_path) -> None:
         await on.press("4")
         assert verdicts(on) == shown
         await on.sees("trouble ▲")
+
+
+async def test_keys_for_a_span_take_the_one_under_the_cursor_of_a_delivery(monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    monkeypatch.setenv("DISPLAY", ":0")
+    async with stage(inspected()) as on:
+        on.reader.put(on.reader.by_key["pr-1219"]._replace(url="https://example.org/pr/1219"))
+        await on.press("4", "o")
+        await on.sees("select one of the spans that this delivery touched")
+        await on.press("enter", "j", "o")
+        await on.until(lambda: opened == ["https://example.org/pr/1219"], "its page")

@@ -280,3 +280,9 @@ async def test_what_was_heard_first_comes_into_sight_for_who_has_chosen_none() -
         await on.until(lambda: on.list.rows[1].key in ("tool33", "tool35"), "both that sent")
         await on.settle()
         assert on.list.selected_key == "tool00", "a chosen one stays"
+
+
+async def test_keys_for_a_span_say_what_a_source_has_instead() -> None:
+    async with stage(connections=connections) as on:
+        await on.press("5", "o")
+        await on.sees("a source is no span: enter lists its deliveries, y copies its URL")

@@ -195,10 +195,11 @@ class GlobalActions:
         app = self._app
 
         async def work() -> None:
-            key = self._view.selection() if self._view is not None else ""
+            view = self._view
+            key = view.selection() if view is not None else ""
             span = await app.reader.span(key) if key else None
             if span is None:
-                app.notify_text("select a span first")
+                app.notify_text(app.worded(view.no_span if view is not None else View.no_span))
             else:
                 use(span)
 

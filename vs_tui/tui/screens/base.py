@@ -51,6 +51,10 @@ class View(Screen[None]):
     usual_range = DEFAULT
     measures = False
     """Whether it shows delivery metrics; these have one time range for all screens."""
+    path_note = ""
+    """Text at the right of the path, on a screen that was opened from another."""
+    no_span = "select a span first"
+    """Why an action that needs a span does nothing while `selection` is none."""
     is_moving = False
     """Whether this screen changes every second by itself."""
     words: Mapping[str, str] = MappingProxyType({})
@@ -117,11 +121,6 @@ class View(Screen[None]):
 
     def selection(self) -> str:
         """Key of the selected span; empty if there is none."""
-        return ""
-
-    @property
-    def path_note(self) -> str:
-        """Text at the right of the path, on a screen that was opened from another."""
         return ""
 
     def matched_text(self) -> str:

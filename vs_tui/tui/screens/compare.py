@@ -37,6 +37,7 @@ class CompareView(ListedView):
     words = MappingProxyType({"next_failed": "next slower"})
     offered = ("back", "sort", "next_failed", "freeze", "zoom", "export")
     columns = COLUMNS
+    no_span = "a row compares two spans: {back} and choose one of the traces"
     orders = MappingProxyType({"change": lambda pair, _: _by_change(pair)})
     sorts = ("as they ran", *orders)
 

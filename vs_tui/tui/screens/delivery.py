@@ -4,6 +4,7 @@ delivery again."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from textual.widget import Widget
 
@@ -56,11 +57,23 @@ def _send(app: Session, detail: DeliveryDetail, target: str) -> None:
     start(app, work, "resend")
 
 
+NO_SPAN: Final = "select one of the spans that this delivery touched, if there are any"
+
+
+def span_of(detail: DeliveryDetail | None, document: Document) -> str:
+    """Ref of the span under the document's cursor, else of the only span that the delivery
+    touched; empty without one."""
+    if document.has_focus and document.line is not None and document.line.target:
+        return document.line.target
+    return detail.span_refs[0] if detail is not None and len(detail.span_refs) == 1 else ""
+
+
 class DeliveryView(View):
     """The inspector. It shows no secrets: headers with secrets are never stored, and such members
     of the body are hidden."""
 
     where = "inspector"
+    no_span = NO_SPAN
     offered = (
         "open",
         "back",
@@ -103,6 +116,9 @@ class DeliveryView(View):
         if self.detail is not None and act_on(self, self.detail, action):
             return True
         return self.document.act(action)
+
+    def selection(self) -> str:
+        return span_of(self.detail, self.document)
 
     def texts(self) -> Sequence[tuple[str, str]]:
         return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()

@@ -69,6 +69,7 @@ class DoraView(ListedView):
     measures = True
     title_text = "DORA"
     columns = _COLUMNS
+    no_span = "a number is no span: {next_panel} goes to the list of what it counts"
     offered = (
         *("open", "next_metric", "next_panel", "time", "bucket", "team", "counts", "next_failed"),
         *("freeze", "zoom", "export", "back"),

@@ -21,7 +21,7 @@ from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryPage, D
 from vs_tui.tui import delivery_document
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
-from vs_tui.tui.screens.delivery import act_on
+from vs_tui.tui.screens.delivery import NO_SPAN, act_on, span_of
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
@@ -63,6 +63,7 @@ class EventsView(ListedView):
         }
     )
     sorts = ("newest", *orders)
+    no_span = NO_SPAN
     nothing_failed = "nothing in this list was rejected or quarantined"
     DEFAULT_CSS = """
     EventsView #list { height: 2fr; }
@@ -168,6 +169,9 @@ class EventsView(ListedView):
         if moves or action in ("fold_body", "unfold_body"):
             return self.document.act(action)
         return super().act(action)
+
+    def selection(self) -> str:
+        return span_of(self.detail, self.document)
 
     def texts(self) -> Sequence[tuple[str, str]]:
         return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()

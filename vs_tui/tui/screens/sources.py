@@ -57,6 +57,7 @@ class SourcesView(ListedView):
         }
     )
     sorts = ("last", *orders)
+    no_span = "a source is no span: {open} lists its deliveries, {yank} copies its URL"
     nothing_failed = "all sources that have sent anything do well"
     offered = ("open", "back", "reveal", "copy_secret", "yank", "sort", "next_failed", "zoom")
     DEFAULT_CSS = """
@@ -295,6 +296,9 @@ class SourcesView(ListedView):
         self._turn += 1
         self.dash.output.copy(text)
         self.dash.notify_text(f"copied {what} of {connection.title}")
+
+    def selection(self) -> str:
+        return ""
 
     def texts(self) -> Sequence[tuple[str, str]]:
         connection = self.selected

@@ -47,7 +47,7 @@ class TraceView(View):
         return clean(self.trace.root.name, 60) if self.trace else "trace"
 
     @property
-    def path_note(self) -> str:
+    def path_note(self) -> str:  # type: ignore[override]
         """The duration of the trace, and its expected end if it is in flight."""
         if self.trace is None:
             return ""

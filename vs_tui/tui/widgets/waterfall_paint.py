@@ -139,19 +139,27 @@ def _label(row: Row, scene: Scene, width: int) -> list[Piece]:
 
 
 def legend(scene: Scene, width: int) -> Sequence[Piece]:
-    """The meanings of the marks, cut to the width."""
+    """The meanings of the marks, cut to the width; that of breaks only where the axis has some."""
     g = scene.look.glyphs
+    left_out = f"{g.left_out} left out" if scene.axis.breaks else ""
     if width < _NARROW:
-        outside = scene.axis.is_whole
-        last = f"{g.left_out} left out" if outside else f"{g.before} begins before"
-        text = (
-            f" {g.bar} ran {g.partial}{g.tip} runs {g.idle} waits for a person "
-            f"{g.expected} expected {last} {g.critical} decides"
-        )
+        marks = [
+            f" {g.bar} ran {g.partial}{g.tip} runs {g.idle} waits for a person",
+            f"{g.expected} expected",
+            left_out if scene.axis.is_whole else f"{g.before} begins before",
+            f"{g.critical} decides",
+        ]
+        text = " ".join(filter(None, marks))
     else:
-        text = (
-            f" {g.critical} {g.bar} ran, decides the end  {g.beside} ran beside  "
-            f"{g.partial}{g.tip} runs  {g.idle} waits  {g.expected} expected  "
-            f"{g.left_out} left out  {g.critical}n: n of them inside  {g.before}{g.after} goes on"
-        )
+        marks = [
+            f" {g.critical} {g.bar} ran, decides the end",
+            f"{g.beside} ran beside",
+            f"{g.partial}{g.tip} runs",
+            f"{g.idle} waits",
+            f"{g.expected} expected",
+            left_out,
+            f"{g.critical}n: n of them inside",
+            f"{g.before}{g.after} goes on",
+        ]
+        text = "  ".join(filter(None, marks))
     return [(fit(text, width, ellipsis=g.ellipsis), "dim")]
