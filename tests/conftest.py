@@ -5,10 +5,25 @@ import os
 import shutil
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run, so that none fails by chance. To look for new ones:
+# `pytest --hypothesis-profile search`.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    derandomize=True,
+    # Traces every line once an example has failed, until the time of the test is up.
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "search", settings.get_profile("patient"), derandomize=False, database=None, print_blob=True
+)
 settings.load_profile("patient")
+
+# Without bytecode each of some hundred processes would compile all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MEMORY = Path("/dev/shm")
 

@@ -20,6 +20,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.export.promql import matches, selectors
+from tests.patience import PATIENCE
 from vs_tui.api.openapi import OPEN
 from vs_tui.cli.main import main
 from vs_tui.config.model import DEFAULT_PORT
@@ -152,7 +153,7 @@ def test_the_image_in_a_fresh_environment(tmp_path) -> None:
         assert running.stdout is not None
         assert running.stdout.readline() == f"listening on http://0.0.0.0:{port}\n"
         check = json.loads(final["HEALTHCHECK"].partition("CMD ")[2])
-        subprocess.run(check, env={"PATH": variables["PATH"]}, timeout=60, check=True)
+        subprocess.run(check, env={"PATH": variables["PATH"]}, timeout=PATIENCE, check=True)
     finally:
         running.send_signal(signal.Signals[final["STOPSIGNAL"]])
         assert running.wait(60) == 0

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.ingest.server import TOKEN, Server
+from tests.patience import PATIENCE
 from vs_tui.api.remote_connection import Remote, _message, parse_address
 from vs_tui.api.remote_reader import HttpReader
 from vs_tui.model.vocabulary import Status, Verdict
@@ -38,7 +39,7 @@ async def reading(url: str, token: str = TOKEN) -> AsyncIterator[HttpReader]:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.01)
     assert condition(), what
@@ -125,7 +126,7 @@ async def test_a_binary_body_comes_through(server: Server) -> None:
     server.call("/plyzen", b'{"x":\xff\xfe}')
     async with reading(server.url) as remote:
         # Refused requests are written down a little later than they are answered.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (rows := (await remote.deliveries()).items):
                 await asyncio.sleep(0.01)
         row = rows[0]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.ingest.server import TOKEN, Server
 from tests.ingest.test_refusals import refused
+from tests.patience import PATIENCE
 from vs_tui.cli.main import main
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -99,14 +100,14 @@ def test_a_stream_that_cannot_resume_asks_to_read_again(shared, mark) -> None:
     shared.call("/customhttp", start("resumed"))
     headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": mark}
     request = urllib.request.Request(f"{shared.url}/api/stream", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as stream:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as stream:
         line = next(line for line in stream if line.startswith(b"data:"))
     assert json.loads(line[5:])["truncated"] is True
 
 
 def test_the_head_of_a_stream_ends_and_leaves_the_connection_usable(shared) -> None:
     host, _, port = shared.url.removeprefix("http://").rpartition(":")
-    line = http.client.HTTPConnection(host, int(port), timeout=5)
+    line = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     line.request("HEAD", "/api/stream", headers={"Authorization": f"Bearer {TOKEN}"})
     head = line.getresponse()
     assert (head.status, head.read()) == (200, b"")

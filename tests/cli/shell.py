@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.ingest.server import TOKEN, Server
+from tests.patience import PATIENCE
 
 _OURS = ("VS_", "TRACEPARENT", "GIT_", "GITHUB_", "GITLAB_", "CI", "MAKE", "BUILDKITE", "CIRCLE")
 
@@ -76,7 +76,7 @@ class Shell:
             text=True,
             cwd=self.work,
             env=self.environment(env),
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     def script(self, text: str, **env: str | None) -> subprocess.CompletedProcess:
@@ -106,12 +106,6 @@ class Shell:
         self.git("commit", "-q", "--allow-empty", "-m", "Start")
         self.git("checkout", "-q", "-B", branch)
         return self.git("rev-parse", "HEAD")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def tree(server: Server) -> dict[str, str | None]:

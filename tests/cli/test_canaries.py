@@ -9,11 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.patience import PATIENCE, free_port, wait_for
 from tests.tui.terminal import Terminal
 from vs_tui.config import take_secrets_out
 
@@ -66,13 +65,6 @@ def noting(folder: Path, name: str) -> Path:
     return script
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def without_canaries(folder: Path) -> dict[str, int]:
     """How often they stand in each file, where they do."""
     found = {path: path.read_bytes().count(CANARY.encode()) for path in folder.rglob("*.*")}
@@ -80,9 +72,7 @@ def without_canaries(folder: Path) -> dict[str, int]:
 
 
 def test_children_and_the_crash_of_a_screen(tmp_path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     watch, browser = noting(tmp_path, "watch"), noting(tmp_path, "browser")
     (tmp_path / "config.toml").write_text(f'[ui]\nwatch_command = "{watch} --now"\n')
     env = {**environment(tmp_path), "BROWSER": str(browser), "DISPLAY": ":0"}
@@ -99,25 +89,25 @@ def test_children_and_the_crash_of_a_screen(tmp_path) -> None:
             json.dumps(told).encode(),
             {"Authorization": f"Bearer {SECRETS['VS_TOKEN']}", "Cookie": CANARY},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert answer.status == 200
 
     options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
     terminal = Terminal(sys.executable, "-c", CRASHING, *options, env=env)
     try:
         terminal.read_until(b"Live")
-        wait_for(listening)
+        wait_for(listening, "a receiver")
         send("start")
         terminal.read_until(b"RUNNING 1")
         terminal.press(b"w")
         terminal.press(b"o")
-        wait_for((tmp_path / "browser.out").exists)
+        wait_for((tmp_path / "browser.out").exists, "a browser")
         send("end")
-        wait_for((tmp_path / "watch.out").exists)
+        wait_for((tmp_path / "watch.out").exists, "a watch command")
         terminal.press(b"?")
         terminal.read_until(b"in another terminal shows the dashboard")
         terminal.process.send_signal(signal.SIGTERM)
-        assert terminal.process.wait(15) == 1
+        assert terminal.process.wait(PATIENCE) == 1
     finally:
         terminal.process.kill()
         terminal.process.wait()
@@ -134,7 +124,7 @@ def test_children_and_the_crash_of_a_screen(tmp_path) -> None:
 def test_a_crash_of_the_receiver(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BROKEN_RECEIVER],
-        env=environment(tmp_path), capture_output=True, text=True, timeout=30, check=False,
+        env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "is a bug in vs-tui; the report" in done.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.shell import Shell
 from tests.ingest.server import run
+from tests.patience import PATIENCE
 from vs_tui.cli import completion
 from vs_tui.cli.commands import COMMANDS
 from vs_tui.cli.vscli import vscli_parser
@@ -128,7 +129,7 @@ def test_the_tab_key_of_a_real_bash(tmp_path):
             break
         seen += chunk
     os.close(ours)
-    process.wait(10)
+    process.wait(PATIENCE)
 
     assert (tmp_path / "completed").read_text().startswith("#compdef vs-tui vscli"), seen
 

@@ -29,6 +29,7 @@ from tests.benchmarks.load import post_all
 from tests.ingest.inside import TOKEN
 from tests.ingest.server import TOKEN as SERVER_TOKEN
 from tests.ingest.server import configure
+from tests.patience import PATIENCE
 from tests.tui.stage import Stage
 from tests.tui.terminal import Terminal
 from vs_tui.cli import dashboard
@@ -317,7 +318,7 @@ def test_on_a_terminal_it_says_so_and_receives_until_it_is_told_to_stop(tmp_path
         assert url is not None
         asyncio.run(send(url[1], SERVER_TOKEN))
         terminal.process.send_signal(signal.SIGTERM)
-        assert terminal.process.wait(15) == 1, "the crash is not forgotten"
+        assert terminal.process.wait(PATIENCE) == 1, "the crash is not forgotten"
     finally:
         terminal.process.kill()
         terminal.process.wait()

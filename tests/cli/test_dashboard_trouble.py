@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import free_port
 from tests.ingest.faults import needs_strace, slowly
 from tests.ingest.server import TOKEN, configure, serving
 from tests.ingest.test_nothing_lost import Sender
 from tests.ingest.test_restart import holds
 from tests.ingest.test_storage_trouble import small_disk, start
+from tests.patience import PATIENCE, Stopwatch, free_port, wait_for
 from tests.tui.terminal import Terminal
 
 __all__ = ["small_disk"]
@@ -47,7 +47,7 @@ def dashboard(
 
 
 def post(port: int, body: bytes) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         connection.request("POST", "/customhttp", body, headers)
@@ -57,7 +57,7 @@ def post(port: int, body: bytes) -> int:
 
 
 def when_listening(port: int, body: bytes) -> int:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return post(port, body)
@@ -66,9 +66,10 @@ def when_listening(port: int, body: bytes) -> int:
 
 
 def seconds_until(terminal: Terminal, words: bytes) -> float:
-    began = time.monotonic()
+    """Without what the machine's other work takes."""
+    watch = Stopwatch(terminal.process.pid)
     terminal.read_until(words)
-    return time.monotonic() - began
+    return watch.seconds
 
 
 def test_a_file_that_is_moved_while_nothing_happens_is_said_within_five_seconds(tmp_path) -> None:
@@ -88,9 +89,9 @@ def test_a_file_that_is_moved_while_nothing_happens_is_said_within_five_seconds(
         assert seconds_until(terminal, b"was moved, deleted or replaced") < 5
         assert post(port, start("lost")) == 503
         away.rename(path)
-        deadline = time.monotonic() + 5
+        watch = Stopwatch(terminal.process.pid)
         while post(port, start("after")) != 200:
-            assert time.monotonic() < deadline, "it goes on within five seconds"
+            assert watch.seconds < 5, "it goes on within five seconds"
 
 
 def test_a_full_disk_is_said_at_once_and_browsing_goes_on(small_disk) -> None:
@@ -108,9 +109,9 @@ def test_a_full_disk_is_said_at_once_and_browsing_goes_on(small_disk) -> None:
             terminal.press(key)
             terminal.read_until(words)
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-        began = time.monotonic()
+        watch = Stopwatch(terminal.process.pid)
         while post(port, start("after")) != 200:
-            assert time.monotonic() - began < 5, "it goes on within five seconds"
+            assert watch.seconds < 5, "it goes on within five seconds"
 
 
 @pytest.mark.parametrize(
@@ -128,15 +129,14 @@ def test_quitting_the_dashboard_under_load_loses_nothing(tmp_path, rounds) -> No
             senders = [Sender(f"http://127.0.0.1:{port}", f"r{number}s{n}") for n in range(8)]
             for sender in senders:
                 sender.start()
-            deadline = time.monotonic() + 30
-            while sum(len(sender.acknowledged) for sender in senders) < 150:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            began = time.monotonic()
+            wait_for(
+                lambda senders=senders: sum(len(each.acknowledged) for each in senders) >= 150,
+                "acknowledged events",
+            )
             assert terminal.close() == 0
-            took.append(time.monotonic() - began)
+            took.append(terminal.seconds_to_close)
             for sender in senders:
-                sender.join(10)
+                sender.join(PATIENCE)
         acknowledged |= {each for sender in senders for each in sender.acknowledged}
         assert not (tmp_path / "t.db-wal").exists(), "the last checkpoint was done"
         assert acknowledged <= holds(tmp_path / "t.db")
@@ -171,9 +171,9 @@ def test_keys_are_answered_while_the_disk_is_slow(tmp_path, rounds) -> None:
     answers: list[tuple[int, float]] = []
 
     def send(name: object) -> float:
-        began = time.monotonic()
+        watch = Stopwatch(terminal.process.pid)
         status = post(port, start(name))
-        took = time.monotonic() - began
+        took = watch.seconds
         answers.append((status, took))
         return took
 
@@ -199,7 +199,7 @@ def test_keys_are_answered_while_the_disk_is_slow(tmp_path, rounds) -> None:
         during = painted(terminal, rounds)
         stop.set()
         for sender in senders:
-            sender.join(30)
+            sender.join(PATIENCE)
     half, hundredth = len(during) // 2, len(during) // 100
     print(
         f"key to screen: before {before[half]:.3f} s, 99 % below {before[hundredth]:.3f}; on a "

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 
+from tests.patience import PATIENCE
 from vs_tui.cli.demo import demo_config, locked, remove_leftovers
 from vs_tui.config import complete_secrets
 
@@ -46,5 +47,5 @@ def test_a_demo_does_not_wait_for_itself(tmp_path):
     )
     with locked(tmp_path):
         made.start()
-        made.join(timeout=30)
+        made.join(PATIENCE)
         assert not made.is_alive()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import free_port
 from tests.ingest.server import Server
+from tests.patience import free_port
 from tests.store.conftest import Clock, T, custom
 from vs_tui.cli import doctor as command
 from vs_tui.cli import doctor_store

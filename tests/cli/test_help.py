@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.ingest.server import run
+from tests.patience import PATIENCE
 from vs_tui.cli.commands import COMMANDS, command_module
 from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.main import main
@@ -32,7 +33,7 @@ def parser_of(name):
 
 def ours(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=PATIENCE
     )
 
 

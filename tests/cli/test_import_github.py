@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests.cli.fake_api import FakeApi, Pages, limited
 from tests.cli.shell import deliveries, one
+from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
 from vs_tui.cli import import_
 from vs_tui.cli.main import main
@@ -149,7 +150,7 @@ async def test_without_since_an_import_begins_where_the_last_one_began(server, s
 async def test_a_killed_import_goes_on_where_it_stopped(server, shell, api):
     api.hold = "page=2"
     process = await start_import(shell, api)
-    await asyncio.wait_for(api.held.wait(), 30)
+    await asyncio.wait_for(api.held.wait(), PATIENCE)
     process.send_signal(signal.SIGKILL)
     await process.communicate()
     first = deliveries(server)

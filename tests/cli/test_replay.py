@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.shell import deliveries, one
 from tests.ingest.server import SECRETS, TOKEN
+from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
 
 STORY = gh.story()
@@ -135,7 +136,7 @@ def test_speed_paces_and_a_gauge_shows_how_far_it_is(server, shell):
         *("vs-tui", "replay", "slow.jsonl", "--to", server.url, "--speed", "7200"), stderr=theirs
     )
     os.close(theirs)
-    out, _ = running.communicate(timeout=30)
+    out, _ = running.communicate(timeout=PATIENCE)
     seen = os.read(ours, 65_536).decode()
     os.close(ours)
 

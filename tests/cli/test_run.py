@@ -14,6 +14,7 @@ import time
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
+from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 
@@ -93,7 +94,7 @@ def test_kill_term_reaches_the_command_and_cancels_the_span(server, shell):
     assert running.stdout.readline() == "ready\n"
 
     running.send_signal(signal.SIGTERM)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=PATIENCE)
 
     assert (running.returncode, out, err) == (7, "cleaned up\n", "")
     span = one(server.spans(), operation="build")
@@ -107,7 +108,7 @@ def test_kill_term_ends_a_command_that_does_not_care(server, shell):
     server.wait_for(server.spans, "the start")
 
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=20)
+    running.communicate(timeout=PATIENCE)
 
     assert running.returncode == -signal.SIGTERM
     assert one(server.spans(), name="sleep 60")["status"] == "cancelled"
@@ -121,7 +122,7 @@ def test_other_signals_are_passed_on(server, shell):
     running.send_signal(signal.SIGUSR1)
     assert running.stdout.readline() == "one\n"
     running.send_signal(signal.SIGUSR2)
-    running.communicate(timeout=20)
+    running.communicate(timeout=PATIENCE)
 
     assert running.returncode == 0
     assert one(server.spans(), operation="build")["status"] == "ok"
@@ -156,7 +157,7 @@ def test_ctrl_c_reaches_the_command_once_and_cancels_the_span(server, shell):
     assert one(server.wait_for(server.spans, "the start"), name="long")["status"] == "in_flight"
 
     os.write(ours, b"\x03")
-    running.wait(20)
+    running.wait(PATIENCE)
     seen += _read_until(ours, b"")
     os.close(ours)
 
@@ -222,7 +223,7 @@ def test_a_make_build_of_five_nested_targets_is_one_tree_seen_live(server, shell
     )
     assert {span["status"] for span in live} == {"in_flight"}
     gate.write_text("generated\n")
-    out, err = building.communicate(timeout=30)
+    out, err = building.communicate(timeout=PATIENCE)
 
     assert (building.returncode, out, err) == (0, "generated\n", "")
     assert {span["status"] for span in server.spans()} == {"ok"}
@@ -355,7 +356,7 @@ def test_a_loop_of_the_shell_ends_at_ctrl_c(server, shell):
     os.close(theirs)
     server.wait_for(server.spans, "the start")
     os.write(ours, b"\x03")
-    running.wait(20)
+    running.wait(PATIENCE)
     seen = _read_until(ours, b"")
     os.close(ours)
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from types import FrameType
 import pytest
 
 from tests.ingest.server import TOKEN
+from tests.patience import PATIENCE, free_port
 from tests.store.conftest import Clock, custom
 from vs_tui.cli import spool as spools
 from vs_tui.cli.main import main
@@ -295,9 +295,7 @@ REDIRECTIONS = (">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full", "2> /dev/full", ">
 
 @pytest.mark.parametrize("streams", [*REDIRECTIONS, "| true", "2> >(true)"])
 def test_closed_pipes_and_full_disks_below_the_streams_stop_no_receiver(tmp_path, streams) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "VS_CONFIG_DIR": str(tmp_path)}
     serve = f"'{sys.executable}' -m vs_tui serve --no-auth --port {port} --db '{tmp_path}/t.db'"
     shell = subprocess.Popen(
@@ -317,7 +315,7 @@ def test_closed_pipes_and_full_disks_below_the_streams_stop_no_receiver(tmp_path
             assert database.execute("SELECT COUNT(*) FROM deliveries").fetchone() == (1,)
     finally:
         os.killpg(shell.pid, signal.SIGTERM)
-        shell.wait(20)
+        shell.wait(PATIENCE)
 
 
 def post(port: int, body: bytes, shell: "subprocess.Popen[bytes]") -> int:
@@ -326,7 +324,7 @@ def post(port: int, body: bytes, shell: "subprocess.Popen[bytes]") -> int:
     request.add_header("Content-Type", "application/json")
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code

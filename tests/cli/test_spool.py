@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
+from tests.patience import PATIENCE
 from vs_tui.cli import spool as spools
 from vs_tui.cli.spool import Entry, Spool
 
@@ -44,7 +45,7 @@ vscli event -type=pipeline end -event-id=$ID
     assert steps.read_text() == "inside\n"  # `third` has begun; the receiver is away
     server.start()
     go.write_text("\n")
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=PATIENCE)
 
     assert running.returncode == 0
     assert "kept for the next call" in err

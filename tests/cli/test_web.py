@@ -14,6 +14,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.ingest.server import TOKEN, serving
+from tests.patience import PATIENCE
 from vs_tui.cli import web
 from vs_tui.cli.common import CommandError
 
@@ -75,7 +76,7 @@ async def test_a_rotation_ends_the_sessions_and_closes_their_tabs(monkeypatch) -
         tab = await client.ws_connect("/ws")
         tokens[0] = "after"
         while not tab.closed:
-            await tab.receive(timeout=5)
+            await tab.receive(timeout=PATIENCE)
         assert (await client.get("/")).status == 401
         assert (await client.get("/?token=before", allow_redirects=False)).status == 401
         assert (await client.get("/?token=after", allow_redirects=False)).status == 303
@@ -99,6 +100,7 @@ async def test_an_odd_login_form_is_refused(client, kind, body) -> None:
 
 
 async def test_half_a_request_is_not_waited_for(monkeypatch) -> None:
+    usual = web.HEAD_SECONDS
     monkeypatch.setattr(web, "HEAD_SECONDS", 0.2)
     app = await web.build(f"{sys.executable} -c pass", lambda: TOKEN)
     runner = aiohttp.web.AppRunner(app, access_log=None)
@@ -109,7 +111,7 @@ async def test_half_a_request_is_not_waited_for(monkeypatch) -> None:
         for part in (b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", b""):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(part)
-            await asyncio.wait_for(reader.read(), 5)  # until it is closed
+            await asyncio.wait_for(reader.read(), usual / 2)  # until it is closed
             assert reader.at_eof()
             writer.close()
     finally:
@@ -176,7 +178,7 @@ async def test_a_dashboard_in_a_tab(tmp_path) -> None:
             assert TOKEN not in seen
         finally:
             process.terminate()
-            assert process.wait(15) == 0
+            assert process.wait(PATIENCE) == 0
             process.stdout.close()
 
 
@@ -184,7 +186,7 @@ async def first_words(url: str, words: list[str]) -> str:
     """What a tab is sent until all the words have come."""
     jar = aiohttp.CookieJar(unsafe=True)
     seen = ""
-    async with aiohttp.ClientSession(cookie_jar=jar) as session, asyncio.timeout(30):
+    async with aiohttp.ClientSession(cookie_jar=jar) as session, asyncio.timeout(PATIENCE):
         await session.get(f"{url}/?token={TOKEN}")
         async with session.ws_connect(f"{url}/ws?width=120&height=40") as socket:
             async for message in socket:

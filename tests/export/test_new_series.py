@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.export.receiving import event, post, receiver
+from tests.patience import PATIENCE
 from vs_tui.cli.runtime import Runtime
 from vs_tui.export.prometheus import Metrics
 from vs_tui.export.prometheus_series import MOST_SCRAPERS, YOUNG_SECONDS
@@ -50,7 +51,7 @@ def scrapers(runtime: Runtime, client: ClientSession) -> Callable[..., Awaitable
 
 async def shows(client: ClientSession, runtime: Runtime, value: float) -> None:
     """Wait until a person, who sees what is true at once, sees so many events."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             text = await (await client.get(f"{runtime.url}/metrics")).text()
             if page(text).get(STARTED % "acme/new") == value:

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.export.receiving import post, receiver, until
+from tests.patience import PATIENCE
 from vs_tui.cli.common import now
 from vs_tui.cli.config import effective
 from vs_tui.cli.runtime import Runtime
@@ -94,7 +95,7 @@ async def begun(runtime: Runtime) -> None:
     """The position is kept: what comes now is news."""
     sql = "SELECT COUNT(*) FROM meta WHERE name = 'notify_position'"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await runtime.reader.run(lambda db: db.execute(sql).fetchone()[0]):
             pass
 

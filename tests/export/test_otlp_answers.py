@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from tests.ingest.server import TOKEN, Server, nearby
+from tests.patience import PATIENCE
 from vs_tui.api.otlp_answers import status_message
 
 SPAN = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "a"}
@@ -32,7 +33,7 @@ def send(server: Server, body: bytes, token: str = TOKEN) -> tuple[int, str, byt
         headers={"Content-Type": "application/x-protobuf", "Authorization": f"Bearer {token}"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import PATIENCE
+
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
@@ -31,7 +33,7 @@ def injecting(process: int, calls: str, what: str) -> Iterator[None]:
         yield
     finally:
         strace.terminate()
-        strace.wait(30)
+        strace.wait(PATIENCE)
         strace.stderr.close()
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
@@ -43,7 +44,7 @@ async def receiving(
 
 async def busy(runtime: Runtime, number: int) -> None:
     """Returns when the receiver handles so many requests."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while runtime.receiver.connections.busy != number:
             await asyncio.sleep(0)
 
@@ -67,7 +68,7 @@ class Raw:
     async def answer(self) -> tuple[int, dict[str, str], Any]:
         """(status, headers, decoded body); status 0 when the connection was closed instead."""
         try:
-            head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+            head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
         except (asyncio.IncompleteReadError, ConnectionError):
             return 0, {}, None
         first, *lines = head.decode("latin-1").split("\r\n")
@@ -82,9 +83,9 @@ class Raw:
             return int(first.split()[1]), headers, body
 
     async def closed(self) -> bool:
-        """Whether the other side hangs up (within ten seconds)."""
+        """Whether the other side hangs up, sooner than the usual limits would make it."""
         with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(self.reader.read(1), 10) == b""
+            return await asyncio.wait_for(self.reader.read(1), Limits.idle_seconds / 2) == b""
         return True
 
     def close(self) -> None:

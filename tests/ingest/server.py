@@ -8,11 +8,9 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE, free_port, wait_for
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import load
@@ -87,21 +86,21 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
-            _, error = self.process.communicate(timeout=10)
+            _, error = self.process.communicate(timeout=PATIENCE)
             raise AssertionError(f"it did not start: {line}{error}")
         self.url = line.split("listening on ")[1].strip()
 
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self._close()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code after a signal."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(15)
+        code = self.process.wait(PATIENCE)
         self._close()
         return code
 
@@ -130,7 +129,7 @@ class Server:
             method=method or ("POST" if data is not None else "GET"),
         )
         try:
-            with urllib.request.urlopen(request, timeout=15) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
                 return response.status, _decoded(response.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -143,13 +142,7 @@ class Server:
 
     def wait_for(self, condition: Any, what: str) -> Any:
         """Ask until something is there."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{what} did not happen")
+        return wait_for(condition, what)
 
 
 class Nearby(Server):
@@ -158,9 +151,7 @@ class Nearby(Server):
     `Server`."""
 
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         super().__init__(folder, env=env)
 
     def start(self) -> None:
@@ -170,7 +161,7 @@ class Nearby(Server):
         url: Future[str] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(url)))
         self._thread.start()
-        self.url = url.result(30)
+        self.url = url.result(PATIENCE)
 
     async def _serve(self, url: Future[str]) -> None:
         runtime = Runtime(self._config, now)
@@ -191,7 +182,8 @@ class Nearby(Server):
     def stop(self, *_: object) -> int:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._told.set)
-            self._thread.join(15)
+            self._thread.join(PATIENCE)
+            assert not self._thread.is_alive(), "it does not stop"
         return 0
 
 

@@ -15,6 +15,7 @@ import orjson
 from tests.benchmarks.load import post_all
 from tests.ingest.inside import Raw, post, receiving
 from tests.ingest.server import TOKEN, serving
+from tests.patience import PATIENCE
 from tests.store.conftest import LINK_ROWS, SPAN_ROWS, Clock, T
 from tests.store.conftest import custom as intake
 from vs_tui.cli.runtime import Runtime
@@ -109,7 +110,7 @@ async def test_an_image_from_between_append_and_fold_is_folded_by_the_next_start
 
     def late(self, db, folding, limit=0):
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         return real(self, db, folding, limit)
 
     live, image = tmp_path / "live.db", tmp_path / "image.db"

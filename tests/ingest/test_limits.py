@@ -4,7 +4,6 @@ do, costs little, and does not keep others from being served."""
 import asyncio
 import contextlib
 import gzip
-import socket
 from collections.abc import Iterable
 from functools import partial
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.ingest.bodies import zstd
 from tests.ingest.inside import START, TOKEN, Raw, busy, post, receiving
+from tests.patience import PATIENCE, free_port
 from vs_tui.ingest.admission import Admission, Load
 from vs_tui.ingest.http_errors import Refused
 from vs_tui.model.limits import MIB, Limits
@@ -218,7 +218,7 @@ async def first_answer(connections: list[Raw]) -> tuple[int, dict, object]:
 
 async def until(runtime, raw: bytes, wanted: int) -> tuple[int, dict, object]:
     """Ask until the receiver has noticed what the other connections did."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (answer := await ask(runtime, raw))[0] != wanted:
             pass
     return answer
@@ -285,7 +285,7 @@ async def test_a_slowloris_does_not_keep_a_real_event_waiting(tmp_path, kind) ->
         slow = [await Raw.to(runtime) for _ in range(300)]
         for connection in slow:
             await connection.send(half)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(Limits.read_seconds / 2):
             assert (await ask(runtime, post()))[0] == 200
         for connection in slow:
             connection.close()
@@ -372,9 +372,7 @@ async def test_a_malformed_request_is_answered_in_constant_words(tmp_path, caplo
 
 
 async def test_metrics_have_a_port_of_their_own_without_a_token(tmp_path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     async with receiving(tmp_path, metrics_port=port) as runtime:
         main = runtime.url
         assert (await ask(runtime, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 401

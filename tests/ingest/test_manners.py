@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from tests.patience import PATIENCE
+
 
 def event(number: int) -> dict[str, str]:
     return {"type": "deploy", "id": f"manner-{number}", "action": "end"}
@@ -51,7 +53,7 @@ def test_cloudevents_handshake_is_answered(shared) -> None:
     asked = {"WebHook-Request-Origin": "events.example"}
     for path in ("/cdevents", "/customhttp", "//cdevents/"):
         request = urllib.request.Request(shared.url + path, headers=asked, method="OPTIONS")
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             assert response.status == 200
             assert response.headers["WebHook-Allowed-Origin"] == "events.example"
             assert response.headers["Allow"] == "POST"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.ingest.server import TOKEN, Server, serving
+from tests.patience import PATIENCE
 from vs_tui.api.remote_connection import Remote
 from vs_tui.cli.main import main
 from vs_tui.config import read_secrets
@@ -215,7 +216,7 @@ def test_a_stream_ends_with_its_token(named, monkeypatch) -> None:
         request = urllib.request.Request(
             f"{server.url}/api/stream", headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as stream:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as stream:
             assert server.call("/customhttp", build(300 + len(name), "core"))[0] == 200
             while not stream.readline().startswith(b"data:"):
                 pass

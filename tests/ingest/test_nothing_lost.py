@@ -12,13 +12,13 @@ import signal
 import sqlite3
 import subprocess
 import threading
-import time
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.benchmarks.load import post_all
 from tests.ingest.server import TOKEN, Server, serving
+from tests.patience import PATIENCE, Stopwatch
 from vs_tui.log import sqlite_log
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -34,7 +34,9 @@ class Sender(threading.Thread):
         self.acknowledged: list[str] = []
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection(self.parts.hostname, self.parts.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            self.parts.hostname, self.parts.port, timeout=PATIENCE
+        )
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         number = 0
         try:
@@ -83,7 +85,7 @@ def kill_rounds(tmp_path, rounds: int, senders: int) -> int:
         )
         server.kill()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
             acknowledged.update(thread.acknowledged)
         assert acknowledged <= stored(server), "an acknowledged event is gone"
         server.start()
@@ -116,11 +118,12 @@ def test_a_stop_under_load_loses_nothing_and_exits_0(tmp_path, rounds) -> None:
         server.wait_for(
             lambda threads=threads: sum(len(t.acknowledged) for t in threads) > 100, "events"
         )
-        began = time.monotonic()
-        assert server.stop(STOPS[number % 3]) == 0
-        took.append(time.monotonic() - began)
+        watch = Stopwatch(server.process.pid)
+        server.process.send_signal(STOPS[number % 3])
+        took.append(watch.until_end(server.process))
+        assert server.stop() == 0
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
             acknowledged.update(thread.acknowledged)
         assert not server.db.with_name("t.db-wal").exists(), "the last checkpoint was done"
         assert acknowledged <= stored(server)
@@ -153,7 +156,7 @@ def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path, r
             body = {"type": "build", "id": str(number), "action": "start"}
             assert server.call("/customhttp", body)[0] == 200
         strace.terminate()
-        strace.wait(10)
+        strace.wait(PATIENCE)
         strace.stderr.close()
     written = synced = False
     answers = 0

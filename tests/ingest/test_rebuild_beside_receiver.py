@@ -17,6 +17,7 @@ import pytest
 from tests.benchmarks.load import Load, post_all
 from tests.ingest.server import TOKEN, Server, serving
 from tests.ingest.test_between_append_and_fold import body, position_and_head, rows, undisturbed
+from tests.patience import PATIENCE
 from vs_tui.store.maintenance.backup import verify
 from vs_tui.store.maintenance.table_swap import side_of
 
@@ -57,7 +58,7 @@ def begin(server: Server) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     found: dict[str, Any] = json.loads(out)
     return found

@@ -19,6 +19,7 @@ import pytest
 
 from tests.ingest.bodies import zstd
 from tests.ingest.server import TOKEN, Server, nearby, serving
+from tests.patience import PATIENCE
 from vs_tui.ingest import decoding
 
 START = b'{"type":"build","id":"1","action":"start"}'
@@ -97,7 +98,7 @@ def test_the_token_in_the_url_is_for_receiving_only(shared) -> None:
 
 def test_too_large_is_413_before_the_body_is_read(shared) -> None:
     parts = urlsplit(shared.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
     connection.putrequest("POST", "/customhttp")
     connection.putheader("Authorization", f"Bearer {TOKEN}")
     connection.putheader("Content-Length", str(26 * 1024 * 1024))
@@ -179,7 +180,7 @@ def test_after_a_refusal_the_connection_goes_on_or_says_that_it_ends(shared, pat
     head += f"Authorization: {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
     again = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     host, _, port = shared.url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as line:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
         line.sendall(head.encode() + body + again)
         answers = b"".join(iter(lambda: line.recv(65_536), b""))
     first, _, rest = answers.partition(b"\r\n\r\n")
@@ -239,7 +240,7 @@ def test_no_page_may_read_what_it_asks_for(shared) -> None:
 def answered(server: Server, request: str) -> tuple[bytes, bytes]:
     """(status line and headers, body), as they came."""
     parts = urlsplit(server.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
         connection.sendall(request.encode("latin-1"))
         got = b""
         while not got.endswith(b"}"):
@@ -369,13 +370,13 @@ def test_a_thousand_bad_requests_are_few_lines_of_log(tmp_path) -> None:
     parts = urlsplit(server.url)
     for number in range(1_000):
         _, request = BAD[number % len(BAD)]
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
             connection.sendall(request.encode("latin-1"))
             if number % 20 < 10 and request.count("Content-Length: 99") == 0:
                 connection.recv(65_536)
     assert server.call("/healthz", token="")[0] == 200
     server.process.terminate()
-    _, errors = server.process.communicate(timeout=15)
+    _, errors = server.process.communicate(timeout=PATIENCE)
     lines = errors.splitlines()
     assert len(lines) < 20, lines[:20]
     for line in lines:
@@ -434,7 +435,7 @@ SMUGGLING = [
 @pytest.mark.parametrize("raw", SMUGGLING)
 def test_smuggled_requests_are_400_and_the_server_lives(shared, raw) -> None:
     parts = urlsplit(shared.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
         connection.sendall(raw)
         answer = connection.recv(4096)
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), answer[:80]
@@ -474,5 +475,5 @@ def test_a_lagging_reader_of_the_stream_is_no_error(tmp_path) -> None:
         line.close()
         assert server.call("/healthz")[0] == 200
         server.process.terminate()
-        _, said = server.process.communicate(timeout=15)
+        _, said = server.process.communicate(timeout=PATIENCE)
     assert "ERROR" not in said, said

@@ -9,6 +9,7 @@ import threading
 import time
 
 from tests.ingest.server import TOKEN, Server, serving
+from tests.patience import PATIENCE
 from vs_tui.config import Config, Secrets, read_secrets, rotate, write_secrets
 from vs_tui.ingest.auth import SecretsFile
 
@@ -45,7 +46,7 @@ def test_a_rotation_under_load_refuses_nobody(tmp_path) -> None:
         server.wait_for(lambda: len(statuses) > count + 20, "events after")
         done.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
         assert set(statuses) == {200}
         again = rotate(read_secrets(path), "github")
         write_secrets(path, again)

@@ -12,6 +12,7 @@ import pytest
 
 import vs_tui
 from tests.ingest.server import Server, run
+from tests.patience import PATIENCE
 
 CANARY = "canaryCAFE0123456789"
 SOURCES = ("github", "gitlab", "jira", "customhttp", "linear", "pagerduty", "circleci", "trello")
@@ -34,7 +35,7 @@ class Watched(Server):
     def words(self) -> str:
         """Stop it; everything that it said on stdout and stderr."""
         self.process.terminate()
-        out, errors = self.process.communicate(timeout=15)
+        out, errors = self.process.communicate(timeout=PATIENCE)
         return self.url + out + errors
 
 

@@ -14,6 +14,7 @@ from tests.ingest.server import Server, serving
 from tests.ingest.test_nothing_lost import FULL
 from tests.ingest.test_soak import looking_on
 from tests.ingest.test_storage_trouble import start
+from tests.patience import PATIENCE
 from tests.store.conftest import clock, custom, open_writer
 from vs_tui.cli import doctor, doctor_store
 from vs_tui.config import Config
@@ -59,7 +60,7 @@ def reading_on(path: Path) -> Iterator[None]:
     finally:
         stop.set()
         for reader in readers:
-            reader.join(30)
+            reader.join(PATIENCE)
 
 
 async def test_readers_that_are_never_all_idle_do_not_stop_checkpoints(open_writer) -> None:

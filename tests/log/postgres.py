@@ -10,13 +10,14 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.patience import PATIENCE, free_port
 
 PASSWORD = "s3cret-Pa55/word"
 """It holds a slash, which a URL writes as %2F: both forms must never be printed."""
@@ -28,6 +29,7 @@ SETTINGS = {
     "max_prepared_transactions": "2",
     "log_min_messages": "warning",
     "autovacuum": "off",
+    "dynamic_shared_memory_type": "mmap",  # in its folder, so that a killed server leaves nothing
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
 }
@@ -45,7 +47,7 @@ class PostgresServer:
         self.user = _unprivileged()
         installed = package.POSTGRES_VERSIONS[package.TARGET_POSTGRES_VERSION]
         self.bin = self._reachable(installed)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._initialise()
@@ -68,7 +70,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         while True:
             self._process = self._run(
@@ -90,13 +92,13 @@ class PostgresServer:
         for process in reversed([self._process.pid, *_children(self._process.pid)]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
     def stop(self) -> None:
         """Stop at once (`immediate`), as a service manager does in a hurry."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
 
     def remove(self) -> None:
         self.stop()
@@ -171,9 +173,3 @@ def _children(parent: int) -> list[int]:
     import psutil
 
     return [child.pid for child in psutil.Process(parent).children(recursive=True)]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.patience import PATIENCE
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
 from vs_tui.log.append_queue import AppendQueue
@@ -37,13 +38,13 @@ async def test_no_more_are_taken_than_a_batch_holds(monkeypatch) -> None:
 async def test_it_is_quiet_at_once_when_nothing_comes() -> None:
     line = AppendQueue("")
     assert line.is_quiet
-    async with asyncio.timeout(5):
-        await line.quiet(60, lambda: False)
+    async with asyncio.timeout(PATIENCE):
+        await line.quiet(10 * PATIENCE, lambda: False)
         put(line, 1)
         assert not line.is_quiet
         await commit(line)
         assert not line.is_quiet, "a sender that was answered just now may send the next one"
-        await line.quiet(60, lambda: False)
+        await line.quiet(10 * PATIENCE, lambda: False)
     assert line.is_quiet
 
 
@@ -52,5 +53,5 @@ async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_foreve
     put(line, 1)
     await line.take()
     await line.quiet(3 * append_queue.QUIET_SECONDS, lambda: False)
-    await line.quiet(60, lambda: True)
+    await line.quiet(10 * PATIENCE, lambda: True)
     assert not line.is_quiet

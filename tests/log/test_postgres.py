@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
+from tests.patience import PATIENCE
 from vs_tui.log.address import LogAddress, parse_log_url
 from vs_tui.log.postgres import Entry, LogAway, Position, PostgresLog
 from vs_tui.model.time import DAY
@@ -147,9 +148,9 @@ async def test_a_transaction_that_is_undone_holds_nothing_back(log, url) -> None
 
 async def test_who_waits_is_woken_by_a_commit(log) -> None:
     await log.wait(0.01)  # it listens from here on
-    waiting = asyncio.create_task(log.wait(8))
+    waiting = asyncio.create_task(log.wait(10 * PATIENCE))
     await log.append([entry("a")])
-    await asyncio.wait_for(waiting, 4)
+    await asyncio.wait_for(waiting, PATIENCE)
 
 
 async def test_a_page_is_bounded_in_bytes(log, monkeypatch) -> None:
@@ -172,7 +173,7 @@ async def test_a_killed_server_refuses_until_it_is_back(postgres) -> None:
     try:
         await log.append([entry("a")])
         await log.wait(0.01)
-        waiting = asyncio.create_task(log.wait(8))
+        waiting = asyncio.create_task(log.wait(10 * PATIENCE))
         await asyncio.sleep(0)
         postgres.kill()
         with pytest.raises(LogAway) as away:

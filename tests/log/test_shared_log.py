@@ -24,6 +24,7 @@ import pytest
 
 from tests.ingest.server import TOKEN, Server, serving
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
+from tests.patience import PATIENCE
 from tests.store.conftest import T, custom
 from vs_tui.cli.crash import write_report
 from vs_tui.cli.view import _follow
@@ -68,7 +69,7 @@ class Sender(threading.Thread):
 
     def _send(self, body: dict) -> bool:
         parts = urlsplit(self._random.choice(self.nodes).url)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=15)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         try:
             connection.request("POST", "/customhttp", json.dumps(body), headers)
@@ -124,7 +125,7 @@ def shown_ids(found: dict[str, list[dict]]) -> set[str]:
 def wait_until_the_same(
     nodes: list[Server], wanted: set[str], tables: Sequence[str] = tuple(PROJECTION)
 ) -> dict[str, list[dict]]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = [projection(one.db, tables) for one in nodes]
         if wanted <= shown_ids(found[0]) and all(each == found[0] for each in found):
@@ -177,7 +178,7 @@ def test_any_node_and_the_server_killed_under_load_lose_nothing(
             more(10)
         for sender in senders:
             sender.stopped.set()
-            sender.join(20)
+            sender.join(PATIENCE)
         acknowledged = {event for sender in senders for event in sender.acknowledged}
         assert len(acknowledged) > 50 * rounds
         found = wait_until_the_same([*receivers, *followers], acknowledged)
@@ -327,7 +328,7 @@ def test_a_receiver_starts_while_the_log_is_away_and_says_why(tmp_path, url) -> 
         ready, why = server.call("/readyz")
         assert ready == 503
         server.process.terminate()
-        out, err = server.process.communicate(timeout=15)
+        out, err = server.process.communicate(timeout=PATIENCE)
     printed = json.dumps([body, why]) + out + err
     assert "password authentication failed" in printed
     assert "ps" in err, "a password on the command line is warned of"
@@ -351,7 +352,7 @@ def command(tmp_path: Path, *words: str, env: dict[str, str] | None = None) -> t
         [sys.executable, "-m", "vs_tui", *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={
             **os.environ,
             "VS_CONFIG_DIR": str(tmp_path),
@@ -454,7 +455,7 @@ def test_a_follower_that_was_away_longer_than_the_retention_makes_itself_again(
     found = wait_until_the_same(pair, {"kept"}, KEPT)
     assert shown_ids(found) == {"kept"}, "x would be in flight for ever"
     b.process.terminate()
-    assert "is made again" in b.process.communicate(timeout=15)[1]
+    assert "is made again" in b.process.communicate(timeout=PATIENCE)[1]
 
 
 def test_a_person_is_forgotten_by_every_node(tmp_path, pair, url) -> None:

@@ -13,6 +13,7 @@ from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.clock import Uptime
+from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.rebuild import Rebuilt, rebuild
 from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.writer import Writer
@@ -73,8 +74,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def open_writer(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., "Writer"]]:
-    """Opens writers on files of their own and closes them at the end."""
+async def open_writer(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., "Writer"]]:
+    """Opens writers on files of their own and closes them at the end. Only the test sweeps."""
+    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 3_600)
     opened: list[Writer] = []
 
     async def opener(settings: Settings | None = None, name: str = "") -> Writer:

@@ -13,6 +13,7 @@ from itertools import permutations
 import pytest
 
 from tests.ingest.server import TOKEN, Server, serving
+from tests.patience import PATIENCE
 from tests.store.conftest import Clock, custom, ref
 from tests.store.tracing import World
 from vs_tui.store.folding.span_folding import EventCache
@@ -101,7 +102,7 @@ async def test_a_page_ends_where_its_spans_are_large(open_writer, clock, monkeyp
 def download(url: str) -> int:
     """The bytes of an answer, which is not read: that would take this process as long."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return sum(map(len, iter(lambda: answer.read(1 << 16), b"")))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.store.conftest import custom, rows_of
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
@@ -100,6 +101,16 @@ async def test_readers_of_a_trouble_are_told_when_it_comes_and_when_it_goes(open
     await writer.sweep()
     assert "another process" in seen[0]
     assert seen[-1] == ""
+
+
+async def test_two_sweeps_at_once_open_the_database_once(open_writer) -> None:
+    writer = await open_writer()
+    await writer.run(lambda db: db.execute("PRAGMA query_only = ON").fetchall())
+    await refused(writer, 1, "read-only")
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(writer.sweep(), writer.sweep())
+    await writer.submit(start(1))
+    assert await stored(writer) == {"1"}
 
 
 async def test_a_whole_batch_is_refused_and_none_of_it_is_stored(open_writer) -> None:
@@ -263,9 +274,9 @@ async def test_a_delivery_that_even_quarantine_cannot_hold_is_refused_alone(
 
 
 async def test_a_slow_disk_answers_before_the_sender_hangs_up(open_writer, monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.log.append_queue.ANSWER_SECONDS", 0.05)
     writer = await open_writer()
-    with held(writer.path):
+    with held(writer.path), monkeypatch.context() as impatience:
+        impatience.setattr("vs_tui.log.append_queue.ANSWER_SECONDS", 0.05)
         await refused(writer, 1, "too slow; send it again")
     outcome = await writer.submit(start(2))
     assert outcome.delivery_id
@@ -352,7 +363,7 @@ def test_a_write_error_of_the_disk_is_survived_on_a_new_connection(tmp_path) -> 
         [sys.executable, "-c", textwrap.dedent(CHILD), str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from tests.store.tracing import from_github
@@ -70,7 +71,7 @@ async def test_a_sender_is_answered_while_a_fold_takes_long(open_writer) -> None
 
     def long_fold(*_: object) -> None:
         loop.call_soon_threadsafe(alive.set)
-        seen.append(alive.wait(30))
+        seen.append(alive.wait(PATIENCE))
 
     writer = await open_writer(Settings(after_fold=(long_fold,)))
     outcome = await writer.submit(custom("build", 1, "start"))

@@ -12,6 +12,7 @@ import textual.pilot
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
+from tests.patience import PATIENCE
 from tests.tui.fakes import Clock, FakeReader, busy_reader, cards
 from vs_tui.metrics.cards import Card
 from vs_tui.tui.app import Setup, VsTuiApp
@@ -101,7 +102,7 @@ class Stage:
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
         """Wait until something is so; the text of the screen says what was there instead."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not condition():
                     await self.pilot.pause(0.01)
         except TimeoutError:

@@ -13,6 +13,7 @@ import subprocess
 import termios
 import time
 
+from tests.patience import PATIENCE, Stopwatch
 from tests.tui.emulator import Emulator
 
 
@@ -27,6 +28,7 @@ class Terminal:
         )
         os.close(slave)
         self.written = b""
+        self.seconds_to_close = 0.0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._screen = Emulator(120, rows)
 
@@ -37,7 +39,7 @@ class Terminal:
         start, wanted = len(self.written), words.decode()
         stood = wanted in self._screen.text
         pressed = time.monotonic()
-        deadline = pressed + 30
+        deadline = pressed + PATIENCE
         while words not in self.written[start:] and (stood or wanted not in self._screen.text):
             now = time.monotonic()
             assert now < deadline, f"{wanted!r} not in\n{self._screen.text}"
@@ -48,7 +50,7 @@ class Terminal:
 
     def read_until_gone(self, words: str) -> None:
         """Until the screen does not hold the words any more."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while words in self._screen.text:
             assert time.monotonic() < deadline, f"{words!r} still in\n{self._screen.text}"
             self._read()
@@ -81,6 +83,7 @@ class Terminal:
 
     def close(self) -> int:
         """Quit and read to the end; where a receiver stops with it, that is asked for twice."""
+        watch = Stopwatch(self.process.pid)
         self.press(b"qq")
         try:
             while chunk := os.read(self.master, 65_536):
@@ -88,4 +91,5 @@ class Terminal:
         except OSError:
             pass  # the other end is closed
         os.close(self.master)
-        return self.process.wait(15)
+        self.seconds_to_close = watch.until_end(self.process)
+        return self.process.wait()

@@ -6,6 +6,7 @@ import os
 import sys
 
 from tests.ingest.server import serving
+from tests.patience import PATIENCE
 from tests.tui.terminal import Terminal
 
 
@@ -15,7 +16,7 @@ def ends_with_its_terminal(tmp_path, *command: str) -> None:
     try:
         on.read_until(b"Live")
         os.close(on.master)
-        on.process.wait(20)
+        on.process.wait(PATIENCE)
     finally:
         on.process.kill()
 

@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 from textual import events
 
+from tests.patience import PATIENCE
 from tests.tui.stage import stage
 from tests.tui.terminal import Terminal
 from vs_tui.tui.driver import MAX_CELLS, PASTE_SECONDS, STRING_SECONDS, TerminalParser
@@ -208,6 +209,6 @@ def test_a_fault_of_the_dashboard_leaves_a_report_and_the_receiver(tmp_path) -> 
             assert answer.status == 200
         assert len(list((tmp_path / "crashes").glob("crash-*.txt"))) == 1
         on.process.terminate()
-        assert on.process.wait(20) == 1
+        assert on.process.wait(PATIENCE) == 1
     finally:
         on.process.kill()

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
 from vs_tui.store.folding import batch, projection, projector
@@ -72,7 +73,7 @@ async def test_folding_has_its_share_though_deliveries_never_cease(
     monkeypatch.setattr(projection, "LEAST_SHARE", 0.5)
     monkeypatch.setattr(append_queue, "QUIET_SECONDS", 600)
     writer = await open_writer()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await send(writer, 5)
         while writer.behind:
             await asyncio.sleep(0)

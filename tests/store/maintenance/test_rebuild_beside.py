@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.store.conftest import T, custom, rebuilt, ref
 from tests.store.memory import database
 from tests.store.stories import SCENARIOS
@@ -103,7 +104,7 @@ async def test_what_was_received_since_is_folded_again(open_writer, monkeypatch)
 
     def late(db: sqlite3.Connection, made: Any, generation: int) -> None:
         folded = asyncio.run_coroutine_threadsafe(more(), loop)
-        folded.result(30)
+        folded.result(PATIENCE)
         real(db, made, generation)
 
     async def more() -> None:
@@ -225,7 +226,7 @@ async def test_all_that_is_begun_anew_meanwhile_wins(open_writer, monkeypatch) -
     def slow(db: sqlite3.Connection, *more: Any) -> None:
         real(db, *more)
         begun = asyncio.run_coroutine_threadsafe(writer.start_over(lambda *_: 0), loop)
-        begun.result(30)
+        begun.result(PATIENCE)
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(table_swap, "copy_fresh", slow)

@@ -121,6 +121,7 @@ class Sweeper(ABC):
         self._retain_at: Duration = 0
         self._pruned = Pruned()
         self._pruning = asyncio.Lock()
+        self._sweeping = asyncio.Lock()
         self._retain_after: Instant = 0
         self._generation = -1
         self._watch = Watch(clock, settings.uptime)
@@ -175,7 +176,12 @@ class Sweeper(ABC):
     async def sweep(self) -> None:
         """Check once a second: whether the path still names the opened file, whether a failed store
         commits again, whether derived data was replaced, free space, a large WAL, spans past their
-        timeout, refused requests, retention."""
+        timeout, refused requests, retention. One at a time: a second would close the connection
+        that the first has just replaced."""
+        async with self._sweeping:
+            await self._sweep()
+
+    async def _sweep(self) -> None:
         if not self._condition.check_file():
             return
         if self._condition.failed:
