@@ -12,7 +12,7 @@ from tests.store.conftest import Clock, custom
 from vs_tui.cli.common import now
 from vs_tui.cli.main import main
 from vs_tui.store.clock import Uptime
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.writer import Writer
 
 
@@ -25,7 +25,7 @@ def db(tmp_path, monkeypatch) -> Path:
 
     async def fill() -> None:
         clock = Clock()
-        writer = Writer(path, clock, Settings(uptime=lambda: Uptime("an earlier boot", 0)))
+        writer = Writer(path, clock, WriterSettings(uptime=lambda: Uptime("an earlier boot", 0)))
         await writer.open()
         age = (now() - clock.now) // 1_000_000
         for number, action, at in (

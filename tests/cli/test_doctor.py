@@ -24,7 +24,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_store import Finding
 from vs_tui.cli.main import main
 from vs_tui.model.time import DAY, HOUR, SECOND
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
 
@@ -320,7 +320,7 @@ def test_root_is_told_to_use_another_user(home, capsys, monkeypatch) -> None:
 
 def test_what_waits_because_the_clock_is_wrong_is_said(home, capsys) -> None:
     """By doctor, by who prunes, and over HTTP."""
-    path, settings = home / "t.db", Settings(timeouts={"deploy": HOUR})
+    path, settings = home / "t.db", WriterSettings(timeouts={"deploy": HOUR})
 
     async def work() -> str:
         earlier = Writer(path, lambda: now() - 200 * DAY - HOUR, settings)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from vs_tui import config
-from vs_tui.cli import client_settings
+from vs_tui.cli import http_client
 from vs_tui.cli.client import endpoint
 from vs_tui.cli.http_client import Address, Connection, HttpError, address, proxy
 from vs_tui.cli.importing.api import Api
@@ -273,7 +273,7 @@ def test_both_readers_of_the_settings_agree(tmp_path, monkeypatch, env, files):
     env = {name: value.replace("FOLDER", str(tmp_path)) for name, value in env.items()}
 
     whole = config.load(env=env)
-    fast = client_settings.sender_settings(env)
+    fast = http_client.sender_settings(env)
 
     host = f"[{whole.host}]" if ":" in whole.host else whole.host
     named = env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")
@@ -300,11 +300,11 @@ def test_the_token_of_this_machine_stays_on_it(tmp_path, monkeypatch, url, token
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     (tmp_path / "secrets.toml").write_text(SECRETS)
 
-    found = client_settings.sender_settings({"VS_URL": url})
+    found = http_client.sender_settings({"VS_URL": url})
 
     assert (found.token, found.withheld) == (token, not token)
     assert bool(found.refusal) is not bool(token)
-    named = client_settings.sender_settings({"VS_URL": url, "VS_TOKEN": "theirs"})
+    named = http_client.sender_settings({"VS_URL": url, "VS_TOKEN": "theirs"})
     assert (named.token, named.refusal) == ("theirs", "")
 
 
@@ -344,7 +344,7 @@ def test_both_know_the_same_folder(monkeypatch, tmp_path, home):
     else:
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
-    assert client_settings.data_folder() == str(config.data_dir())
+    assert http_client.data_folder() == str(config.data_dir())
 
 
 def test_a_broken_configuration_is_none(tmp_path, monkeypatch):
@@ -352,4 +352,4 @@ def test_a_broken_configuration_is_none(tmp_path, monkeypatch):
     (tmp_path / "config.toml").write_text("[server\n")
     (tmp_path / "secrets.toml").write_bytes(b"\xff\xfe")
 
-    assert client_settings.sender_settings({}) == ("http://127.0.0.1:5000", "", "", False)
+    assert http_client.sender_settings({}) == ("http://127.0.0.1:5000", "", "", False)

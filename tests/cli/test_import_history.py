@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.fake_api import FakeApi
 from tests.cli.shell import one
-from vs_tui.cli.importing.model import Commit, pushes
+from vs_tui.cli.importing import Commit, pushes
 
 ANN = {"id": 1, "login": "ann", "username": "ann", "name": "Ann"}
 BOB = {"id": 2, "login": "bob", "username": "bob", "name": "Bob"}

@@ -52,4 +52,4 @@ def test_nothing_decided_says_so_and_a_decision_about_nothing_fails(shell, serve
     server.stop()
     down = shell.run("vs-tui", "link")
     assert down.returncode == 1
-    assert "is `vs-tui serve` running?" in down.stderr
+    assert "start it with `vs-tui serve`" in down.stderr

@@ -35,7 +35,7 @@ from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance import sweeper
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.shared_writer import SharedWriter
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -534,7 +534,7 @@ async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatc
     monkeypatch.setattr(sweeper, "SWEEP_SECONDS", HOUR)  # only this test sweeps
     logs = [PostgresLog(parse_log_url(url)) for _ in range(2)]
     clock = [T + 10 * DAY]
-    settings = Settings(
+    settings = WriterSettings(
         retention=Retention(age=DAY), uptime=lambda: Uptime("one boot", clock[0] - T)
     )
     writers = [

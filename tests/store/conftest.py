@@ -15,7 +15,7 @@ from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.rebuild import Rebuilt, rebuild
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.writer import Writer
 
 T = 1_772_445_600_000_000
@@ -81,9 +81,9 @@ async def open_writer(
     monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 3_600)
     opened: list[Writer] = []
 
-    async def opener(settings: Settings | None = None, name: str = "") -> Writer:
+    async def opener(settings: WriterSettings | None = None, name: str = "") -> Writer:
         path = tmp_path / (name or f"{len(opened)}.db")
-        writer = Writer(path, clock, replace(settings or Settings(), uptime=clock.uptime))
+        writer = Writer(path, clock, replace(settings or WriterSettings(), uptime=clock.uptime))
         await writer.open()
         opened.append(writer)
         return writer

@@ -21,7 +21,7 @@ from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
 from vs_tui.store.maintenance.backup import verify
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Writer
 
@@ -167,7 +167,7 @@ async def test_a_replaced_file_gets_nothing(open_writer) -> None:
 
 async def test_low_space_refuses_deliveries_but_pruning_still_works(open_writer, clock) -> None:
     free = [1000 * MIB]
-    writer = await open_writer(Settings(low_space=64 * MIB, free_bytes=lambda _: free[0]))
+    writer = await open_writer(WriterSettings(low_space=64 * MIB, free_bytes=lambda _: free[0]))
     for number in range(300):
         await writer.submit(large_end(number))
     free[0] = 60 * MIB
@@ -375,7 +375,7 @@ def test_a_write_error_of_the_disk_is_survived_on_a_new_connection(tmp_path) -> 
 
 
 async def test_a_clock_that_jumps_a_day_either_way_loses_nothing(open_writer, clock) -> None:
-    writer = await open_writer(Settings(timeouts={"build": DAY // 2}))
+    writer = await open_writer(WriterSettings(timeouts={"build": DAY // 2}))
     for number, jump in enumerate((0, DAY, -2 * DAY, 400 * DAY, -400 * DAY, DAY)):
         clock.now += jump
         await writer.submit(custom("build", number, "start", number))

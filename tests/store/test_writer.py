@@ -18,7 +18,7 @@ from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
 from vs_tui.store.folding import batch
 from vs_tui.store.maintenance import sweeper
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Writer
@@ -73,7 +73,7 @@ async def test_a_sender_is_answered_while_a_fold_takes_long(open_writer) -> None
         loop.call_soon_threadsafe(alive.set)
         seen.append(alive.wait(PATIENCE))
 
-    writer = await open_writer(Settings(after_fold=(long_fold,)))
+    writer = await open_writer(WriterSettings(after_fold=(long_fold,)))
     outcome = await writer.submit(custom("build", 1, "start"))
     assert outcome.verdict is Verdict.ACCEPTED
     assert await writer.caught_up()
@@ -116,7 +116,7 @@ async def test_a_rebuild_gives_identical_rows(open_writer) -> None:
 
 
 async def test_a_span_times_out_and_a_late_end_revives_it(open_writer, clock) -> None:
-    writer = await open_writer(Settings(timeouts={"build": HOUR}))
+    writer = await open_writer(WriterSettings(timeouts={"build": HOUR}))
     await writer.submit(custom("build", 1, "start"))
     clock.now = T + 2 * HOUR
     await writer.sweep()
@@ -128,7 +128,7 @@ async def test_a_span_times_out_and_a_late_end_revives_it(open_writer, clock) ->
 
 
 async def test_a_deploy_that_waits_for_its_approval_has_not_failed(open_writer, clock) -> None:
-    writer = await open_writer(Settings(timeouts={"deploy": 2 * HOUR}))
+    writer = await open_writer(WriterSettings(timeouts={"deploy": 2 * HOUR}))
 
     async def status_at(hours: float) -> tuple[str, int | None]:
         clock.now = T + round(hours * HOUR)
@@ -225,7 +225,7 @@ async def test_team_changes_reach_stored_spans(open_writer, clock, tmp_path) -> 
     await first.submit(custom("build", 1, "start", namespace="acme"))
     await first.close()
     teams = Teams((Team("core", ("acme",)),))
-    second = Writer(tmp_path / "teams.db", clock, Settings(teams=teams))
+    second = Writer(tmp_path / "teams.db", clock, WriterSettings(teams=teams))
     await second.open()
     assert (await rows_of(second))[0][0][9] != "core", "nobody waits for it"
     await second.adopt()
@@ -243,7 +243,7 @@ async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path,
     await first.adopt()
     await first.close()
 
-    settings = Settings(teams=Teams((Team("core", ("acme",)),)))
+    settings = WriterSettings(teams=Teams((Team("core", ("acme",)),)))
 
     async def teams(writer: Writer) -> list[str]:
         return [row[9] for row in (await rows_of(writer))[0]]
@@ -271,9 +271,9 @@ async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path
     monkeypatch.setattr(sweeper, "SPANS_AT_ONCE", 2)
     path = tmp_path / "teams.db"
     for settings, whole in (
-        (Settings(), True),
-        (Settings(teams=Teams((Team("core", ("acme",)),))), False),
-        (Settings(), True),
+        (WriterSettings(), True),
+        (WriterSettings(teams=Teams((Team("core", ("acme",)),))), False),
+        (WriterSettings(), True),
     ):
         writer = Writer(path, clock, settings)
         await writer.open()

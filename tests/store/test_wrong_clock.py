@@ -11,10 +11,10 @@ from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store import clock as clocks
 from vs_tui.store.clock import Mark, Uptime, judged
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.writer import Writer
 
-KEEPING = Settings(timeouts={"deploy": 2 * HOUR}, retention=Retention(age=180 * DAY))
+KEEPING = WriterSettings(timeouts={"deploy": 2 * HOUR}, retention=Retention(age=180 * DAY))
 MARK = Mark(T, "a", 5 * HOUR)
 
 

@@ -16,8 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.client_settings import Settings, data_folder, sender_settings
-from vs_tui.cli.http_client import Connection, HttpError, Response, address
+from vs_tui.cli.http_client import (
+    Connection,
+    HttpError,
+    ReceiverAccess,
+    Response,
+    address,
+    data_folder,
+    sender_settings,
+)
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
 
 LIMIT: Final = 2.0
@@ -72,8 +79,8 @@ class Client:
 
     def __init__(self, url: str = "", secret: str = "", spool: Spool | None = None) -> None:
         found = sender_settings(url=url)
-        self.settings = found._replace(secret=secret or found.secret)
-        self.target = endpoint(self.settings.url)
+        self.access = found._replace(secret=secret or found.secret)
+        self.target = endpoint(self.access.url)
         self.spool = spool or Spool(Path(data_folder()) / "spool")
         self._memory: list[Entry] = []
 
@@ -130,10 +137,10 @@ class Client:
     def _drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
         """Send in order until nothing is left, the deadline passes or the receiver fails; `report`
         gets the failure."""
-        if self.settings.refusal and not self.settings.secret:
-            report.trouble = self.settings.refusal
+        if self.access.refusal and not self.access.secret:
+            report.trouble = self.access.refusal
             return
-        with _Wire(self.target, self.settings, deadline) as wire:
+        with _Wire(self.target, self.access, deadline) as wire:
             try:
                 self._drain_memory(wire, report)
                 self._drain_spool(wire, report, any_url)
@@ -200,9 +207,9 @@ class _Stopped(Exception):
 class _Wire:
     """One connection, kept open for all events of a call."""
 
-    def __init__(self, target: str, settings: Settings, deadline: float) -> None:
+    def __init__(self, target: str, access: ReceiverAccess, deadline: float) -> None:
         self._target = target
-        self._settings = settings
+        self._access = access
         self._deadline = deadline
         self._connection: Connection | None = None
 
@@ -258,7 +265,7 @@ class _Wire:
             "Idempotency-Key": key,
             "User-Agent": "vs-tui",
         }
-        secret, token = self._settings.secret, self._settings.token
+        secret, token = self._access.secret, self._access.token
         if secret or token:
             # Whoever listens there must not learn it.
             import hmac

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.commands import UsageError
-from vs_tui.cli.http_client import is_loopback
+from vs_tui.cli.http_client import ReceiverAccess, is_loopback, sender_settings
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.loading import Signing
 from vs_tui.config.model import configure
@@ -161,6 +160,21 @@ def read_config(args: argparse.Namespace, signing: Signing | None = None) -> Con
     return load(path, flags=flags, signing=signing)
 
 
+def checked_config(
+    args: argparse.Namespace, *checks: Callable[[Config], object]
+) -> Callable[[], Config]:
+    """Reads the configuration again, and lets each check raise ConfigError for settings that cannot
+    be used."""
+
+    def read() -> Config:
+        found = read_config(args)
+        for check in checks:
+            check(found)
+        return found
+
+    return read
+
+
 def reader_settings(config: Config) -> dict[str, Any]:
     """The part of the configuration that a reader of the database goes by."""
     return {
@@ -185,7 +199,7 @@ async def reading(
         await reader.close()
 
 
-def receiver(url: str = "", token: str = "") -> Settings:
+def receiver(url: str = "", token: str = "") -> ReceiverAccess:
     """The address of the running receiver: from the command line, else VS_URL and VS_TOKEN, else
     this machine's. CommandError if our token is not meant for it."""
     found = sender_settings(url=url, token=token)

@@ -13,12 +13,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config, receiver
+from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config
 from vs_tui.cli.import_ import TOOLS, check_url, proof_headers
+from vs_tui.cli.importing import Forbidden, objects
 from vs_tui.cli.importing.api import Api
-from vs_tui.cli.importing.model import Forbidden, objects
-from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.reachability import agent_url, connections, with_new_secrets
+from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import Config
 from vs_tui.model.display import clean
 from vs_tui.sources import github, gitlab
@@ -96,8 +96,7 @@ def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
             "http PORT), set server.public_url in the configuration or give --public-url; or read "
             f"without a webhook: `vs-tui import {args.tool} {args.name} --follow`"
         )
-    here = receiver()
-    sender = Sender(here.url, here.token)
+    sender = ReceiverApi()
     api = Api(args.api or tool.url, proof_headers(args, tool), _tell)
     hooks: Hooks
     hooks = GitHubHooks(api, args.name) if args.tool == "github" else GitLabHooks(api, args.name)

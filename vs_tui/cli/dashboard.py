@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from vs_tui.cli.commands import add_command
-from vs_tui.cli.common import CommandError, add_server_options, load_config, log_to_file, now
+from vs_tui.cli.common import (
+    CommandError,
+    add_server_options,
+    checked_config,
+    load_config,
+    log_to_file,
+    now,
+)
 from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
     from vs_tui.cli.runtime import Runtime
+    from vs_tui.config.reread import Listener, Reread
     from vs_tui.metrics.cards import Card
     from vs_tui.metrics.report import Detail
     from vs_tui.model.time import Instant
@@ -79,9 +87,9 @@ async def with_receiver(
 ) -> int:
     """Open the store, show the dashboard, start to listen, and close all in order. With `outlive`,
     the receiver goes on after a crash of the dashboard until a signal comes."""
-    from vs_tui.cli.config_watch import following, for_dashboard
     from vs_tui.cli.reachability import connections, find_public_url
     from vs_tui.cli.runtime import Runtime, writer_settings
+    from vs_tui.config.reread import following
     from vs_tui.tui.app import VsTuiApp
 
     take_secrets_out(os.environ)
@@ -102,8 +110,8 @@ async def with_receiver(
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
         listeners = runtime.take_over, for_dashboard(app, setup)
-        checks = check_keys, writer_settings
-        async with following(config, args, *listeners, checks=checks) if outlive else nullcontext():
+        read = checked_config(args, check_keys, writer_settings)
+        async with following(config, read, *listeners) if outlive else nullcontext():
             code = await show(app, config)
             unsubscribe()
             if outlive and code and terminal_is_there():
@@ -167,6 +175,20 @@ async def _send_trial(runtime: Runtime, say: Callable[[str], None]) -> None:
         say("the receiver is not listening, so nothing can be sent to it")
         return
     await send_trial(runtime.url, runtime.config.secrets.token, say)
+
+
+def for_dashboard(app: VsTuiApp, setup: Setup) -> Listener:
+    """Gives a dashboard what it shows by."""
+
+    async def show(found: Reread) -> None:
+        config = found.config
+        setup.keys, setup.views = config.keys, config.views
+        setup.thresholds = config.thresholds
+        if setup.watch_command:
+            setup.watch_command = config.watch_command
+        await app.show_settings(found.told, found.problem, found.after_restart)
+
+    return show
 
 
 def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:

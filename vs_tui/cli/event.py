@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
-    from vs_tui.cli.git_context import Checkout, parent, who
+    from vs_tui.cli.custom_event import Checkout, parent, who
 
     checkout = Checkout()
     client = Client()

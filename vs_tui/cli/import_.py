@@ -16,13 +16,21 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
-from vs_tui.cli.common import CommandError, moment, now, receiver
+from vs_tui.cli.common import CommandError, moment, now
 from vs_tui.cli.http_client import HttpError, address
-from vs_tui.cli.importing import github, gitlab, jira
+from vs_tui.cli.importing import (
+    Forbidden,
+    ImportScope,
+    Progress,
+    Step,
+    github,
+    gitlab,
+    jira,
+    read_progress,
+)
 from vs_tui.cli.importing.api import Api
-from vs_tui.cli.importing.model import Forbidden, Progress, Settings, Step, read_progress
-from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.progress import ImportBar
+from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
 from vs_tui.model.time import (
@@ -61,7 +69,7 @@ class Tool:
     variable: str
     """The environment variable that holds the token."""
     steps: tuple[str, ...]
-    open: Callable[[Api, str, Settings], Importer]
+    open: Callable[[Api, str, ImportScope], Importer]
     projects: Callable[[Iterable[str]], list[str]]
     what: str
     """The help's word for a project."""
@@ -172,17 +180,16 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, UsageError) as error:
         print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
         return USAGE
-    found = receiver(args.to or "")
-    sender = Sender(found.url, found.token)
+    sender = ReceiverApi(args.to or "")
     with ImportBar(sys.stderr) as bar, contextlib.closing(sender):
         api = Api(args.url, proof_headers(args, tool), bar.notice)
         with contextlib.closing(api):
             sender.check()
             progress = _progress(args, projects, since)
-            settings = Settings(progress.since, not args.quick, only)
-            skipped = _import(tool, api, projects, settings, progress, sender, bar)
+            scope = ImportScope(progress.since, not args.quick, only)
+            skipped = _import(tool, api, projects, scope, progress, sender, bar)
             if every is not None:
-                _follow(every, tool, api, projects, settings, progress, sender, bar)
+                _follow(every, tool, api, projects, scope, progress, sender, bar)
     _print(sender.verdicts, skipped, args.json)
     return 1 if sender.verdicts["refused"] or (skipped and not sender.verdicts) else 0
 
@@ -191,23 +198,23 @@ def _import(
     tool: Tool,
     api: Api,
     projects: list[str],
-    settings: Settings,
+    scope: ImportScope,
     progress: Progress,
-    sender: Sender,
+    sender: ReceiverApi,
     bar: ImportBar,
 ) -> list[str]:
     """Read and send everything. Returns the steps that the API refused."""
     skipped = []
     for project in projects:
         try:
-            importer = tool.open(api, project, settings)
+            importer = tool.open(api, project, scope)
         except Forbidden as error:
             raise CommandError(
                 f"{error}; check the name of {project}, and whether the token may read it"
             ) from None
         for step in importer.steps():
             name = f"{project} {step.name}"
-            if name in progress.done or (settings.only and step.name not in settings.only):
+            if name in progress.done or (scope.only and step.name not in scope.only):
                 continue
             bar.step(name)
             try:
@@ -227,9 +234,9 @@ def _follow(
     tool: Tool,
     api: Api,
     projects: list[str],
-    settings: Settings,
+    scope: ImportScope,
     progress: Progress,
-    sender: Sender,
+    sender: ReceiverApi,
     bar: ImportBar,
 ) -> None:
     """Import what is new, again and again, until Ctrl+C; an outage of the tool is waited out."""
@@ -244,7 +251,7 @@ def _follow(
             progress.began = _seconds(now())
             before = sender.verdicts["accepted"]
             try:
-                _import(tool, api, projects, replace(settings, since=_seconds(since)),
+                _import(tool, api, projects, replace(scope, since=_seconds(since)),
                         progress, sender, bar)  # fmt: skip
             except CommandError as error:
                 bar.say(f"{clean(str(error), 300)}; asked again in {format_duration(every)}")
@@ -254,7 +261,7 @@ def _follow(
                 bar.say(f"{new} new")
 
 
-def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: ImportBar) -> int:
+def _read(step: Step, name: str, progress: Progress, sender: ReceiverApi, bar: ImportBar) -> int:
     """Read all pages of a step; returns the number of deliveries."""
     cursor, done, sent = progress.cursors.get(name, ""), 0, 0
     while True:

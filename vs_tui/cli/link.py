@@ -9,16 +9,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.cli.commands import add_command
-from vs_tui.cli.common import CommandError, receiver
-from vs_tui.cli.http_client import Connection, HttpError, address
+from vs_tui.cli.common import CommandError
+from vs_tui.cli.receiver_api import Missing, ReceiverApi
 from vs_tui.model.display import clean
-from vs_tui.model.request_signing import signed_body, signed_head
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, cuts
 
-TIMEOUT: Final = 10.0
 _PAGE: Final = 500
-_MOST: Final = 64 * 1024 * 1024
-"""Bytes of an answer that are read."""
 _ACTIONS: Final = {
     "list": "print the decisions in force, newest first (the same as no action)",
     "show": "print the links of a span, and why they exist",
@@ -26,10 +22,6 @@ _ACTIONS: Final = {
     "cut": "never link CHILD to PARENT",
     "clear": "let the rules decide about CHILD again (or about its link to PARENT only)",
 }
-
-
-class _Missing(CommandError):
-    """No such span."""
 
 
 def register(subparsers: Any) -> None:
@@ -73,13 +65,18 @@ def _add_receiver_options(parser: argparse.ArgumentParser, *, again: bool) -> No
 
 
 def run(args: argparse.Namespace) -> int:
-    api = _Receiver(args.url or "", args.token or "")
+    api = ReceiverApi(args.url or "", args.token or "")
     if args.action in (None, "list"):
         return _list(api, as_json=args.json)
     if args.action != "show":
         body = {"action": args.action, "child": args.child, "parent": args.parent}
-        api.call("/api/links", body)
-    span = api.call(f"/api/spans/{quote(args.child, safe='')}")
+        api.decide("/api/links", body)
+    try:
+        span = api.get(f"/api/spans/{quote(args.child, safe='')}")
+    except Missing:
+        raise CommandError(
+            "there is no such span, or it was pruned; `vs-tui ls` lists them by ref"
+        ) from None
     if args.json:
         print(json.dumps(span))
         return 0
@@ -90,13 +87,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(api: _Receiver, *, as_json: bool) -> int:
+def _list(api: ReceiverApi, *, as_json: bool) -> int:
     """The decisions in force, for each span that has had one."""
     found: list[dict[str, str]] = []
     for child in _decided(api):
         try:
-            span = api.call(f"/api/spans/{quote(child, safe='')}")
-        except _Missing:
+            span = api.get(f"/api/spans/{quote(child, safe='')}")
+        except Missing:
             continue  # it was pruned
         pin, parted = span["attributes"].get(PIN_ATTRIBUTE), cuts(span["attributes"])
         made = [("cut", parent) for parent in parted]
@@ -114,14 +111,14 @@ def _list(api: _Receiver, *, as_json: bool) -> int:
     return 0
 
 
-def _decided(api: _Receiver) -> list[str]:
+def _decided(api: ReceiverApi) -> list[str]:
     """Keys of spans with decisions, newest decision first."""
     children: dict[str, None] = {}
     cursor = ""
     while True:
-        page = api.call(f"/api/deliveries?filter=source:user&limit={_PAGE}&cursor={cursor}")
+        page = api.get(f"/api/deliveries?filter=source:user&limit={_PAGE}&cursor={cursor}")
         for row in page["items"]:
-            detail = api.call(f"/api/deliveries/{row['id']}")
+            detail = api.get(f"/api/deliveries/{row['id']}")
             children.update(dict.fromkeys(detail["spans"]))
         cursor = page["next"]
         if not cursor:
@@ -136,54 +133,3 @@ def _lines(span: dict[str, Any]) -> list[str]:
         f"by {clean(link['why'])}  ({link['rule']}, {link['confidence']})"
         for link in found
     ]
-
-
-class _Receiver:
-    """The receiver's API for links."""
-
-    def __init__(self, url: str, token: str) -> None:
-        found = receiver(url, token)
-        try:
-            where = address(found.url.partition("?")[0])
-        except HttpError:
-            raise CommandError(
-                "the receiver's address is no URL; set VS_URL to http://HOST:PORT"
-            ) from None
-        self._base = where.path.rstrip("/").removesuffix("/customhttp")
-        self._shown = f"{'https' if where.secure else 'http'}://{where.name}{self._base}"
-        self._connection = Connection(where)
-        self._token = found.token
-
-    def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        """The decoded answer; CommandError says what to do about a failure."""
-        headers = {"Content-Type": "application/json", "User-Agent": "vs-tui"}
-        data = None if body is None else json.dumps(body).encode()
-        if data is None:
-            headers |= signed_head(self._token, "GET", path)
-        else:
-            headers |= signed_body(self._token, data)
-        try:
-            status, _, answer = self._connection.request(
-                "POST" if data else "GET", self._base + path, headers, data,
-                timeout=TIMEOUT, repeat=data is None, limit=_MOST,
-            )  # fmt: skip
-            if 200 <= status < 300:
-                found: dict[str, Any] = json.loads(answer)
-                return found
-        except (OSError, HttpError, ValueError) as error:
-            raise CommandError(
-                f"{self._shown} cannot be reached: {error}; is `vs-tui serve` running?"
-            ) from None
-        kind = _Missing if status == 404 else CommandError
-        raise kind(self._refused(status, answer, path))
-
-    def _refused(self, status: int, answer: bytes, path: str) -> str:
-        if status in (401, 403):
-            return f"{self._shown} refuses the token; set VS_TOKEN or --token"
-        if status == 404 and path.startswith("/api/spans/"):
-            return "there is no such span, or it was pruned; `vs-tui ls` lists them by ref"
-        try:
-            detail = str(json.loads(answer)["detail"])
-        except (ValueError, KeyError, TypeError):
-            detail = "it is no vs-tui receiver; check VS_URL"
-        return f"{status}: {clean(detail)}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vs_tui.cli.commands import USAGE, add_command
 from vs_tui.cli.custom_event import (
+    Checkout,
     SpanId,
     add_span_options,
     end_body,
@@ -25,11 +26,12 @@ from vs_tui.cli.custom_event import (
     new_span,
     now,
     read_context,
+    service_of,
     start_body,
     tags_of,
+    who,
 )
-from vs_tui.cli.git_context import Checkout, service_of, who
-from vs_tui.cli.git_context import parent as parent_reference
+from vs_tui.cli.custom_event import parent as parent_reference
 
 if TYPE_CHECKING:
     from vs_tui.cli.client import Client, Report

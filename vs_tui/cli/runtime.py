@@ -13,7 +13,7 @@ from vs_tui.cli.common import reader_settings
 from vs_tui.config import Config, ConfigError
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
 from vs_tui.traces.correlation import LinkRules
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vs_tui.store.queries.reports import Reports
 
 
-def writer_settings(config: Config) -> Settings:
+def writer_settings(config: Config) -> WriterSettings:
     """The writer's part of the configuration. ConfigError names an unknown rule."""
     rules = {rule.value: rule for rule in Rule}
     if unknown := [name for name in config.disabled_rules if name not in rules]:
@@ -57,7 +57,7 @@ def writer_settings(config: Config) -> Settings:
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)
 
-    return Settings(
+    return WriterSettings(
         after_fold=(after_fold,),
         adopt=(adopt,),
         teams=config.teams,
@@ -68,7 +68,7 @@ def writer_settings(config: Config) -> Settings:
     )
 
 
-def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -> Writer:
+def open_log(config: Config, clock: Callable[[], Instant], settings: WriterSettings) -> Writer:
     """Open the writer of a configuration: of its own log, or of one that several nodes share."""
     if config.log is None:
         return Writer(config.db, clock, settings)

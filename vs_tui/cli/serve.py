@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vs_tui.cli.commands import add_command, never_fail
-from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
-from vs_tui.cli.config_watch import following
+from vs_tui.cli.common import add_server_options, checked_config, load_config, now, set_up_logging
 from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.reachability import refuse_open, risks
 from vs_tui.cli.runtime import Runtime, writer_settings
 from vs_tui.config import Config, take_secrets_out
+from vs_tui.config.reread import following
 from vs_tui.model.errors import Explained
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def _serve(config: Config, args: argparse.Namespace) -> int:
         watching = asyncio.create_task(
             manager.watch(lambda: writer.alive, lambda: writer.trouble), name="watchdog"
         )
-        async with following(config, args, runtime.take_over, checks=(writer_settings,)):
+        async with following(config, checked_config(args, writer_settings), runtime.take_over):
             await stop.wait()
         log.info("stopping")
         manager.tell("STOPPING=1", "STATUS=stopping")

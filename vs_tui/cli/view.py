@@ -17,6 +17,7 @@ from vs_tui.cli.common import (
     CommandError,
     add_log_option,
     add_store_options,
+    checked_config,
     load_config,
     log_to_file,
     moment,
@@ -28,6 +29,7 @@ from vs_tui.cli.common import (
 from vs_tui.cli.dashboard import (
     add_look_options,
     check_keys,
+    for_dashboard,
     need_terminal,
     setup_for,
     show,
@@ -114,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
-    from vs_tui.cli.config_watch import following, for_dashboard
     from vs_tui.cli.reachability import connections
+    from vs_tui.config.reread import following
     from vs_tui.tui.app import VsTuiApp
 
     check_keys(config)
@@ -134,8 +136,8 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
         need_terminal()
         app = VsTuiApp(setup)
         opened.subscribe(app)
-        listeners = opened.take_over, for_dashboard(app, setup)
-        async with following(config, args, *listeners, checks=(check_keys,)):
+        read = checked_config(args, check_keys)
+        async with following(config, read, opened.take_over, for_dashboard(app, setup)):
             return await show(app, config)
     finally:
         await setup.reader.close()

@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
         body = end_body(span, name=args.name, status=status, tags=tags)
         return send(client, body, "vscli")
     span = new_span(kind, args.namespace, args.event_id or "")
-    from vs_tui.cli.git_context import parent, who
+    from vs_tui.cli.custom_event import parent, who
 
     body = start_body(
         span,

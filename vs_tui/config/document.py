@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.config.model import DEFAULT_TIMEOUTS
-from vs_tui.config.notify import read_rules
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.errors import ConfigError
@@ -228,6 +227,8 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():
         if section == "notify":
+            from vs_tui.config.notify import read_rules  # few have rules
+
             values["notify"] = read_rules(table)
         elif section in _SECTIONS:
             found = _read(section, table, _SECTIONS[section])

@@ -1,8 +1,12 @@
-"""Reads the configuration again when its file changes, and says what takes effect at once."""
+"""Reads the configuration again when its file changes, while a receiver or a dashboard runs, and
+says what takes effect at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -10,6 +14,9 @@ from typing import Final
 from vs_tui.config.model import Config
 from vs_tui.model.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 2.0
 AT_ONCE: Final[Mapping[str, str]] = {
     "teams": "[teams]",
     "people_names": "[people]",
@@ -76,6 +83,36 @@ class Reread:
     def after_restart(self) -> str:
         """The settings that wait for a restart, in words; empty without any."""
         return f"{', '.join(self.restart)} after a restart" if self.restart else ""
+
+
+Listener = Callable[[Reread], Awaitable[None]]
+
+
+@asynccontextmanager
+async def following(
+    config: Config, read: Callable[[], Config], *listeners: Listener
+) -> AsyncIterator[None]:
+    """Read the file again whenever it changed, and await each listener with what that came to.
+    `read` reads and checks all of it; it raises ConfigError for settings that cannot be used."""
+
+    async def follow(file: ConfigFile) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            found = file.look()
+            if found is None:
+                continue
+            log.log(logging.ERROR if found.problem else logging.INFO, "%s", found.told)
+            for listener in listeners:
+                try:
+                    await listener(found)
+                except Exception:
+                    log.exception("a changed configuration is not in force everywhere")
+
+    task = asyncio.create_task(follow(ConfigFile(config, read)), name="configuration")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 class ConfigFile:

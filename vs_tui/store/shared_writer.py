@@ -29,7 +29,7 @@ from vs_tui.store import shared_cache
 from vs_tui.store.folding import batch
 from vs_tui.store.maintenance import forgetting
 from vs_tui.store.maintenance.retention import Pruned
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.shared_cache import Place
 from vs_tui.store.storage_errors import is_storage
 from vs_tui.store.writer import Writer
@@ -53,7 +53,7 @@ class SharedWriter(Writer):
         self,
         path: Path,
         clock: Callable[[], Instant],
-        settings: Settings | None,
+        settings: WriterSettings | None,
         shared: PostgresLog,
     ) -> None:
         super().__init__(path, clock, settings)

@@ -26,7 +26,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.projection import Projection
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
-from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Settings, Sweeper, is_empty
+from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.storage_errors import explain, is_storage
@@ -42,9 +42,9 @@ class Writer(Sweeper):
     """Owns the database for writing; everything else uses read-only connections."""
 
     def __init__(
-        self, path: Path, clock: Callable[[], Instant], settings: Settings | None = None
+        self, path: Path, clock: Callable[[], Instant], settings: WriterSettings | None = None
     ) -> None:
-        super().__init__(path, clock, settings or Settings())
+        super().__init__(path, clock, settings or WriterSettings())
         self._line = AppendQueue(f"{path}: the disk is too slow; send it again")
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []

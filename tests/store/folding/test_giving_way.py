@@ -12,7 +12,7 @@ from vs_tui.log import append_queue
 from vs_tui.store.folding import batch, projection, projector
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.rebuild import rebuild
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.writer import Writer
 
 SENDERS = 8
@@ -121,5 +121,5 @@ async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
     await send(writer, 20)
     assert await writer.caught_up(60)
     del folds[:]
-    await rebuild(writer.path, clock, Settings())
+    await rebuild(writer.path, clock, WriterSettings())
     assert max(folds) == 20 * SENDERS

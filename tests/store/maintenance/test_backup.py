@@ -21,7 +21,7 @@ from vs_tui.store.maintenance.retention import (
     prune_traces,
     used_bytes,
 )
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.schema import StoreError, open_reader
 from vs_tui.store.schema import open_writer as open_writer_now
 from vs_tui.store.writer import Writer
@@ -223,7 +223,7 @@ async def test_pruned_bodies_are_gone_from_every_file(open_writer, tmp_path, giv
 
 
 async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> None:
-    writer = await open_writer(Settings(retention=Retention(age=7 * DAY)))
+    writer = await open_writer(WriterSettings(retention=Retention(age=7 * DAY)))
     await old_and_new(writer)
     clock.now = T + 8 * DAY
     await retained(writer)
@@ -241,7 +241,7 @@ async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> N
 
 async def test_above_its_size_the_oldest_that_are_over_go(open_writer, clock) -> None:
     """Also where the oldest of all are in flight, as a backlog of tickets is."""
-    writer = await open_writer(Settings(retention=Retention(size=600_000)))
+    writer = await open_writer(WriterSettings(retention=Retention(size=600_000)))
     tickets = [custom("issue", n, "start", n) for n in range(100)]
     builds = [custom("build", n, "end", 1_000 + n, name="x" * 400) for n in range(500)]
     await asyncio.gather(*map(writer.submit, [*tickets, *builds]))

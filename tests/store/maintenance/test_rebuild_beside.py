@@ -23,7 +23,7 @@ from vs_tui.sources.reading import parse_stored
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import rebuild as rebuilding
 from vs_tui.store.maintenance import retention, table_swap
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.maintenance.table_swap import model_tables
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import DERIVED_TABLES, StoreError, open_writer
@@ -79,7 +79,7 @@ def test_every_table_is_of_the_log_or_made_again() -> None:
 
 
 async def test_it_gives_what_was_there_and_the_writer_goes_on(open_writer) -> None:
-    writer = await open_writer(Settings(teams=Teams((Team("core", ("acme/*",)),))))
+    writer = await open_writer(WriterSettings(teams=Teams((Team("core", ("acme/*",)),))))
     await all_of(writer, STORIES)
     before = await states(writer)
     assert len(before["spans"]) > 100
@@ -248,7 +248,7 @@ async def test_only_one_at_a_time(open_writer, monkeypatch) -> None:
 
 async def test_a_receiver_of_another_configuration_finds_its_teams_again(open_writer) -> None:
     old, new = (Teams((Team(name, ("acme/*",)),)) for name in ("before", "after"))
-    writer = await open_writer(Settings(teams=old))
+    writer = await open_writer(WriterSettings(teams=old))
     await writer.submit(custom("build", 1, "start", namespace="acme/api"))
     writer._settings = replace(writer._settings, teams=new)
     await rebuilt(writer)

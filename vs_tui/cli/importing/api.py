@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import Connection, HttpError, Response, address, proxy
-from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, objects
+from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, Step, objects
 from vs_tui.config.loading import proxy_for
 from vs_tui.model.time import parse_instant
 
@@ -225,8 +225,8 @@ class Project:
 
     names: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, api: Api, at: str, settings: Settings) -> None:
-        self._api, self._at, self._settings = api, at, settings
+    def __init__(self, api: Api, at: str, scope: ImportScope) -> None:
+        self._api, self._at, self._scope = api, at, scope
         self._lists = Lists(api, at)
 
     def steps(self) -> Iterator[Step]:
@@ -249,7 +249,7 @@ class Project:
         return Page(found, answer.next if len(recent) == len(listed) else "", answer.pages)
 
     def _is_recent(self, entry: Mapping[str, Any], field: str) -> bool:
-        at, since = parse_instant(entry.get(field)), parse_instant(self._settings.since)
+        at, since = parse_instant(entry.get(field)), parse_instant(self._scope.since)
         return at is None or since is None or at >= since
 
 

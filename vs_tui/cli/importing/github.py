@@ -11,18 +11,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing.api import Answer, Api, Project
-from vs_tui.cli.importing.model import (
+from vs_tui.cli.importing import (
     Commit,
     Delivery,
     Forbidden,
+    ImportScope,
     Page,
     Push,
-    Settings,
     delivery,
     objects,
     pushes,
 )
+from vs_tui.cli.importing.api import Answer, Api, Project
 
 DEFAULT_URL: Final = "https://api.github.com"
 STEPS: Final = (
@@ -43,8 +43,8 @@ class GitHub(Project):
 
     names = STEPS
 
-    def __init__(self, api: Api, project: str, settings: Settings) -> None:
-        super().__init__(api, f"repos/{quote(project, safe='/')}", settings)
+    def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
+        super().__init__(api, f"repos/{quote(project, safe='/')}", scope)
         found = api.get(self._at).value
         self.repository: dict[str, Any] = found if isinstance(found, dict) else {}
         # What is older than a repository's last push must not pass for it.
@@ -64,7 +64,7 @@ class GitHub(Project):
     # its last change, so that it also undoes an end whose reopening was never received.
 
     def issues(self, cursor: str) -> Page:
-        answer = self._by_update(cursor, "issues", since=self._settings.since)
+        answer = self._by_update(cursor, "issues", since=self._scope.since)
         found = [
             event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
             for issue in objects(answer.value)
@@ -78,14 +78,14 @@ class GitHub(Project):
 
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         number = change.get("number")
-        if self._settings.details:
+        if self._scope.details:
             whole = self._api.get(f"{self._at}/pulls/{number}").value
             change = whole if isinstance(whole, dict) else change
             yield from self._push(change, list(self._lists.every(f"pulls/{number}/commits")))
             yield from self._readied(change)
         body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
         yield event("pull_request", body)
-        if self._settings.details:
+        if self._scope.details:
             for review in self._lists.every(f"pulls/{number}/reviews"):
                 if review.get("state") != "PENDING":
                     yield event(
@@ -148,7 +148,7 @@ class GitHub(Project):
     def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.repository.get("default_branch") or "")
-        listed = self._lists.every("commits", sha=branch, since=self._settings.since)
+        listed = self._lists.every("commits", sha=branch, since=self._scope.since)
         commits = [_commit(entry) for entry in listed]
         found = [self._pushed(branch, push) for push in pushes(commits)]
         return Page(found)
@@ -161,7 +161,7 @@ class GitHub(Project):
 
     def _run(self, run: dict[str, Any]) -> Iterator[Delivery]:
         latest = run.get("run_attempt")
-        earlier = range(1, latest) if isinstance(latest, int) and self._settings.details else ()
+        earlier = range(1, latest) if isinstance(latest, int) and self._scope.details else ()
         for attempt in earlier:
             try:
                 former = self._api.get(
@@ -172,7 +172,7 @@ class GitHub(Project):
             if isinstance(former, dict):
                 yield self._run_event(former)
         yield self._run_event(run)
-        if self._settings.details:
+        if self._scope.details:
             for job in self._lists.every(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
                 sender = run.get("triggering_actor") or run.get("actor")
                 action = _RUN_ACTIONS.get(str(job.get("status")), str(job.get("status")))

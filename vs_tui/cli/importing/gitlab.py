@@ -11,18 +11,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing.api import Answer, Api, Project
-from vs_tui.cli.importing.model import (
+from vs_tui.cli.importing import (
     Commit,
     Delivery,
     Forbidden,
+    ImportScope,
     Page,
     Push,
-    Settings,
     delivery,
     objects,
     pushes,
 )
+from vs_tui.cli.importing.api import Answer, Api, Project
 
 DEFAULT_URL: Final = "https://gitlab.com/api/v4"
 STEPS: Final = (*("issues", "merge_requests", "commits", "pipelines", "deployments", "releases"),)
@@ -55,8 +55,8 @@ class GitLab(Project):
 
     names = STEPS
 
-    def __init__(self, api: Api, project: str, settings: Settings) -> None:
-        super().__init__(api, f"projects/{quote(project, safe='')}", settings)
+    def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
+        super().__init__(api, f"projects/{quote(project, safe='')}", scope)
         found = api.get(self._at).value
         whole = found if isinstance(found, dict) else {}
         self.project = {
@@ -68,7 +68,7 @@ class GitLab(Project):
 
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
         newest_first = {"order_by": "updated_at", "sort": "desc"}
-        since = self._settings.since
+        since = self._scope.since
         return self._lists.page(cursor, path, updated_after=since, **newest_first, **query)
 
     def issues(self, cursor: str) -> Page:
@@ -108,7 +108,7 @@ class GitLab(Project):
 
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         state = change.get("state")
-        if self._settings.details:
+        if self._scope.details:
             yield from self._push(change)
         people = {
             "assignees": change.get("assignees") or [],
@@ -122,7 +122,7 @@ class GitLab(Project):
         author = change.get("author")
         body = self._hook("merge_request", opening, "open", author, **last) | people
         yield event("Merge Request Hook", body)
-        if self._settings.details:
+        if self._scope.details:
             yield from self._noted(change, last | people)
         actor, action = author, "update"
         if state == "merged":
@@ -196,9 +196,7 @@ class GitLab(Project):
     def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.project.get("default_branch") or "")
-        listed = self._lists.every(
-            "repository/commits", ref_name=branch, since=self._settings.since
-        )
+        listed = self._lists.every("repository/commits", ref_name=branch, since=self._scope.since)
         commits = [_commit(entry) for entry in listed]
         return Page([self._pushed(branch, push) for push in pushes(commits)])
 
@@ -212,7 +210,7 @@ class GitLab(Project):
         whole = self._api.get(f"{self._at}/pipelines/{entry.get('id')}").value
         pipeline = whole if isinstance(whole, dict) else entry
         jobs: list[dict[str, Any]] = []
-        if self._settings.details:
+        if self._scope.details:
             jobs = list(
                 self._lists.every(f"pipelines/{entry.get('id')}/jobs", include_retried="true")
             )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, Step, delivery, objects
 from vs_tui.cli.importing.api import Api
-from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.model.time import DAY, iso, parse_instant
 
 DEFAULT_URL: Final = ""
@@ -32,10 +32,10 @@ def event(name: str, at: Any, body: Mapping[str, Any]) -> Delivery:
 class Jira:
     """One project, by its key."""
 
-    def __init__(self, api: Api, project: str, settings: Settings) -> None:
+    def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
         self._api = api
         self._project = project
-        self._settings = settings
+        self._scope = scope
         listed = api.get("rest/api/2/status").value
         self._statuses = {str(status.get("id")): status for status in objects(listed)}
 
@@ -63,7 +63,7 @@ class Jira:
         return Page(made, following, pages)
 
     def _search(self, kind: str, position: str) -> dict[str, Any] | None:
-        since = parse_instant(self._settings.since) or 0
+        since = parse_instant(self._scope.since) or 0
         # JQL reads days in the asking user's zone; a day too many is a duplicate at worst.
         day = (iso(since - DAY) or "")[:10]
         query: dict[str, object] = {
@@ -115,7 +115,7 @@ class Jira:
         for board in self._paged("rest/agile/1.0/board", projectKeyOrId=self._project):
             try:
                 for sprint in self._paged(f"rest/agile/1.0/board/{board.get('id')}/sprint"):
-                    made += list(sprint_course(sprint, self._settings.since))
+                    made += list(sprint_course(sprint, self._scope.since))
             except Forbidden:
                 continue
         return Page(made)

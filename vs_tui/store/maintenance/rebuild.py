@@ -29,7 +29,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.projector import Parse, Projector
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.maintenance import retention, table_swap
-from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.maintenance.table_swap import small_transaction
 from vs_tui.store.metrics import verdicts
 from vs_tui.store.queries.read_deliveries import own_id
@@ -72,7 +72,7 @@ class Rebuilt:
 async def rebuild(
     path: Path,
     clock: Callable[[], Instant],
-    settings: Settings,
+    settings: WriterSettings,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Rebuilt:
     """Fold every delivery again; quarantined deliveries that can be parsed now become accepted.
@@ -118,7 +118,7 @@ def _migrate(path: Path) -> None:
 class _Side(Writer):
     """Folds the log of another file into its own tables."""
 
-    def __init__(self, live: Path, clock: Callable[[], Instant], settings: Settings) -> None:
+    def __init__(self, live: Path, clock: Callable[[], Instant], settings: WriterSettings) -> None:
         super().__init__(table_swap.side_of(live), clock, replace(settings, retention=Retention()))
         self._live = live
         self._lock = DatabaseLock(self.path, temporary=True)

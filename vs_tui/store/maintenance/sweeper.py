@@ -46,7 +46,7 @@ DAMAGED_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WriterSettings:
     """Settings for folding and retention."""
 
     teams: Teams = field(default_factory=Teams)
@@ -104,7 +104,7 @@ class Rejections:
 class Sweeper(ABC):
     """What a writer does besides storing and folding deliveries."""
 
-    def __init__(self, path: Path, clock: Callable[[], Instant], settings: Settings) -> None:
+    def __init__(self, path: Path, clock: Callable[[], Instant], settings: WriterSettings) -> None:
         self.path = path
         self._clock = clock
         self._settings = settings
@@ -252,7 +252,7 @@ class Sweeper(ABC):
     def _adopters(self) -> Sequence[Adopt]:
         return (adopt_teams, *self._settings.adopt, adopt_incidents)
 
-    async def reconfigure(self, settings: Settings) -> None:
+    async def reconfigure(self, settings: WriterSettings) -> None:
         """Use other settings from now on; stored spans are updated in small transactions."""
 
         def change(_: sqlite3.Connection) -> None:  # between two transactions, on their thread

@@ -8,16 +8,15 @@ import pytest
 
 from tests.sources import github_payloads as gh
 from tests.store.tracing import from_github
-from vs_tui.cli import config_watch
-from vs_tui.cli.common import now, read_config
-from vs_tui.cli.config_watch import following
+from vs_tui.cli.common import checked_config, now, read_config
 from vs_tui.cli.runtime import Runtime, writer_settings
-from vs_tui.config.reread import Reread
+from vs_tui.config import reread
+from vs_tui.config.reread import Reread, following
 
 
 @pytest.fixture
 def args(tmp_path, monkeypatch) -> argparse.Namespace:
-    monkeypatch.setattr(config_watch, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reread, "LOOK_SECONDS", 0.01)
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
     path = tmp_path / "config.toml"
     path.write_text("")
@@ -34,8 +33,8 @@ async def test_teams_environments_and_notifications_follow_the_file(args) -> Non
         await runtime.writer.submit(from_github("pull_request", gh.pull("opened")))
         await runtime.writer.caught_up()
         project = (await runtime.reader.spans("")).items[0].project
-        checks = (writer_settings,)
-        async with following(config, args, runtime.take_over, told.put, checks=checks):
+        read = checked_config(args, writer_settings)
+        async with following(config, read, runtime.take_over, told.put):
             await _changes(runtime, args.config, told, project)
     finally:
         await runtime.close()

@@ -1,0 +1,151 @@
+"""Signed requests of commands to a running receiver. A CommandError says what to do about a
+failure."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from vs_tui.cli.commands import UsageError
+from vs_tui.cli.common import CommandError, receiver
+from vs_tui.cli.http_client import Connection, HttpError, Response, address
+from vs_tui.cli.importing import Delivery
+from vs_tui.model.display import clean
+from vs_tui.model.request_signing import signed_body, signed_delivery, signed_head
+
+_ATTEMPTS: Final = 5
+_ANSWER_SECONDS: Final = 10.0
+_COMMIT_SECONDS: Final = 60.0
+"""A delivery waits for its commit, and folding may hold that up."""
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes of an answer that are read."""
+
+
+class Missing(CommandError):
+    """The receiver does not have what was asked for."""
+
+
+class ReceiverApi:
+    """One connection to a receiver: the named one, else that of VS_URL or of this machine."""
+
+    def __init__(self, url: str = "", token: str = "") -> None:
+        found = receiver(url, token)
+        self._token = found.token
+        plain = found.url.partition("?")[0]
+        try:
+            where = address(plain)
+        except HttpError:
+            shown = plain.rpartition("@")[2]  # never a password
+            raise UsageError(f"'{shown}' is no receiver's address; write http://HOST:PORT") from (
+                None
+            )
+        self._base = where.path.rstrip("/").removesuffix("/customhttp")
+        self._shown = f"{'https' if where.secure else 'http'}://{where.name}{self._base}"
+        self._connection = Connection(where)
+        self.verdicts: Counter[str] = Counter()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def check(self) -> None:
+        """Raise CommandError if no receiver answers, before a tool is asked anything."""
+        answer = self._question("/api/health")
+        if "ready" not in _fields(answer):
+            raise CommandError(self._foreign(answer))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The object at a path of the API. Missing if there is none."""
+        return self._object(self._question(path))
+
+    def decide(self, path: str, decision: Mapping[str, str]) -> None:
+        """Post a decision, which the receiver accepts once."""
+        body = json.dumps(decision).encode()
+        headers = {"Content-Type": "application/json", **signed_body(self._token, body)}
+        self._object(self._request("POST", path, headers, body, _ANSWER_SECONDS))
+
+    def send(self, deliveries: Iterable[Delivery]) -> None:
+        """Send each delivery once the one before is committed; `verdicts` counts the answers."""
+        for delivery in deliveries:
+            self.verdicts[self._send(delivery)] += 1
+
+    def _send(self, delivery: Delivery) -> str:
+        for attempt in range(_ATTEMPTS):
+            signed = signed_delivery(self._token, delivery.path, delivery.headers, delivery.body)
+            headers = {**delivery.headers, **signed}
+            answer = self._request("POST", delivery.path, headers, delivery.body, _COMMIT_SECONDS)
+            if answer.status != 503:
+                break
+            time.sleep(0.2 * 2**attempt)
+        fields = _fields(answer)
+        if answer.status >= 500:
+            raise CommandError(
+                f"{self._shown} cannot store now: {answer.status} "
+                f"{str(fields.get('detail', ''))[:200]}; "
+                "run the same command again: it goes on where it stopped"
+            )
+        if answer.status < 300 and fields.get("result") != "success":
+            raise CommandError(self._foreign(answer))
+        return str(fields.get("verdict", "refused"))
+
+    def _question(self, path: str) -> Response:
+        return self._request("GET", path, signed_head(self._token, "GET", path))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout: float = _ANSWER_SECONDS,
+    ) -> Response:
+        """The answer of any status but those about our token. A decision is not repeated: it may
+        have taken effect."""
+        try:
+            answer = self._connection.request(
+                method,
+                self._base + path,
+                {"User-Agent": "vs-tui", **headers},
+                body,
+                timeout=timeout,
+                repeat="X-VS-Signature" not in headers,
+                limit=_MOST,
+            )
+        except (OSError, HttpError) as error:
+            raise CommandError(
+                f"{self._shown} cannot be reached: {error}; start it with `vs-tui serve`, or set "
+                "VS_URL to another one"
+            ) from None
+        if answer.status in (401, 403):
+            raise CommandError(
+                f"{self._shown} does not accept our token; set VS_TOKEN to what `vs-tui secret "
+                "show token` prints on its machine"
+            )
+        return answer
+
+    def _object(self, answer: Response) -> dict[str, Any]:
+        """The object of a 2xx answer; else CommandError with the receiver's words."""
+        fields = _fields(answer)
+        if 200 <= answer.status < 300 and fields:
+            return fields
+        if "detail" not in fields:
+            raise CommandError(self._foreign(answer))
+        kind = Missing if answer.status == 404 else CommandError
+        raise kind(f"{answer.status}: {clean(str(fields['detail']))}")
+
+    def _foreign(self, answer: Response) -> str:
+        return (
+            f"{self._shown} answered {answer.status}, but not as a receiver does: something else "
+            "listens there; is the address right?"
+        )
+
+
+def _fields(answer: Response) -> dict[str, Any]:
+    """The answer parsed as a JSON object; empty if it is not one."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
