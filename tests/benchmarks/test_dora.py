@@ -16,8 +16,8 @@ from vs_tui.metrics.windows import Window, zone_of
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
+from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.scorecards import read_scorecards
 from vs_tui.store.schema import open_reader, open_writer
 from vs_tui.traces.folding import Folded

@@ -12,8 +12,8 @@ from vs_tui.metrics.facts import Build
 from vs_tui.metrics.lead_time import Builds, bottleneck, breakdown, regressions, ship, stages_of
 from vs_tui.metrics.measuring import level_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
-from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.span_facts import change_of
 from vs_tui.metrics.statistics import history_of, median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND

@@ -21,7 +21,7 @@ from tests.metrics.world import (
     window,
 )
 from vs_tui.metrics.cards import cards_of, level_text, value_text
-from vs_tui.metrics.facts import Outcome
+from vs_tui.metrics.facts import DeployOutcome
 from vs_tui.metrics.products import product_deployments
 from vs_tui.metrics.report import (
     IncidentFact,
@@ -189,8 +189,8 @@ def test_c4_a_failed_test_in_staging_changes_nothing() -> None:
 
 def test_c5_in_flight_and_cancelled_deploys_are_none() -> None:
     deployments = [
-        deploy("09:00", outcome=Outcome.PENDING),
-        deploy("10:00", outcome=Outcome.CANCELLED),
+        deploy("09:00", outcome=DeployOutcome.PENDING),
+        deploy("10:00", outcome=DeployOutcome.CANCELLED),
         deploy("11:00"),
     ]
     found = figure("fail", deployments)
@@ -198,7 +198,7 @@ def test_c5_in_flight_and_cancelled_deploys_are_none() -> None:
 
 
 def test_c6_of_nothing_there_is_no_rate() -> None:
-    found = figure("fail", [deploy("10:00", outcome=Outcome.CANCELLED)])
+    found = figure("fail", [deploy("10:00", outcome=DeployOutcome.CANCELLED)])
     assert (found.value, value_text(found)) == (None, "-")
 
 
@@ -407,9 +407,9 @@ def test_l7_a_name_that_moves_is_no_version() -> None:
 
 
 def _assess(deployment):
-    from vs_tui.metrics.assessment import Evidence, assess
+    from vs_tui.metrics.assessment import TargetFacts, assess
 
-    return assess(Evidence(deployments=[deployment]))
+    return assess(TargetFacts(deployments=[deployment]))
 
 
 # Beside them.

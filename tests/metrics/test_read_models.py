@@ -31,8 +31,8 @@ from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import keeper
-from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
+from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.scorecards import read_scorecards
 
 BEGIN = t("00:00")
@@ -230,7 +230,7 @@ def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monk
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper, "evidence_of", broken)
+        patch.setattr(keeper, "read_target_facts", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from vs_tui.metrics.assessment import Assessed, Evidence, assess
+from vs_tui.metrics.assessment import Assessed, TargetFacts, assess
 from vs_tui.metrics.attempts import merge_attempts
 from vs_tui.metrics.counted import UNKNOWN, Counted, recoveries_of
 from vs_tui.metrics.definitions import Figure
@@ -15,9 +15,9 @@ from vs_tui.metrics.facts import (
     Build,
     Change,
     Deployment,
+    DeployOutcome,
     Incident,
     Kind,
-    Outcome,
     Test,
 )
 from vs_tui.metrics.measuring import measure
@@ -53,7 +53,7 @@ def deploy(end: str, ok: bool = True, *, took: int = MINUTE, **more: Any) -> Dep
         "team": "core",
         "started_at": t(end) - took,
         "ended_at": t(end),
-        "outcome": Outcome.OK if ok else Outcome.FAILED,
+        "outcome": DeployOutcome.OK if ok else DeployOutcome.FAILED,
         "is_plyzen": True,
     }
     return Deployment(**(values | more))
@@ -120,7 +120,7 @@ def verdicts(
             if x.linked or (x.service, x.environment) == (target.service, target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
-        found += assess(Evidence(deployments=own, **facts), rules=rules)
+        found += assess(TargetFacts(deployments=own, **facts), rules=rules)
     single = [verdict for verdict in found if group_of(verdict.deployment) is None]
     products = product_deployments(found, pending)
     return sorted([*single, *products], key=lambda v: (v.deployment.ended_at, v.deployment.key))

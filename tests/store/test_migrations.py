@@ -16,8 +16,8 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
 from vs_tui.store.maintenance.backup import restore, verify
-from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
+from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.scorecards import read_scorecards
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer

@@ -14,7 +14,7 @@ from typing import Any
 from vs_tui.metrics.cards import SMALL_SAMPLE, Card
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.metrics.lead_time import Regression, StageTime
-from vs_tui.metrics.report import Behind, Detail
+from vs_tui.metrics.report import Detail, MetricRow
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
@@ -297,7 +297,7 @@ def lead_detail(team: str) -> Detail:
     """A week's lead times of a team: two changes, one of them slow in review."""
     window = Window(NOW - 7 * DAY, NOW, NOW)
     lines = (
-        Behind(
+        MetricRow(
             NOW - DAY,
             "t",
             "dep-214",
@@ -309,8 +309,8 @@ def lead_detail(team: str) -> Detail:
             "from first commit",
             "review 18h",
         ),
-        Behind(NOW - 2 * DAY, "t", "d-211", "#1188 cache", "search", "", "failed", 9 * HOUR, ""),
-        Behind(NOW - 3 * DAY, "t", "d-210", "#1180 fonts", "", "v12", "open", None, "no begin"),
+        MetricRow(NOW - 2 * DAY, "t", "d-211", "#1188 cache", "search", "", "failed", 9 * HOUR, ""),
+        MetricRow(NOW - 3 * DAY, "t", "d-210", "#1180 fonts", "", "v12", "open", None, "no begin"),
     )
     return Detail(
         team,
@@ -359,7 +359,7 @@ def fail_detail(team: str) -> Detail:
         Window(NOW - 7 * DAY, NOW, NOW),
         distribution=(("Mon", 0), ("Tue", 1)),
         behind=(
-            Behind(
+            MetricRow(
                 NOW - DAY,
                 "t",
                 "dep-18",

@@ -64,7 +64,7 @@ class CounterTotals:
     async def _count(self, read_to: int, deadline: float) -> bool:
         while True:
             read = partial(totals.read_changes, after=read_to, rules=self.rules)
-            reading: totals.Reading = await self.read(read)
+            reading: totals.NewCounts = await self.read(read)
             if reading.since is not None:
                 recent = min(reading.since, self.clock() - RECENT)
                 self._facts_from = min(recent, self._facts_from or recent)

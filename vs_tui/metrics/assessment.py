@@ -12,9 +12,9 @@ from vs_tui.metrics.facts import (
     Build,
     Change,
     Deployment,
+    DeployOutcome,
     Incident,
     Kind,
-    Outcome,
     Test,
 )
 from vs_tui.metrics.failures import (
@@ -29,13 +29,13 @@ from vs_tui.metrics.failures import (
     undone,
 )
 from vs_tui.metrics.lead_time import Builds, Shipped, changes_of, ship, ship_parts
-from vs_tui.metrics.reading import mark_of_change
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.metrics.span_facts import mark_of_change
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Instant
 
 
-class Seen(NamedTuple):
+class EarlierVersion(NamedTuple):
     """A version that was deployed before the judged stretch of the history."""
 
     artifact: str
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class TargetFacts:
     """The input for judging the deployments of one target, or of a part of its history."""
 
     deployments: Sequence[Deployment]
@@ -57,7 +57,7 @@ class Evidence:
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     """Deployment key -> the pull requests it contains."""
     builds: Sequence[Build] = ()
-    seen: Sequence[Seen] = ()
+    seen: Sequence[EarlierVersion] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +82,27 @@ class Assessed:
 
 
 def assess(
-    evidence: Evidence, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
+    facts: TargetFacts, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
     """The verdicts on the deployments of one target, or only on those whose key is in `only`.
 
-    The order of the evidence and duplicates in it do not change the result.
+    The order of the facts and duplicates in it do not change the result.
     """
-    course = Course(sorted({d.key: d for d in evidence.deployments}.values(), key=order))
-    tests = {test.key: test for test in evidence.tests}.values()
-    signals = signals_of(course, tests, _blames(course, evidence, rules))
-    first_seen = _first_seen(course, evidence.seen)
-    changes = {d.key: changes_of(d, evidence.shipped.get(d.key, ())) for d in course.deployments}
+    course = Course(sorted({d.key: d for d in facts.deployments}.values(), key=order))
+    tests = {test.key: test for test in facts.tests}.values()
+    signals = signals_of(course, tests, _blames(course, facts, rules))
+    first_seen = _first_seen(course, facts.seen)
+    changes = {d.key: changes_of(d, facts.shipped.get(d.key, ())) for d in course.deployments}
     repaired = repairs(course, signals)
     rollbacks = _rollbacks(course, changes, first_seen)
-    known = {seen.version for seen in evidence.seen if seen.ok}
-    builds = Builds(evidence.builds)
+    known = {seen.version for seen in facts.seen if seen.ok}
+    builds = Builds(facts.builds)
     verdicts = []
     before: Deployment | None = None
     for deployment in course.deployments:
         if only is None or deployment.key in only:
             own_changes = changes[deployment.key]
-            if deployment.key in evidence.shipped and not evidence.shipped[deployment.key]:
+            if deployment.key in facts.shipped and not facts.shipped[deployment.key]:
                 own_changes = []  # all that is new belongs to other services
             if deployment.version in known and deployment.version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
@@ -164,11 +164,11 @@ def _shipped(
 
 
 def _blames(
-    course: Course, evidence: Evidence, rules: MetricRules
+    course: Course, facts: TargetFacts, rules: MetricRules
 ) -> list[tuple[Incident, Deployment]]:
-    incidents = {incident.key: incident for incident in evidence.incidents}.values()
+    incidents = {incident.key: incident for incident in facts.incidents}.values()
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
-    pending = [d for d in evidence.deployments if d.outcome is Outcome.PENDING]
+    pending = [d for d in facts.deployments if d.outcome is DeployOutcome.PENDING]
     window = rules.incident_window
     return [(i, d) for i in ordered for d in blamed(i, course, window, pending) if d.finished]
 
@@ -177,7 +177,7 @@ def _signal_order(signal: Signal) -> tuple[Instant, str, str]:
     return (signal.started_at, signal.kind, signal.key)
 
 
-def _first_seen(course: Course, before: Iterable[Seen]) -> dict[str, Instant]:
+def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, Instant]:
     found: dict[str, Instant] = {}
     for seen in before:
         found[seen.version] = min(found.get(seen.version, seen.at), seen.at)

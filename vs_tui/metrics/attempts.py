@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, Outcome
+from vs_tui.metrics.facts import Deployment, DeployOutcome
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import MINUTE, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Span, State
@@ -28,7 +28,7 @@ def merge_attempts(
     merged = []
     for attempts in groups.values():
         attempts.sort(key=lambda d: (d.started_at, d.ended_at, d.key))
-        counted = [d for d in attempts if d.outcome is not Outcome.CANCELLED]
+        counted = [d for d in attempts if d.outcome is not DeployOutcome.CANCELLED]
         last = (counted or attempts)[-1]
         first = min(d.started_at for d in attempts)
         spans = tuple(dict.fromkeys(d.span for d in attempts))
@@ -88,7 +88,7 @@ most this far apart."""
 
 def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
     """Whether a deploy of a run starts a new deployment instead of continuing the current one."""
-    if _joined(current).outcome is not Outcome.OK:
+    if _joined(current).outcome is not DeployOutcome.OK:
         return False
     same = [d for d in current if d.run_attempt == member.run_attempt]
     if not same:
@@ -109,18 +109,20 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         # Without jobs a new attempt replaces the whole attempt before it.
         if member.leg or member.run_attempt == last:
             legs[member.leg or f"#{number}"] = member
-    counted = [d for d in legs.values() if d.outcome is not Outcome.CANCELLED]
+    counted = [d for d in legs.values() if d.outcome is not DeployOutcome.CANCELLED]
     listed = counted or list(legs.values())
     outcomes = {d.outcome for d in listed}
-    outcome = next(o for o in (Outcome.PENDING, Outcome.FAILED, *Outcome) if o in outcomes)
+    outcome = next(
+        o for o in (DeployOutcome.PENDING, DeployOutcome.FAILED, *DeployOutcome) if o in outcomes
+    )
     newest = max(listed, key=order)
-    failed = next((d for d in listed if d.outcome is Outcome.FAILED), newest)
+    failed = next((d for d in listed if d.outcome is DeployOutcome.FAILED), newest)
     return replace(
         newest,
         started_at=min(d.started_at for d in members),
         ended_at=max(d.ended_at for d in listed),
         outcome=outcome,
-        reason=failed.reason if outcome is Outcome.FAILED else "",
+        reason=failed.reason if outcome is DeployOutcome.FAILED else "",
         attempts=max(d.attempts for d in members),
         members=tuple(span for d in members for span in d.spans),
     )
@@ -142,46 +144,46 @@ def _first(key: str, retry_of: Mapping[str, str]) -> str:
 _TOLD: Final = "vs.run."
 """Prefix of plyzen's runs: `vs.run.TIME` is `start` or a result."""
 _OUTCOMES: Final = {
-    State.OK: Outcome.OK,
-    State.ERROR: Outcome.FAILED,
-    State.CANCELLED: Outcome.CANCELLED,
+    State.OK: DeployOutcome.OK,
+    State.ERROR: DeployOutcome.FAILED,
+    State.CANCELLED: DeployOutcome.CANCELLED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SpanRun:
     """One run of a span, from a start to an end."""
 
     started_at: Instant
     ended_at: Instant | None
-    outcome: Outcome
+    outcome: DeployOutcome
     reason: str = ""
 
 
-def runs_told(span: Span) -> list[Run]:
+def runs_told(span: Span) -> list[SpanRun]:
     """The runs recorded in a span's attributes, in time order."""
     told = sorted(
         (at, str(value))
         for name, value in span.attributes.items()
         if name.startswith(_TOLD) and (at := parse_instant(name[len(_TOLD) :])) is not None
     )
-    found: list[Run] = []
+    found: list[SpanRun] = []
     begun: Instant | None = None
     for at, value in told:
         if value == "start":
             begun = at if begun is None else begun
             continue
         failed = value in ("failure", "diverse")
-        outcome = Outcome.FAILED if failed else Outcome.OK
-        found.append(Run(at if begun is None else begun, at, outcome, value if failed else ""))
+        outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK
+        found.append(SpanRun(at if begun is None else begun, at, outcome, value if failed else ""))
         begun = None
-    return found if begun is None else [*found, Run(begun, None, Outcome.PENDING)]
+    return found if begun is None else [*found, SpanRun(begun, None, DeployOutcome.PENDING)]
 
 
-def runs_seen(events: Iterable[Event]) -> list[Run]:
+def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
     """The runs in the events of a reopened span, in time order. A later correction of an end is not
     another end."""
-    found: list[Run] = []
+    found: list[SpanRun] = []
     attempt = 0
     begun = False
     for event in sorted(events, key=lambda event: (event.occurred_at, event.state)):
@@ -190,21 +192,21 @@ def runs_seen(events: Iterable[Event]) -> list[Run]:
         last = found[-1] if found else None
         if event.state.terminal:
             started = last.started_at if last else event.occurred_at
-            run = Run(started, event.occurred_at, _OUTCOMES[event.state], event.error)
+            run = SpanRun(started, event.occurred_at, _OUTCOMES[event.state], event.error)
             found[-1:] = [run]
         elif last is None:
-            found.append(Run(event.occurred_at, None, Outcome.PENDING))
+            found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
         elif last.ended_at is not None and event.holds_after_end(begun=begun):
             if event.attempt > attempt > 0:
-                found[-1] = Run(last.started_at, None, Outcome.PENDING)
+                found[-1] = SpanRun(last.started_at, None, DeployOutcome.PENDING)
             else:
-                found.append(Run(event.occurred_at, None, Outcome.PENDING))
+                found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
         begun = begun or not event.state.terminal
         attempt = max(attempt, event.attempt)
     return found
 
 
-def each_run(deployment: Deployment, runs: list[Run]) -> list[Deployment]:
+def each_run(deployment: Deployment, runs: list[SpanRun]) -> list[Deployment]:
     """One deployment per run; the last one is the span in its current state."""
     if len(runs) < 2:
         return [deployment]
@@ -217,7 +219,7 @@ def each_run(deployment: Deployment, runs: list[Run]) -> list[Deployment]:
                 started_at=run.started_at,
                 ended_at=run.ended_at,
                 outcome=run.outcome,
-                reason=(run.reason or "failure") if run.outcome is Outcome.FAILED else "",
+                reason=(run.reason or "failure") if run.outcome is DeployOutcome.FAILED else "",
             )
             for run in runs[:-1]
             if run.ended_at is not None

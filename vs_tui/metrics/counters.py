@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.report import IncidentFact
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.metrics.span_facts import change_of
 from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 

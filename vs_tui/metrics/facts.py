@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from vs_tui.model.time import Instant
 
 
-class Outcome(StrEnum):
+class DeployOutcome(StrEnum):
     """How a deploy ended."""
 
     OK = "ok"
@@ -52,7 +52,7 @@ class Deployment:
     started_at: Instant
     ended_at: Instant
     """For a PENDING one, the time of its last event."""
-    outcome: Outcome
+    outcome: DeployOutcome
     reason: str = ""
     """Why its own result is a failure: `failure`, `timeout`, ..."""
     version: str = ""
@@ -106,11 +106,11 @@ class Deployment:
     @property
     def finished(self) -> bool:
         """Whether it counts as a deployment: it ended and was not cancelled."""
-        return self.outcome in (Outcome.OK, Outcome.FAILED)
+        return self.outcome in (DeployOutcome.OK, DeployOutcome.FAILED)
 
     @property
     def ok(self) -> bool:
-        return self.outcome is Outcome.OK
+        return self.outcome is DeployOutcome.OK
 
     def brought(self, service: str) -> bool:
         """Whether it deployed a service; always True unless it deployed several artifacts."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Outcome, same_version
+from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Kind, same_version
 from vs_tui.metrics.statistics import mean, median, percentile
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Duration, Instant
@@ -330,7 +330,7 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
     outcome = deployment.outcome
     result = dict(deployment.part_results).get(artifact)
     if result and deployment.finished:
-        outcome = Outcome.OK if result == "success" else Outcome.FAILED
+        outcome = DeployOutcome.OK if result == "success" else DeployOutcome.FAILED
     return replace(
         deployment,
         key=f"{deployment.key}#{artifact}",
@@ -339,7 +339,7 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
         artifact=artifact,
         version=dict(deployment.parts).get(artifact, ""),
         outcome=outcome,
-        reason=(deployment.reason or "failure") if outcome is Outcome.FAILED else "",
+        reason=(deployment.reason or "failure") if outcome is DeployOutcome.FAILED else "",
         parts=(),
         part_results=(),
         whole=deployment,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from vs_tui.metrics.assessment import Assessed, Evidence, assess
-from vs_tui.metrics.facts import Deployment, Kind, Outcome
+from vs_tui.metrics.assessment import Assessed, TargetFacts, assess
+from vs_tui.metrics.facts import Deployment, DeployOutcome, Kind
 from vs_tui.metrics.failures import DEPLOY
 from vs_tui.metrics.lead_time import Shipped, as_one, part_of
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
@@ -64,7 +64,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
         service=product or last.service,
         artifact="" if product else last.artifact,
         started_at=min(part.deployment.started_at for part in parts),
-        outcome=Outcome.OK if is_success else Outcome.FAILED,
+        outcome=DeployOutcome.OK if is_success else DeployOutcome.FAILED,
         reason="" if is_success else "diverse" if len(results) > 1 else "failure",
         name=product or last.name,
     )
@@ -86,30 +86,30 @@ def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...
 
 
 def assess_parts(
-    evidence: Evidence, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
+    facts: TargetFacts, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
     """The verdicts on each artifact of deployments that one span reports. Each artifact has its own
     history, judged by its own results. Tests and incidents of another artifact are left out; all
     others apply to every artifact."""
     wanted = {d.key for d in concerned}
-    artifacts = {name for d in evidence.deployments for name, _ in d.parts}
+    artifacts = {name for d in facts.deployments for name, _ in d.parts}
     found = []
     for artifact in sorted({name for d in concerned for name, _ in d.parts}):
-        own = [part_of(d, artifact) for d in evidence.deployments if artifact in dict(d.parts)]
+        own = [part_of(d, artifact) for d in facts.deployments if artifact in dict(d.parts)]
         whole_of = {d.key: d.whole.key for d in own if d.whole is not None}
         others = artifacts - {artifact}
         judged = assess(
             replace(
-                evidence,
+                facts,
                 deployments=own,
-                tests=[test for test in evidence.tests if test.service not in others],
-                incidents=[each for each in evidence.incidents if each.service not in others],
+                tests=[test for test in facts.tests if test.service not in others],
+                incidents=[each for each in facts.incidents if each.service not in others],
                 shipped={
-                    key: evidence.shipped[whole]
+                    key: facts.shipped[whole]
                     for key, whole in whole_of.items()
-                    if whole in evidence.shipped
+                    if whole in facts.shipped
                 },
-                seen=[seen for seen in evidence.seen if seen.artifact == artifact],
+                seen=[seen for seen in facts.seen if seen.artifact == artifact],
             ),
             [key for key, whole in whole_of.items() if whole in wanted],
             rules,

@@ -130,7 +130,7 @@ class Scorecard:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class MetricRow:
     """One deployment, change or failure behind a number."""
 
     at: Instant
@@ -164,7 +164,7 @@ class Detail:
     stages: Sequence[StageTime] = ()
     bottleneck: str = ""
     regressions: Sequence[Regression] = ()
-    behind: Sequence[Behind] = ()
+    behind: Sequence[MetricRow] = ()
     """Newest first; lead times and recoveries longest first."""
     of: int = 0
     """Number of all rows; `behind` may hold fewer."""

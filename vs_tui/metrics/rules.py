@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
+from vs_tui.metrics.facts import Target
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, Duration
@@ -44,9 +45,6 @@ class Service:
 
 
 _parsed: Final = lru_cache(maxsize=256)(filters.parse)
-
-Place = tuple[str, str, str]
-"""The project, service and environment for which a span counts."""
 
 
 def is_production(span: Span, environments: Environments) -> bool:
@@ -91,7 +89,7 @@ class MetricRules:
     """Filters of spans that are incidents besides `incident` spans."""
     services: tuple[Service, ...] = ()
 
-    def deployment_at(self, span: Span, environments: Environments) -> Place | None:
+    def deployment_at(self, span: Span, environments: Environments) -> Target | None:
         """The target of a span that is a production deployment; None if it is not one."""
         for rule in self.deployments:
             if _parsed(rule.filter).matches(span, 0):
@@ -100,13 +98,13 @@ class MetricRules:
                 if environments.is_production(environment) or (
                     not rule.environment and is_production(span, environments)
                 ):
-                    return (span.project, service or _name_of(span.project), environment)
+                    return Target(span.project, service or _name_of(span.project), environment)
         if span.operation == "deploy" and is_production(span, environments):
-            return (span.project, span.service, span.environment)
+            return Target(span.project, span.service, span.environment)
         return None
 
-    def incident_at(self, span: Span) -> Place | None:
-        """The place of a span that is an incident; None if it is not one."""
+    def incident_at(self, span: Span) -> Target | None:
+        """The target of a span that is an incident; None if it is not one."""
         names = span.attributes
         kind = str(names.get("vs.issue.type", names.get("type", ""))).lower()
         listed = str(names.get("vs.issue.labels", "")).lower().split(",")
@@ -115,7 +113,7 @@ class MetricRules:
             or (span.operation == "issue" and (kind in _INCIDENT_TYPES or "incident" in listed))
             or any(_parsed(text).matches(span, 0) for text in self.incidents)
         ):
-            return (span.project, broken_service(span), span.environment)
+            return Target(span.project, broken_service(span), span.environment)
         return None
 
     def paths_of(self, service: str) -> Service | None:

@@ -26,7 +26,8 @@ from vs_tui.model.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from vs_tui.metrics.rules import MetricRules
+    from vs_tui.metrics.facts import Target
+from vs_tui.metrics.rules import MetricRules
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
 
@@ -87,7 +88,7 @@ class LinkRules:
     metrics: MetricRules | None = None
     """The rules by which the writer counts failures of deployments; None: it counts none."""
 
-    def target_of(self, deploy: Span) -> tuple[str, str, str] | None:
+    def target_of(self, deploy: Span) -> Target | None:
         """The production target for which a deploy counts; None if it does not count. Once it has
         ended, the metrics decide which incidents it has."""
         if self.metrics is None:

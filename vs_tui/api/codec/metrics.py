@@ -35,7 +35,7 @@ from vs_tui.metrics.definitions import BY_KEY, Figure, Unit
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.missing import Seen, explained
-from vs_tui.metrics.report import Behind, Detail, Scorecard
+from vs_tui.metrics.report import Detail, MetricRow, Scorecard
 from vs_tui.metrics.windows import BUCKETS, Window, zone_of
 from vs_tui.model.time import SECOND, Instant, iso
 
@@ -171,7 +171,7 @@ REGRESSION: Final = Shape(
 )
 BEHIND: Final = Shape(
     "Behind",
-    Behind,
+    MetricRow,
     {
         "at": INSTANT,
         **dict.fromkeys(("trace_id", "key", "title", "service", "version", "result"), TEXT),

@@ -16,9 +16,10 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
-from vs_tui.metrics.facts import Outcome, spellings
+from vs_tui.metrics.facts import DeployOutcome, Target, spellings
 from vs_tui.metrics.failures import Course, blamed
-from vs_tui.metrics.reading import (
+from vs_tui.metrics.rules import broken_service, is_production
+from vs_tui.metrics.span_facts import (
     COMMIT,
     VERSION,
     commit_of,
@@ -27,7 +28,6 @@ from vs_tui.metrics.reading import (
     incident_of,
     version_of,
 )
-from vs_tui.metrics.rules import broken_service, is_production
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Link, Rule, Span, State, Status
 from vs_tui.store import rows
@@ -228,10 +228,10 @@ def candidates(
     """Span -> the deployments that it is about as an incident, without those that a link names
     already. `spans` may hold spans of any kind."""
     found: dict[str, list[str]] = {}
-    targets: dict[str, set[tuple[str, ...]]] = {}
+    targets: dict[str, set[Target]] = {}
     for key, deploy, *target in rows.select_in(connection, _COUNTED, spans):
         found.setdefault(key, []).append(deploy)
-        targets.setdefault(key, set()).add(tuple(target))
+        targets.setdefault(key, set()).add(Target(*target))
     incidents = {key: span for key, span in spans.items() if span.operation == "incident"}
     for key, others in _not_counted(connection, incidents, links, rules).items():
         # Where it is counted, an attempt that goes on is a part of the deployment that failed.
@@ -300,7 +300,7 @@ def _not_counted(
         guilty = []
         for target in dict.fromkeys(None if incident.linked else d.target for d in deployments):
             own = [d for d in deployments if target in (None, d.target)]
-            pending = [d for d in own if d.outcome is Outcome.PENDING]
+            pending = [d for d in own if d.outcome is DeployOutcome.PENDING]
             # Only the target with the latest deployment is about an incident by its time.
             about_it = replace(incident, only_named=target not in (None, last))
             guilty += blamed(about_it, Course(own), rules.incident_window, pending)

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.metrics.reading import deployment_of
+from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model.artifacts import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows

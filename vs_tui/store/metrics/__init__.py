@@ -3,10 +3,10 @@
 Writing, in the transaction that folds:
 
 - `keeper` gets the spans that changed;
-- `facts` keeps a row for each deployment, incident and finished work item;
+- `counted_spans` keeps a row for each deployment, incident and finished work item;
 - `affected_targets` finds the targets that must be judged again, each from which instant on;
-- `keeper` then reads the `evidence` of each target and the `changes` it shipped, assesses them with
-  `vs_tui.metrics.assessment`, and writes the rows of `verdicts`.
+- `keeper` then reads the `target_facts` of each target and the `changes` it shipped, assesses
+  them with `vs_tui.metrics.assessment`, and writes the rows of `verdicts`.
 
 After a rule of the configuration changed, `keeper` takes the same steps for all stored spans.
 
@@ -14,6 +14,6 @@ Reading:
 
 - `scorecards` reads the rows of a group and measures them by the one table of definitions
   (`vs_tui.metrics.definitions`);
-- `behind` lists the rows behind a number;
+- `metric_rows` lists the rows behind a number;
 - `span_reports` reads the spans themselves; `totals` are counters that only grow.
 """

@@ -8,12 +8,12 @@ from typing import Final
 
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
-from vs_tui.metrics.reading import commit_of, version_of
+from vs_tui.metrics.span_facts import commit_of, version_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.metrics.facts import Touched, attempts_around
+from vs_tui.store.metrics.counted_spans import Touched, attempts_around
 
 _ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})

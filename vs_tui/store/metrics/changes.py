@@ -8,8 +8,8 @@ from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
-from vs_tui.metrics.reading import build_of, change_of
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows

@@ -17,7 +17,7 @@ import orjson
 
 from vs_tui.metrics.assessment import Assessed, assess
 from vs_tui.metrics.counted import WHOLE, Place
-from vs_tui.metrics.facts import Outcome, Target
+from vs_tui.metrics.facts import DeployOutcome, Target
 from vs_tui.metrics.failures import reverted_title
 from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
@@ -30,13 +30,13 @@ from vs_tui.store.folding.shipped_changes import place_deploys
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
-from vs_tui.store.metrics.evidence import evidence_of
-from vs_tui.store.metrics.facts import Facts, know_since_all
+from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
 from vs_tui.store.metrics.schema import MARK_AGAIN
+from vs_tui.store.metrics.target_facts import read_target_facts
 from vs_tui.store.metrics.verdicts import (
     OF_TARGET,
     TOLD,
-    Rows,
+    TableRows,
     forget,
     parts_of,
     place_of,
@@ -77,9 +77,9 @@ class Judging:
         low = self._before(target, moment)
         while True:
             since = self._before(target, self._success_before(target, low))
-            evidence = evidence_of(self._db, target, since, until, self._rules, self._teams)
-            concerned = [d for d in evidence.deployments if d.ended_at >= low]
-            found = assess(evidence, {d.key for d in concerned}, self._rules)
+            facts = read_target_facts(self._db, target, since, until, self._rules, self._teams)
+            concerned = [d for d in facts.deployments if d.ended_at >= low]
+            found = assess(facts, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, found)
             if reverted is None or reverted >= low:
                 break
@@ -87,7 +87,7 @@ class Judging:
         judged = {v.deployment.key: v for v in found}
         verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
         parts: dict[str, list[Assessed]] = {}
-        for part in assess_parts(evidence, concerned, self._rules):
+        for part in assess_parts(facts, concerned, self._rules):
             assert part.deployment.whole is not None
             parts.setdefault(part.deployment.whole.key, []).append(part)
         verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
@@ -146,7 +146,7 @@ class Judging:
         unit: int | None = None,
     ) -> None:
         """Replace the stored deployments that meet a condition by these verdicts."""
-        wanted: Rows = {}
+        wanted: TableRows = {}
         for verdict in verdicts:
             place = self._place(place_of(verdict))
             own = unit_of(verdict) if unit is None else unit
@@ -176,7 +176,7 @@ class Judging:
             parts = parts_of(self._db, group)
             whole = product_deployments(
                 [part for part in parts if part.deployment.finished],
-                [p.deployment for p in parts if p.deployment.outcome is Outcome.PENDING],
+                [p.deployment for p in parts if p.deployment.outcome is DeployOutcome.PENDING],
             )
             self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
 
@@ -215,7 +215,7 @@ class MetricsKeeper:
         self._rules = rules
         self._links = links
         self._teams = Teams(tuple(teams))
-        self._facts = Facts(rules, environments)
+        self._counted = CountedSpans(rules, environments)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
     def after_fold(
@@ -228,7 +228,7 @@ class MetricsKeeper:
         """
         db.execute("SAVEPOINT metrics")
         try:
-            moved = self._facts.update(db, changes, gone)
+            moved = self._counted.update(db, changes, gone)
             if touched := affected_targets(db, changes, gone, moved):
                 self._judge(db, touched)
         except sqlite3.OperationalError:
@@ -265,7 +265,7 @@ class MetricsKeeper:
 
     def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
         """Start with the first step; returns it. Partial work of another configuration is invalid.
-        Rows of an older version or after a bug are deleted, except those of pruned traces."""
+        TableRows of an older version or after a bug are deleted, except those of pruned traces."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
         db.execute("DELETE FROM metric_deploys")
@@ -299,7 +299,7 @@ class MetricsKeeper:
         steps: Mapping[str, tuple[Collection[str], Callable[..., object]]] = {
             "history": (("deploy", "pull_request", "push"), write_history),
             "positions": (("deploy",), _place_deploys),
-            "facts": (self._facts.operations, self._facts.write),
+            "facts": (self._counted.operations, self._counted.write),
         }
         operations, write = steps[step]
         sql = (

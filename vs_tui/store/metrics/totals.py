@@ -41,7 +41,7 @@ _SINCE: Final = "counted_since"
 _WATCHED: Final = ", ".join(f"'{operation}'" for operation in WATCHED)
 
 
-class Reading(NamedTuple):
+class NewCounts(NamedTuple):
     """The facts in a part of the change feed."""
 
     counts: Sequence[Count]
@@ -63,7 +63,7 @@ def read_position(db: sqlite3.Connection) -> int:
 
 def read_changes(
     db: sqlite3.Connection, after: int, rules: MetricRules, limit: int = AT_ONCE
-) -> Reading:
+) -> NewCounts:
     """The facts in spans that changed after a change number; reads about `limit` spans."""
     sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
     row = db.execute(sql, (after, limit)).fetchone()
@@ -84,7 +84,7 @@ def read_changes(
         for key, span in spans.items()
         for count in counts_of(span, below.get(key, ()), rules, counts=key in counting)
     ]
-    return Reading(_new(db, counts), max(last, after), row is not None, since)
+    return NewCounts(_new(db, counts), max(last, after), row is not None, since)
 
 
 def _since(db: sqlite3.Connection, spans: Iterable[Span]) -> Instant | None:

@@ -10,7 +10,7 @@ import orjson
 
 from vs_tui.metrics.assessment import Assessed
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
-from vs_tui.metrics.facts import Change, Deployment, Kind, Outcome
+from vs_tui.metrics.facts import Change, Deployment, DeployOutcome, Kind
 from vs_tui.metrics.failures import Signal
 from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
 from vs_tui.metrics.products import group_of
@@ -29,11 +29,11 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
 }
 """Table -> columns, the deployment's key first; `dora_changes.again` is computed afterwards."""
-Rows = dict[str, set[tuple[Any, ...]]]
+TableRows = dict[str, set[tuple[Any, ...]]]
 """Table -> rows."""
 
 
-def rows_of(verdict: Assessed, unit: int, place: int) -> Rows:
+def rows_of(verdict: Assessed, unit: int, place: int) -> TableRows:
     """All rows of one deployment."""
     d = verdict.deployment
     deployment = (
@@ -82,10 +82,10 @@ def place_of(verdict: Assessed) -> Place:
     return Place(d.team, d.project, d.service, d.environment, d.product)
 
 
-def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
+def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> TableRows:
     """The stored rows of these deployments."""
     listed = list(keys)
-    found: Rows = {}
+    found: TableRows = {}
     for table, columns in _COLUMNS.items():
         first = columns.split(",")[0]
         sql = f"SELECT {columns} FROM {table} WHERE {first} {rows.KEYS}"
@@ -93,7 +93,9 @@ def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
     return found
 
 
-def replace_rows(db: sqlite3.Connection, keys: Iterable[str], wanted: Rows) -> tuple[Rows, Rows]:
+def replace_rows(
+    db: sqlite3.Connection, keys: Iterable[str], wanted: TableRows
+) -> tuple[TableRows, TableRows]:
     """Replace the stored rows of these deployments by the wanted ones. Returns (deleted, inserted)
     rows of the deployments that differ."""
     before = stored_rows(db, keys)
@@ -169,7 +171,7 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
             environment=target[2],
             started_at=started,
             ended_at=ended,
-            outcome=Outcome(outcome),
+            outcome=DeployOutcome(outcome),
             version=version,
             commit=commit,
             product=product,

@@ -19,7 +19,7 @@ from vs_tui.metrics.windows import BUCKETS, MONDAY, Window, periods_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store.metrics import scorecards
-from vs_tui.store.metrics.behind import read_detail
+from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.span_reports import (
     Expected,
     Whose,

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import METRICS, Rows
-from vs_tui.metrics.report import Behind, Detail
+from vs_tui.metrics.report import Detail, MetricRow
 from vs_tui.metrics.windows import BUCKETS, Window
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, format_duration, to_datetime
@@ -258,7 +258,7 @@ class DoraView(ListedView):
 
     def cells(self, row: Row) -> tuple[Piece, ...]:
         entry = row.data
-        assert isinstance(entry, Behind)
+        assert isinstance(entry, MetricRow)
         glyphs = self.look.glyphs
         state: Piece = {
             "ok": (f"{glyphs.ok} ok", "ok"),
@@ -291,9 +291,9 @@ class DoraView(ListedView):
             self.dash.navigation.open_span(entry.key)
 
     @property
-    def _entry(self) -> Behind | None:
+    def _entry(self) -> MetricRow | None:
         row = self.list.selected
-        return row.data if row is not None and isinstance(row.data, Behind) else None
+        return row.data if row is not None and isinstance(row.data, MetricRow) else None
 
     def selection(self) -> str:
         entry = self._entry if self.focused is self.list else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from vs_tui.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
+from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Incident, Kind, Test
 from vs_tui.metrics.failures import reverted_title
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_service
 from vs_tui.model import keys
@@ -19,16 +19,16 @@ _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
 VERSION: Final = ("vs.version", "service.version", "version")
 COMMIT: Final = ("vcs.ref.head.revision", "commit")
 """Attributes that hold a version or a commit; the first with a value counts."""
-_OUTCOMES: Final[Mapping[Status, Outcome]] = {
-    Status.OK: Outcome.OK,
-    Status.ERROR: Outcome.FAILED,
-    Status.TIMED_OUT: Outcome.FAILED,
-    Status.CANCELLED: Outcome.CANCELLED,
-    Status.IN_FLIGHT: Outcome.PENDING,
+_OUTCOMES: Final[Mapping[Status, DeployOutcome]] = {
+    Status.OK: DeployOutcome.OK,
+    Status.ERROR: DeployOutcome.FAILED,
+    Status.TIMED_OUT: DeployOutcome.FAILED,
+    Status.CANCELLED: DeployOutcome.CANCELLED,
+    Status.IN_FLIGHT: DeployOutcome.PENDING,
 }
 
 
-def outcome_of(span: Span) -> Outcome:
+def outcome_of(span: Span) -> DeployOutcome:
     """The outcome for the span's status."""
     return _OUTCOMES[span.status]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
-from vs_tui.metrics.reading import deploy_began, incident_of
 from vs_tui.metrics.rules import MetricRules, is_production
+from vs_tui.metrics.span_facts import deploy_began, incident_of
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
@@ -26,7 +26,7 @@ _TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
 """Tables with the key of a span. Incidents and work of pruned traces still count."""
 
 
-class Facts:
+class CountedSpans:
     """Updates the rows by one configuration."""
 
     def __init__(self, rules: MetricRules, environments: Environments) -> None:

@@ -1,4 +1,4 @@
-"""Reads the evidence by which the deployments of one target are judged, from spans and links."""
+"""Reads the facts by which the deployments of one target are judged, from spans and links."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from vs_tui.metrics.assessment import Evidence, Seen
-from vs_tui.metrics.attempts import Run, each_run, merge_attempts, merge_runs, runs_seen, runs_told
-from vs_tui.metrics.facts import Deployment, Incident, Outcome, Target, Test, spellings
-from vs_tui.metrics.reading import deployment_of, incident_of, test_of
+from vs_tui.metrics.assessment import EarlierVersion, TargetFacts
+from vs_tui.metrics.attempts import (
+    SpanRun,
+    each_run,
+    merge_attempts,
+    merge_runs,
+    runs_seen,
+    runs_told,
+)
+from vs_tui.metrics.facts import Deployment, DeployOutcome, Incident, Target, Test, spellings
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.span_facts import deployment_of, incident_of, test_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.proximity import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
-from vs_tui.store.metrics.facts import attempts_around
+from vs_tui.store.metrics.counted_spans import attempts_around
 from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -26,15 +33,15 @@ _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structu
 share."""
 
 
-def evidence_of(
+def read_target_facts(
     db: sqlite3.Connection,
     target: Target,
     since: Instant,
     until: Instant,
     rules: MetricRules,
     teams: Teams,
-) -> Evidence:
-    """The evidence for the deployments of a target that ended within `[since, until)` or go on."""
+) -> TargetFacts:
+    """The facts about the deployments of a target that ended within `[since, until)` or go on."""
     deployments = _deployments(db, target, since, until, rules, teams)
     finished = [d for d in deployments if d.finished]
     keys = list(dict.fromkeys(span for d in finished for span in d.spans))
@@ -43,7 +50,7 @@ def evidence_of(
     bare = [d for d in finished if d.ok and d.key not in shipped]
     # A version may cause an incident while it is still being deployed.
     begun = min([since, *(d.started_at for d in finished)])
-    return Evidence(
+    return TargetFacts(
         deployments=deployments,
         tests=_tests(db, target, since, until, services, keys),
         incidents=_incidents(db, target, begun, services, keys),
@@ -91,7 +98,7 @@ def _deployments(
     found = merge_runs(_with_runs(db, merge_attempts(runs, retries)))
     if rules.failed_deploys == "ignore":
         return [
-            replace(d, outcome=Outcome.CANCELLED) if d.outcome is Outcome.FAILED else d
+            replace(d, outcome=DeployOutcome.CANCELLED) if d.outcome is DeployOutcome.FAILED else d
             for d in found
         ]
     return found
@@ -140,7 +147,7 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     return found
 
 
-def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Run]]:
+def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[SpanRun]]:
     """Span -> the runs it went through, if there were several."""
     told = {span.key: runs_told(span) for span in spans}
     reopened = [span.key for span in spans if span.reopens and not told[span.key]]
@@ -204,9 +211,9 @@ def _tests(
     ]
 
 
-def _results(test: Test, runs: Sequence[Run]) -> list[tuple[Instant, bool]]:
+def _results(test: Test, runs: Sequence[SpanRun]) -> list[tuple[Instant, bool]]:
     """(end, passed) of each run of a test; the current state of the span comes first."""
-    told = [(r.ended_at, r.outcome is Outcome.OK) for r in runs if r.ended_at is not None]
+    told = [(r.ended_at, r.outcome is DeployOutcome.OK) for r in runs if r.ended_at is not None]
     return told[::-1] if len(told) > 1 else [(test.ended_at, test.passed)]
 
 
@@ -291,7 +298,7 @@ def _later_elsewhere(db: sqlite3.Connection, target: Target, keys: Sequence[str]
     return {key for key, last in db.execute(sql, bound) if last not in (None, own)}
 
 
-def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:
+def _episodes(incident: Incident, runs: Sequence[SpanRun]) -> list[Incident]:
     """One incident for each time that it was open."""
     if len(runs) < 2:
         return [incident]
@@ -310,7 +317,7 @@ def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:
 
 def _seen(
     db: sqlite3.Connection, target: Target, since: Instant, finished: Sequence[Deployment]
-) -> list[Seen]:
+) -> list[EarlierVersion]:
     """The versions of these deployments that were deployed before."""
     names = {deployment.version_of() for deployment in finished}
     names |= {version for deployment in finished for _, version in deployment.parts}
@@ -320,4 +327,4 @@ def _seen(
         f"AND version {rows.KEYS} GROUP BY artifact, version"
     )
     found = db.execute(sql, (*target, since, rows.as_json(names - {""})))
-    return [Seen(artifact, version, at, bool(ok)) for artifact, version, at, ok in found]
+    return [EarlierVersion(artifact, version, at, bool(ok)) for artifact, version, at, ok in found]

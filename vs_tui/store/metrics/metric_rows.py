@@ -13,7 +13,7 @@ from vs_tui.metrics.definitions import METRICS, Metric, Rows
 from vs_tui.metrics.facts import Kind
 from vs_tui.metrics.lead_time import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.measuring import measure
-from vs_tui.metrics.report import Behind, Detail, distribution
+from vs_tui.metrics.report import Detail, MetricRow, distribution
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
@@ -83,7 +83,7 @@ _SELECT: Final = (
 )
 
 
-def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[Behind]:
+def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[MetricRow]:
     """The deployments of a metric, latest first. A frequency counts a success by its own result,
     whatever failed later."""
     sql = (
@@ -118,10 +118,10 @@ def _line(
     value: Duration | None,
     note: str,
     longest: str = "",
-) -> Behind:
+) -> MetricRow:
     """A line about a deployment or about one of its changes."""
     _, ended, trace_id, span, name, service, version, *_ = row
-    return Behind(
+    return MetricRow(
         at=ended,
         trace_id=trace_id,
         key=key or span,
@@ -156,7 +156,7 @@ _MARKS: Final[Mapping[str, Callable[[str], str]]] = {
 
 def _failures(
     db: sqlite3.Connection, recoveries: Iterable[Recovery], window: Window
-) -> list[Behind]:
+) -> list[MetricRow]:
     """The failures in the window: open ones first, then the longest."""
     end = window.end
     seen = [row for row in recoveries if row.at in window and row.began <= end]
@@ -179,7 +179,7 @@ def _failures(
     ]
 
 
-def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
+def _changes(db: sqlite3.Connection, bound: Bound) -> list[MetricRow]:
     """The changes in the window with the longest lead times."""
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
