@@ -18,7 +18,7 @@ from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant
 from vs_tui.model.vocabulary import Span, State, Status, trace_id_of
 from vs_tui.store import rows
-from vs_tui.store.metrics.span_reports import (
+from vs_tui.store.queries.span_reports import (
     Whose,
     read_durations,
     read_expected,

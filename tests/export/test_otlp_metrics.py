@@ -20,7 +20,7 @@ from vs_tui.config import Config, Secrets, load
 from vs_tui.export import otlp_metrics, otlp_traces, sending
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
 from vs_tui.model.settings import ExportSettings
-from vs_tui.store.metrics import totals
+from vs_tui.store import counter_totals as totals
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.metrics.world import deploy, pull_request, t, window
-from vs_tui.metrics import levels, texts
+from vs_tui.metrics import texts
+from vs_tui.metrics.definitions import FAIL, LEAD, RECOVERY, levels_of
 from vs_tui.metrics.durations import expected_end
 from vs_tui.metrics.facts import Build
 from vs_tui.metrics.lead_time import Builds, bottleneck, breakdown, regressions, ship, stages_of
-from vs_tui.metrics.measuring import level_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
+from vs_tui.metrics.report import level_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import change_of
 from vs_tui.metrics.statistics import history_of, median, percentile
@@ -71,14 +72,14 @@ def test_a_short_window_has_parts_of_a_day_and_a_long_one_weeks_or_months() -> N
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (levels.levels_of(DAY - 1, levels.LEAD), "elite elite"),
-        (levels.levels_of(DAY, levels.LEAD), "high high"),
-        (levels.levels_of(31 * DAY, levels.LEAD), "low low"),
-        (levels.levels_of(0.05, levels.FAIL), "elite elite"),
-        (levels.levels_of(0.12, levels.FAIL), "medium high"),
-        (levels.levels_of(0.3, levels.FAIL), "low low"),
-        (levels.levels_of(HOUR - 1, levels.RECOVERY), "elite elite"),
-        (levels.levels_of(2 * DAY, levels.RECOVERY), "medium low"),
+        (levels_of(DAY - 1, LEAD), "elite elite"),
+        (levels_of(DAY, LEAD), "high high"),
+        (levels_of(31 * DAY, LEAD), "low low"),
+        (levels_of(0.05, FAIL), "elite elite"),
+        (levels_of(0.12, FAIL), "medium high"),
+        (levels_of(0.3, FAIL), "low low"),
+        (levels_of(HOUR - 1, RECOVERY), "elite elite"),
+        (levels_of(2 * DAY, RECOVERY), "medium low"),
     ],
 )
 def test_levels_of_2023_and_2024(found, expected) -> None:
@@ -109,7 +110,7 @@ def test_the_level_of_a_frequency_follows_days(pattern, level) -> None:
 
 
 def test_without_a_value_there_is_no_level() -> None:
-    assert not levels.levels_of(None, levels.RECOVERY)
+    assert not levels_of(None, RECOVERY)
 
 
 @pytest.mark.parametrize(

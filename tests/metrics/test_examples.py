@@ -20,9 +20,9 @@ from tests.metrics.world import (
     verdicts,
     window,
 )
+from vs_tui.metrics.assessment import product_deployments
 from vs_tui.metrics.cards import cards_of, level_text, value_text
 from vs_tui.metrics.facts import DeployOutcome
-from vs_tui.metrics.products import product_deployments
 from vs_tui.metrics.report import (
     IncidentFact,
     incident_figures,

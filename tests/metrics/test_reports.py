@@ -27,7 +27,7 @@ from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import Event, Span, State, Status
 from vs_tui.store import rows
 from vs_tui.store.maintenance.sweeper import adopt_teams
-from vs_tui.store.metrics.span_reports import (
+from vs_tui.store.queries.span_reports import (
     Whose,
     read_durations,
     read_flaky,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from vs_tui.metrics.assessment import Assessed, TargetFacts, assess
+from vs_tui.metrics.assessment import Assessed, TargetFacts, assess, group_of, product_deployments
 from vs_tui.metrics.attempts import merge_attempts
 from vs_tui.metrics.counted import UNKNOWN, Counted, recoveries_of
 from vs_tui.metrics.definitions import Figure
@@ -20,8 +20,7 @@ from vs_tui.metrics.facts import (
     Kind,
     Test,
 )
-from vs_tui.metrics.measuring import measure
-from vs_tui.metrics.products import group_of, product_deployments
+from vs_tui.metrics.report import measure
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import MINUTE, Instant, parse_instant

@@ -14,7 +14,7 @@ from vs_tui.export.sending import Read, Store
 from vs_tui.metrics.counters import Count, Total
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import DAY, Duration, Instant
-from vs_tui.store.metrics import totals
+from vs_tui.store import counter_totals as totals
 
 RECENT: Final[Duration] = 7 * DAY
 """Verdicts of at least this time back are read again whenever a span changed."""

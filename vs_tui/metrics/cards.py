@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.definitions import METRICS, Figure, Unit
+from vs_tui.metrics.definitions import LATEST, METRICS, Figure, Unit
 from vs_tui.metrics.goals import is_met
-from vs_tui.metrics.levels import LATEST
 from vs_tui.model.time import SECOND, Instant
 
 SMALL_SAMPLE: Final = 5

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple
 
-from vs_tui.metrics import levels
 from vs_tui.metrics.counted import UNKNOWN, Counted
 from vs_tui.metrics.statistics import median, percentile, ratio
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
@@ -40,14 +39,45 @@ _WORDS: Final[Mapping[Unit, str]] = {
 }
 
 
-T_co = TypeVar("T_co", covariant=True)
+LATEST: Final = 2024
+YEARS: Final = (2023, 2024)
+"""The years of DORA's reports with four clusters of teams; 2025 has none. Clusters describe whole
+teams, so levels are never averaged over metrics. Where two clusters have the same range or an odd
+order (2024: high 20 %, medium 10 % failures), a value gets the best level whose range it meets."""
+WEEK: Final = 7 * DAY
+MONTH: Final = 30 * DAY
 
 
-class Measure(Protocol[T_co]):
-    """Computes something of the items of a time range."""
+class Cutoff(NamedTuple):
+    """The worst value of a level."""
 
-    def __call__(self, counted: Counted, end: Instant, /) -> T_co:
-        """`end` is the time up to which facts are known."""
+    level: str
+    most: float
+    included: bool = True
+
+
+Levels = Mapping[int, Sequence[Cutoff]]
+"""Year of the report -> its levels above `low`, the best first."""
+_LEAD: Final = (Cutoff("elite", DAY, included=False), Cutoff("high", WEEK), Cutoff("medium", MONTH))
+_RESTORED: Final = (Cutoff("elite", HOUR, included=False), Cutoff("high", DAY, included=False))
+LEAD: Final[Levels] = dict.fromkeys(YEARS, _LEAD)
+FAIL: Final[Levels] = {
+    2023: (Cutoff("elite", 0.05), Cutoff("high", 0.10), Cutoff("medium", 0.15)),
+    2024: (Cutoff("elite", 0.05), Cutoff("high", 0.20)),
+}
+RECOVERY: Final[Levels] = {2023: (*_RESTORED, Cutoff("medium", WEEK)), 2024: _RESTORED}
+
+
+def levels_of(value: float | None, table: Levels) -> dict[int, str]:
+    """Year -> level of a value: the best one whose range it meets; empty without a value."""
+    if value is None:
+        return {}
+
+    def level(bounds: Sequence[Cutoff]) -> str:
+        met = (b.level for b in bounds if value < b.most or (b.included and value - b.most < 1e-9))
+        return next(met, "low")
+
+    return {year: level(bounds) for year, bounds in table.items()}
 
 
 class Rows(StrEnum):
@@ -103,9 +133,9 @@ class Figure:
         if not self.n:
             return {}
         if self.level:
-            return dict.fromkeys(levels.YEARS, self.level)
+            return dict.fromkeys(YEARS, self.level)
         table = self.definition.level
-        return levels.levels_of(self.value, table) if table else {}
+        return levels_of(self.value, table) if table else {}
 
     @property
     def direction(self) -> str:
@@ -140,7 +170,7 @@ def _lead(counted: Counted, end: Instant) -> Figure:
     )
 
 
-def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Measure[Figure]:
+def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Instant], Figure]:
     def share(counted: Counted, _: Instant) -> Figure:
         found, n = len(hits(counted)), len(counted.ended)
         return Figure("", ratio(found, n), n, hits=found)
@@ -200,8 +230,9 @@ class Metric:
     """Its definition, the first sentences in docs/metrics.md."""
     unit: Unit
     more_is_better: bool = False
-    measure: Measure[Figure]
-    level: levels.Table | None = None
+    measure: Callable[[Counted, Instant], Figure]
+    """Of the items of a time range; the instant is the time up to which facts are known."""
+    level: Levels | None = None
     tells: tuple[str, ...] = ()
     """The fields of a figure that apply to it."""
     hits: str = ""
@@ -212,7 +243,7 @@ class Metric:
     bins: Bins = ()
     """Bins of the histogram of `spread`. Without bins the histogram shows `moments` by day of the
     week."""
-    spread: Measure[list[Duration]] | None = None
+    spread: Callable[[Counted, Instant], list[Duration]] | None = None
     moments: Callable[[Counted], Sequence[Instant]] = lambda counted: counted.ok
     rows: Rows = Rows.DEPLOYMENTS
     counts: str = "outcome IN ('ok', 'failed')"
@@ -269,7 +300,7 @@ _TABLE: Final = (
         "deployment that first contains it.",
         unit=Unit.DURATION,
         measure=_lead,
-        level=levels.LEAD,
+        level=LEAD,
         tells=("p90", "starts", "unknown"),
         tally="{seen} changes",
         bins=_LEAD_BINS,
@@ -288,7 +319,7 @@ _TABLE: Final = (
         "incident after it, or because it was rolled back.",
         unit=Unit.SHARE,
         measure=_share(lambda counted: counted.failed),
-        level=levels.FAIL,
+        level=FAIL,
         tells=("hits",),
         hits="{hits} of {n} deployments",
         tally="{hits} of {n} failed",
@@ -306,7 +337,7 @@ _TABLE: Final = (
         "failed until every sign of it is closed.",
         unit=Unit.DURATION,
         measure=_restore,
-        level=levels.RECOVERY,
+        level=RECOVERY,
         tells=("p90", "open", "open_for"),
         tally="{n} of {seen} over",
         bins=_RECOVERY_BINS,

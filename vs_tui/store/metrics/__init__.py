@@ -14,6 +14,5 @@ Reading:
 
 - `scorecards` reads the rows of a group and measures them by the one table of definitions
   (`vs_tui.metrics.definitions`);
-- `metric_rows` lists the rows behind a number;
-- `span_reports` reads the spans themselves; `totals` are counters that only grow.
+- `metric_rows` lists the rows behind a number.
 """

@@ -15,11 +15,16 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.metrics.assessment import Assessed, assess
+from vs_tui.metrics.assessment import (
+    Assessed,
+    assess,
+    assess_parts,
+    failed_with,
+    product_deployments,
+)
 from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import DeployOutcome, Target
 from vs_tui.metrics.failures import reverted_title
-from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import Instant

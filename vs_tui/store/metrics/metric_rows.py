@@ -12,8 +12,7 @@ from vs_tui.metrics.counted import Recovery
 from vs_tui.metrics.definitions import METRICS, Metric, Rows
 from vs_tui.metrics.facts import Kind
 from vs_tui.metrics.lead_time import STAGES, bottleneck, breakdown, regressions
-from vs_tui.metrics.measuring import measure
-from vs_tui.metrics.report import Detail, MetricRow, distribution
+from vs_tui.metrics.report import Detail, MetricRow, distribution, measure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows

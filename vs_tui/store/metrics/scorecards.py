@@ -21,15 +21,16 @@ from vs_tui.metrics.counted import (
     teams_in,
 )
 from vs_tui.metrics.definitions import FIRST
-from vs_tui.metrics.measuring import Before, measure
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import (
     GROUPS,
+    Before,
     Beside,
     IncidentFact,
     Scorecard,
     incident_figures,
     innovation_ratio,
+    measure,
     merged_per_engineer,
 )
 from vs_tui.metrics.statistics import median, percentile

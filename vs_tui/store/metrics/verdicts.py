@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.metrics.assessment import Assessed
+from vs_tui.metrics.assessment import Assessed, group_of
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, DeployOutcome, Kind
 from vs_tui.metrics.failures import Signal
 from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
-from vs_tui.metrics.products import group_of
 from vs_tui.store import rows
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"

@@ -20,7 +20,8 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store.metrics import scorecards
 from vs_tui.store.metrics.metric_rows import read_detail
-from vs_tui.store.metrics.span_reports import (
+from vs_tui.store.queries.report_query import Asked, configured_zone
+from vs_tui.store.queries.span_reports import (
     Expected,
     Whose,
     read_durations,
@@ -30,7 +31,6 @@ from vs_tui.store.metrics.span_reports import (
     read_pull_requests,
     spans_of,
 )
-from vs_tui.store.queries.report_query import Asked, configured_zone
 
 T = TypeVar("T")
 DEFAULT_WINDOW = 30 * DAY
