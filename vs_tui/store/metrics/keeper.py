@@ -37,7 +37,7 @@ from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
 from vs_tui.store.metrics.schema import MARK_AGAIN
-from vs_tui.store.metrics.target_facts import read_target_facts
+from vs_tui.store.metrics.target_facts import TargetReader
 from vs_tui.store.metrics.verdicts import (
     OF_TARGET,
     TOLD,
@@ -82,7 +82,7 @@ class Judging:
         low = self._before(target, moment)
         while True:
             since = self._before(target, self._success_before(target, low))
-            facts = read_target_facts(self._db, target, since, until, self._rules, self._teams)
+            facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
             concerned = [d for d in facts.deployments if d.ended_at >= low]
             found = assess(facts, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, found)

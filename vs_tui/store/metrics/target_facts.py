@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vs_tui.metrics.assessment import EarlierVersion, TargetFacts
@@ -31,79 +31,6 @@ from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
 """SQL: rules of links that a sender or a person stated; other links come from keys that two spans
 share."""
-
-
-def read_target_facts(
-    db: sqlite3.Connection,
-    target: Target,
-    since: Instant,
-    until: Instant,
-    rules: MetricRules,
-    teams: Teams,
-) -> TargetFacts:
-    """The facts about the deployments of a target that ended within `[since, until)` or go on."""
-    deployments = _deployments(db, target, since, until, rules, teams)
-    finished = [d for d in deployments if d.finished]
-    keys = list(dict.fromkeys(span for d in finished for span in d.spans))
-    services = _services(db, target, deployments)
-    shipped = shipped_by(db, finished, rules, target)
-    bare = [d for d in finished if d.ok and d.key not in shipped]
-    # A version may cause an incident while it is still being deployed.
-    begun = min([since, *(d.started_at for d in finished)])
-    return TargetFacts(
-        deployments=deployments,
-        tests=_tests(db, target, since, until, services, keys),
-        incidents=_incidents(db, target, begun, services, keys),
-        shipped=shipped,
-        builds=builds_of(db, target, finished, bare),
-        seen=_seen(db, target, since, finished),
-    )
-
-
-def _deployments(
-    db: sqlite3.Connection,
-    target: Target,
-    since: Instant,
-    until: Instant,
-    rules: MetricRules,
-    teams: Teams,
-) -> list[Deployment]:
-    """The deployments of a target, including those in flight and cancelled ones. Attempts, and
-    regions of one run, are merged into one."""
-    sql = (
-        f"SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ? "
-        f"UNION SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at IS NULL"
-    )
-    keys = {key for (key,) in db.execute(sql, (*target, since, until, *target))}
-    attempts = attempts_around(db, keys)
-    where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {OF_TARGET})"
-    around = keys.union(*attempts)
-    spans = [
-        # The rule that counts it may name another service or environment.
-        span._replace(service=target.service, environment=target.environment)
-        for span in rows.spans(db, where, rows.as_json(around), *target)
-    ]
-    known = {span.key for span in spans}
-    retries = {child: parent for child, parent in attempts if {child, parent} <= known}
-    told = _runs(db, spans)
-    runs = [run for span in spans for run in each_run(deployment_of(span), told[span.key])]
-    if teams.teams:
-        actors = {span.key: span.actor for span in spans}
-        runs = [
-            replace(run, team="\n".join(teams.all_of(run.project, run.service, actors[run.span])))
-            for run in runs
-        ]
-    placed = {key: (branch, at) for key, branch, at in rows.select_in(db, _POSITIONS, known)}
-    runs = [replace(run, position=placed.get(run.span)) for run in runs]
-    found = merge_runs(_with_runs(db, merge_attempts(runs, retries)))
-    if rules.failed_deploys == "ignore":
-        return [
-            replace(d, outcome=DeployOutcome.CANCELLED) if d.outcome is DeployOutcome.FAILED else d
-            for d in found
-        ]
-    return found
-
-
 _POSITIONS: Final = (
     f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
     "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
@@ -121,6 +48,226 @@ _RUN_ABOVE: Final = (
     "json_extract(attributes, '$.\"cicd.pipeline.run.id\"') "
     "FROM up WHERE depth > 0 ORDER BY start, depth"
 )
+_LAST: Final = (
+    "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
+    "FROM metric_deploys d WHERE {} AND (i.environment = '' OR d.environment IN "
+    "(SELECT value FROM json_each(?2))) AND d.started_at <= i.started_at "
+    "AND d.status <> 'cancelled' ORDER BY d.started_at DESC, d.key DESC LIMIT 1)"
+)
+_OF_PROJECT: Final = _LAST.format("d.project = i.project")
+_OF_SERVICE: Final = _LAST.format(
+    f"d.service = i.service AND (d.project = i.project OR {PLACELESS.format('i')})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReader:
+    """Reads the facts about the deployments of a target that ended within `[since, until)`, or that
+    go on."""
+
+    db: sqlite3.Connection
+    target: Target
+    since: Instant
+    until: Instant
+    rules: MetricRules
+    teams: Teams
+
+    def read(self) -> TargetFacts:
+        """All facts."""
+        deployments = self._deployments()
+        finished = [d for d in deployments if d.finished]
+        keys = list(dict.fromkeys(span for d in finished for span in d.spans))
+        services = self._services(deployments)
+        shipped = shipped_by(self.db, finished, self.rules, self.target)
+        bare = [d for d in finished if d.ok and d.key not in shipped]
+        # A version may cause an incident while it is still being deployed.
+        begun = min([self.since, *(d.started_at for d in finished)])
+        return TargetFacts(
+            deployments=deployments,
+            tests=self._tests(services, keys),
+            incidents=self._incidents(begun, services, keys),
+            shipped=shipped,
+            builds=builds_of(self.db, self.target, finished, bare),
+            seen=self._seen(finished),
+        )
+
+    def _deployments(self) -> list[Deployment]:
+        """The deployments, including those in flight and cancelled ones. Attempts, and regions of
+        one run, are merged into one."""
+        sql = (
+            f"SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ? "
+            f"UNION SELECT key FROM metric_deploys WHERE {OF_TARGET} AND ended_at IS NULL"
+        )
+        bound = (*self.target, self.since, self.until, *self.target)
+        keys = {key for (key,) in self.db.execute(sql, bound)}
+        attempts = attempts_around(self.db, keys)
+        where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {OF_TARGET})"
+        spans = rows.spans(self.db, where, rows.as_json(keys.union(*attempts)), *self.target)
+        known = {span.key for span in spans}
+        retries = {child: parent for child, parent in attempts if {child, parent} <= known}
+        found = rows.select_in(self.db, _POSITIONS, known)
+        placed = {key: (branch, at) for key, branch, at in found}
+        told = _runs(self.db, spans)
+        runs = [
+            run
+            for span in spans
+            for run in each_run(self._deployment(span, placed.get(span.key)), told[span.key])
+        ]
+        merged = merge_runs(_with_runs(self.db, merge_attempts(runs, retries)))
+        if self.rules.failed_deploys == "ignore":
+            cancelled = DeployOutcome.CANCELLED
+            return [d if d.ok or not d.finished else replace(d, outcome=cancelled) for d in merged]
+        return merged
+
+    def _deployment(self, span: Span, position: tuple[str, Instant] | None) -> Deployment:
+        # The rule that counts it may name another service or environment.
+        _, service, environment = self.target
+        span = span._replace(service=service, environment=environment)
+        if self.teams.teams:
+            team = "\n".join(self.teams.all_of(span.project, service, span.actor))
+            span = span._replace(team=team)
+        return replace(deployment_of(span), position=position)
+
+    def _services(self, deployments: Iterable[Deployment]) -> list[str]:
+        """The names that tests and incidents may use for the service. An artifact that is deployed
+        together with others counts, unless it is also deployed by itself."""
+        artifacts = {name for d in deployments for name, _ in d.parts}
+        alone = (
+            f"SELECT service FROM metric_deploys WHERE service {rows.KEYS} AND project = ? "
+            "AND environment = ?"
+        )
+        bound = (rows.as_json(artifacts), self.target.project, self.target.environment)
+        if artifacts:
+            artifacts -= {name for (name,) in self.db.execute(alone, bound)}
+        return sorted({self.target.service, *artifacts} - {""})
+
+    def _tests(self, services: Sequence[str], keys: Sequence[str]) -> list[Test]:
+        """The tests of the target, and those with a stated parent among its deploys."""
+        project, service, environment = self.target
+        names = spellings(environment)
+        where = (
+            f"operation = 'test' AND environment <> '' AND project = ? AND service {rows.KEYS} "
+            f"AND environment {rows.KEYS} AND ended_at >= ? AND ended_at < ?"
+        )
+        of_place = (project, rows.as_json([service, *services]), rows.as_json(names))
+        found = rows.spans(self.db, where, *of_place, self.since, self.until)
+        where = f"operation = 'test' AND parent_key <> '' AND parent_key {rows.KEYS}"
+        below = rows.spans(self.db, where, rows.as_json(keys))
+        listed = {span.key for span in (*found, *below)}
+        sql = (
+            f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {rows.KEYS}"
+        )
+        stated = {row[0] for row in rows.select_in(self.db, sql, listed)}
+        # A parent found by its version may fit other tests too, so the time decides.
+        found = [span if span.key in stated else span._replace(parent_key="") for span in found]
+        found += [s for s in below if s.key in stated and s.environment in ("", *names)]
+        runs = _runs(self.db, found)
+        tests: list[Test] = []
+        for test in filter(None, map(test_of, found)):
+            ended = [run for run in runs[test.key] if run.ended_at is not None]
+            tests += [
+                replace(test, key=key, ended_at=at, passed=run.outcome is DeployOutcome.OK)
+                for key, run in _by_key(test.key, ended)
+                if (at := run.ended_at) is not None
+            ] or [test]
+        return tests
+
+    def _incidents(
+        self, begun: Instant, services: Sequence[str], keys: Sequence[str]
+    ) -> list[Incident]:
+        """The incidents of the target's services or project, and those linked to its deploys; one
+        for each time that it was open."""
+        names = ("", *spellings(self.target.environment))
+        of_place = (
+            "SELECT key FROM metric_incidents i WHERE environment IN (SELECT value FROM "
+            "json_each(?1)) AND started_at >= ?2 AND {} "
+            f"AND (project = ?3 OR {PLACELESS.format('i')})"
+        )
+        by_service = of_place.format("service IN (SELECT value FROM json_each(?4))")
+        by_project = of_place.format("service = '' AND project = ?3")
+        linked = (
+            "SELECT i.key FROM links l JOIN metric_incidents i ON i.key = l.child "
+            "WHERE l.rule <> 'proximity' AND l.parent IN (SELECT value FROM json_each(?5))"
+        )
+        found = rows.spans(
+            self.db,
+            f"key IN ({by_service} UNION {by_project} UNION {linked})",
+            *(rows.as_json(names), begun, self.target.project),
+            *(rows.as_json(services), rows.as_json(keys)),
+        )
+        named, alike = self._deploys_of([span.key for span in found])
+        later = self._later_elsewhere([span.key for span in found])
+        runs = _runs(self.db, found)
+        own, incidents = set(keys), list[Incident]()
+        for span in found:
+            about = [key for key in named.get(span.key, ()) if key in own]
+            like = [key for key in alike.get(span.key, ()) if key in own]
+            incident = incident_of(span, about, like)
+            # An incident that names another deployment is not about this target.
+            elsewhere = not about and (span.key in named or span.environment not in names)
+            if incident is None or elsewhere:
+                continue
+            incident = replace(incident, only_named=span.key in later)
+            incidents += [
+                replace(
+                    incident,
+                    key=key,
+                    span=span.key,
+                    started_at=run.started_at,
+                    restored_at=run.ended_at,
+                    finished_at=run.ended_at,
+                )
+                for key, run in _by_key(span.key, runs[span.key])
+            ] or [incident]
+        return incidents
+
+    def _deploys_of(
+        self, incidents: Iterable[str]
+    ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Incident -> the deploys that it names, and -> others that share a key with it."""
+        named: dict[str, list[str]] = {}
+        alike: dict[str, list[str]] = {}
+        sql = (
+            f"SELECT l.child, l.parent, l.rule {_STATED} FROM links l "
+            "JOIN spans d ON d.key = l.parent WHERE l.rule <> 'proximity' "
+            "AND (d.operation = 'deploy' "
+            "OR EXISTS (SELECT 1 FROM metric_deploys m WHERE m.key = d.key)) "
+            f"AND l.child {rows.KEYS}"
+        )
+        for child, parent, stated in rows.select_in(self.db, sql, incidents):
+            (named if stated else alike).setdefault(child, []).append(parent)
+        return named, alike
+
+    def _later_elsewhere(self, keys: Sequence[str]) -> set[str]:
+        """The incidents that name too little to belong to one target alone (no environment, or a
+        ticket of a repository), if another target had the latest deployment before them."""
+        sql = (
+            f"SELECT i.key, CASE WHEN i.service = '' THEN {_OF_PROJECT} ELSE {_OF_SERVICE} END "
+            "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1))"
+        )
+        bound = (rows.as_json(keys), rows.as_json(spellings(self.target.environment)))
+        own = "\n".join(self.target)
+        return {key for key, last in self.db.execute(sql, bound) if last not in (None, own)}
+
+    def _seen(self, finished: Sequence[Deployment]) -> list[EarlierVersion]:
+        """The versions of these deployments that were deployed before."""
+        names = {deployment.version_of() for deployment in finished}
+        names |= {version for deployment in finished for _, version in deployment.parts}
+        sql = (
+            "SELECT artifact, version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
+            f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
+            f"AND version {rows.KEYS} GROUP BY artifact, version"
+        )
+        found = self.db.execute(sql, (*self.target, self.since, rows.as_json(names - {""})))
+        return [EarlierVersion(name, version, at, bool(ok)) for name, version, at, ok in found]
+
+
+def _by_key(key: str, runs: Sequence[SpanRun]) -> list[tuple[str, SpanRun]]:
+    """(key, run) of each run of a span; the latest one has the key of the span. Empty unless there
+    were several."""
+    if len(runs) < 2:
+        return []
+    return [(f"{key}#{n}" if n else key, run) for n, run in enumerate(reversed(runs))]
 
 
 def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
@@ -157,174 +304,3 @@ def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Spa
         events.setdefault(key, []).append(rows.event_of(data))
     told.update((key, runs_seen(found)) for key, found in events.items())
     return told
-
-
-def _services(
-    db: sqlite3.Connection, target: Target, deployments: Iterable[Deployment]
-) -> list[str]:
-    """The names that tests and incidents may use for the service. An artifact that is deployed
-    together with others counts, unless it is also deployed by itself."""
-    artifacts = {name for d in deployments for name, _ in d.parts}
-    alone = (
-        f"SELECT service FROM metric_deploys WHERE project = ? AND service {rows.KEYS} "
-        "AND environment = ?"
-    )
-    bound = (target.project, rows.as_json(artifacts), target.environment)
-    if artifacts:
-        artifacts -= {name for (name,) in db.execute(alone, bound)}
-    return sorted({target.service, *artifacts} - {""})
-
-
-def _tests(
-    db: sqlite3.Connection,
-    target: Target,
-    since: Instant,
-    until: Instant,
-    services: Sequence[str],
-    keys: Sequence[str],
-) -> list[Test]:
-    """The tests of the target, and those with a stated parent among its deploys."""
-    names = spellings(target.environment)
-    where = (
-        f"operation = 'test' AND environment <> '' AND project = ? AND service {rows.KEYS} "
-        f"AND environment {rows.KEYS} AND ended_at >= ? AND ended_at < ?"
-    )
-    wanted = rows.as_json([target.service, *services])
-    found = rows.spans(db, where, target.project, wanted, rows.as_json(names), since, until)
-    where = f"operation = 'test' AND parent_key <> '' AND parent_key {rows.KEYS}"
-    below = [
-        span
-        for span in rows.spans(db, where, rows.as_json(keys))
-        if span.environment in ("", *names)
-    ]
-    sql = f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {rows.KEYS}"
-    stated = {row[0] for row in rows.select_in(db, sql, {span.key for span in (*found, *below)})}
-    # A parent found by its version may fit other tests too, so the time decides.
-    found = [span if span.key in stated else span._replace(parent_key="") for span in found]
-    found += [span for span in below if span.key in stated]
-    runs = _runs(db, found)
-    return [
-        replace(test, key=f"{span.key}#{n}" if n else span.key, ended_at=ended, passed=passed)
-        for span in found
-        if (test := test_of(span)) is not None
-        for n, (ended, passed) in enumerate(_results(test, runs[span.key]))
-    ]
-
-
-def _results(test: Test, runs: Sequence[SpanRun]) -> list[tuple[Instant, bool]]:
-    """(end, passed) of each run of a test; the current state of the span comes first."""
-    told = [(r.ended_at, r.outcome is DeployOutcome.OK) for r in runs if r.ended_at is not None]
-    return told[::-1] if len(told) > 1 else [(test.ended_at, test.passed)]
-
-
-def _incidents(
-    db: sqlite3.Connection,
-    target: Target,
-    since: Instant,
-    services: Sequence[str],
-    keys: Sequence[str],
-) -> list[Incident]:
-    """The incidents of the target's services or project, and those linked to its deploys."""
-    names = ("", *spellings(target.environment))
-    of_place = (
-        "SELECT key FROM metric_incidents i WHERE environment IN (SELECT value FROM json_each(?1)) "
-        f"AND started_at >= ?2 AND {{}} AND (project = ?3 OR {PLACELESS.format('i')})"
-    )
-    by_service = of_place.format("service IN (SELECT value FROM json_each(?4))")
-    by_project = of_place.format("service = '' AND project = ?3")
-    linked = (
-        "SELECT i.key FROM links l JOIN metric_incidents i ON i.key = l.child "
-        "WHERE l.rule <> 'proximity' AND l.parent IN (SELECT value FROM json_each(?5))"
-    )
-    found = rows.spans(
-        db,
-        f"key IN ({by_service} UNION {by_project} UNION {linked})",
-        *(rows.as_json(names), since, target.project, rows.as_json(services), rows.as_json(keys)),
-    )
-    named, alike = _deploys_of(db, [span.key for span in found])
-    later = _later_elsewhere(db, target, [span.key for span in found])
-    runs = _runs(db, found)
-    own, incidents = set(keys), []
-    for span in found:
-        about = [key for key in named.get(span.key, ()) if key in own]
-        like = [key for key in alike.get(span.key, ()) if key in own]
-        # An incident that names another deployment is not about this target.
-        if not about and (span.key in named or span.environment not in names):
-            continue
-        if (incident := incident_of(span, about, like)) is not None:
-            incident = replace(incident, only_named=span.key in later)
-            incidents += _episodes(incident, runs[span.key])
-    return incidents
-
-
-def _deploys_of(
-    db: sqlite3.Connection, incidents: Iterable[str]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Incident -> the deploys that it names, and -> others that share a key with it."""
-    named: dict[str, list[str]] = {}
-    alike: dict[str, list[str]] = {}
-    sql = (
-        f"SELECT l.child, l.parent, l.rule {_STATED} FROM links l JOIN spans d ON d.key = l.parent "
-        "WHERE l.rule <> 'proximity' AND (d.operation = 'deploy' "
-        "OR EXISTS (SELECT 1 FROM metric_deploys m WHERE m.key = d.key)) "
-        f"AND l.child {rows.KEYS}"
-    )
-    for child, parent, stated in rows.select_in(db, sql, incidents):
-        (named if stated else alike).setdefault(child, []).append(parent)
-    return named, alike
-
-
-_LAST: Final = (
-    "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
-    "FROM metric_deploys d WHERE {} AND (i.environment = '' OR d.environment IN "
-    "(SELECT value FROM json_each(?2))) AND d.started_at <= i.started_at "
-    "AND d.status <> 'cancelled' ORDER BY d.started_at DESC, d.key DESC LIMIT 1)"
-)
-_OF_PROJECT: Final = _LAST.format("d.project = i.project")
-_OF_SERVICE: Final = _LAST.format(
-    f"d.service = i.service AND (d.project = i.project OR {PLACELESS.format('i')})"
-)
-
-
-def _later_elsewhere(db: sqlite3.Connection, target: Target, keys: Sequence[str]) -> set[str]:
-    """The incidents that name too little to belong to one target alone (no environment, or a ticket
-    of a repository), if another target had the latest deployment before them."""
-    sql = (
-        f"SELECT i.key, CASE WHEN i.service = '' THEN {_OF_PROJECT} ELSE {_OF_SERVICE} END "
-        "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1))"
-    )
-    bound = (rows.as_json(keys), rows.as_json(spellings(target.environment)))
-    own = "\n".join(target)
-    return {key for key, last in db.execute(sql, bound) if last not in (None, own)}
-
-
-def _episodes(incident: Incident, runs: Sequence[SpanRun]) -> list[Incident]:
-    """One incident for each time that it was open."""
-    if len(runs) < 2:
-        return [incident]
-    return [
-        replace(
-            incident,
-            key=f"{incident.key}#{n}" if n else incident.key,
-            span=incident.key,
-            started_at=run.started_at,
-            restored_at=run.ended_at,
-            finished_at=run.ended_at,
-        )
-        for n, run in enumerate(reversed(runs))
-    ]
-
-
-def _seen(
-    db: sqlite3.Connection, target: Target, since: Instant, finished: Sequence[Deployment]
-) -> list[EarlierVersion]:
-    """The versions of these deployments that were deployed before."""
-    names = {deployment.version_of() for deployment in finished}
-    names |= {version for deployment in finished for _, version in deployment.parts}
-    sql = (
-        "SELECT artifact, version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
-        f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
-        f"AND version {rows.KEYS} GROUP BY artifact, version"
-    )
-    found = db.execute(sql, (*target, since, rows.as_json(names - {""})))
-    return [EarlierVersion(artifact, version, at, bool(ok)) for artifact, version, at, ok in found]
