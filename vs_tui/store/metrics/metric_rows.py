@@ -75,18 +75,28 @@ def _marks(db: sqlite3.Connection, bound: Bound, metric: Metric) -> dict[str, in
     return {say(text): n for text, n in db.execute(sql, bound)}
 
 
-_SELECT: Final = (
-    "SELECT d.key, d.ended_at, d.trace_id, d.span, d.name, d.service, "
-    "CASE WHEN d.version = d.commit_id THEN substr(d.version, 1, 8) ELSE d.version END, "
-    "MAX(d.ended_at - d.started_at, 0), d.repair, d.reasons"
+_ROW: Final = (
+    "d.ended_at, d.trace_id, {}, {}, d.service, "
+    "CASE WHEN d.version = d.commit_id THEN substr(d.version, 1, 8) ELSE d.version END"
 )
+"""SQL: the first columns of a row, with its key and its title."""
+_DEPLOYMENT: Final = _ROW.format("d.span", "d.name")
+_CHANGE: Final = _ROW.format(
+    f"CASE c.kind WHEN '{Kind.PULL_REQUEST}' THEN c.change ELSE d.span END",
+    "CASE c.title WHEN '' THEN c.change ELSE c.title END",
+)
+
+
+def _line(*values: Any) -> MetricRow:
+    return MetricRow(*values)
 
 
 def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[MetricRow]:
     """The deployments of a metric, latest first. A frequency counts a success by its own result,
     whatever failed later."""
     sql = (
-        f"{_SELECT}, {metric.first} AS first FROM dora_deployments d WHERE {OF_WINDOW} "
+        f"SELECT {_DEPLOYMENT}, d.key, MAX(d.ended_at - d.started_at, 0), d.repair, "
+        f"{metric.first} AS first FROM dora_deployments d WHERE {OF_WINDOW} "
         f"AND {metric.counts} ORDER BY first DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
     )
     found = db.execute(sql, bound).fetchall()
@@ -94,44 +104,18 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[M
         "SELECT deployment, kind FROM dora_signals WHERE started_at <= ? "
         f"AND deployment {rows.KEYS} ORDER BY started_at, kind, key"
     )
-    listed = rows.as_json(row[0] for row in found)
+    listed = rows.as_json(row[-4] for row in found)
     reasons: dict[str, dict[str, None]] = {}
     for key, kind in db.execute(sql, (bound["now"], listed)):
         reasons.setdefault(key, {})[kind] = None
     lines = []
-    for row in found:
-        repair, first, seen = row[8], row[10], reasons.get(row[0], {})
+    for *row, key, took, repair, first in found:
+        seen = reasons.get(key, {})
         said = {"reasons": _said(seen) or repair, "repair": repair}
         note = said[metric.note] if metric.note in said else metric.note.format(first=first)
         failed = seen and "= 'ok'" not in metric.counts
-        lines.append(_line(row, result="failed" if failed else "ok", value=row[7], note=note))
+        lines.append(_line(*row, "failed" if failed else "ok", took, note))
     return lines
-
-
-def _line(
-    row: tuple[Any, ...],
-    *,
-    key: str = "",
-    title: str = "",
-    result: str,
-    value: Duration | None,
-    note: str,
-    longest: str = "",
-) -> MetricRow:
-    """A line about a deployment or about one of its changes."""
-    _, ended, trace_id, span, name, service, version, *_ = row
-    return MetricRow(
-        at=ended,
-        trace_id=trace_id,
-        key=key or span,
-        title=title or name,
-        service=service,
-        version=version,
-        result=result,
-        value=value,
-        note=note,
-        longest=longest,
-    )
 
 
 _WORDS: Final = {
@@ -158,23 +142,25 @@ def _failures(
 ) -> list[MetricRow]:
     """The failures in the window: open ones first, then the longest."""
     end = window.end
-    seen = [row for row in recoveries if row.at in window and row.began <= end]
+    seen = [failure for failure in recoveries if failure.at in window and failure.began <= end]
 
-    def rank(row: Recovery) -> tuple[bool, Instant]:
-        lasted = row.took(end)
-        return (lasted is not None, row.began if lasted is None else -lasted)
+    def rank(failure: Recovery) -> tuple[bool, Instant]:
+        lasted = failure.took(end)
+        return (lasted is not None, failure.began if lasted is None else -lasted)
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
-    sql = f"{_SELECT} FROM dora_deployments d WHERE key {rows.KEYS}"
-    named = {row[0]: row for row in rows.select_in(db, sql, {row.deployment for row in shown})}
+    sql = f"SELECT d.key, d.reasons, {_DEPLOYMENT} FROM dora_deployments d WHERE key {rows.KEYS}"
+    found = rows.select_in(db, sql, {failure.deployment for failure in shown})
+    deployments = {key: (row, _said(reasons.split(","))) for key, reasons, *row in found}
     return [
         _line(
-            named[row.deployment],
-            result="open" if (lasted := row.took(end)) is None else "ok",
-            value=max(end - row.began, 0) if lasted is None else lasted,
-            note=_said(named[row.deployment][9].split(",")),
+            *row,
+            "open" if (lasted := failure.took(end)) is None else "ok",
+            max(end - failure.began, 0) if lasted is None else lasted,
+            reasons,
         )
-        for row in shown
+        for failure in shown
+        for row, reasons in (deployments[failure.deployment],)
     ]
 
 
@@ -182,7 +168,7 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[MetricRow]:
     """The changes in the window with the longest lead times."""
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
-        f"{_SELECT}, {stages}, c.change, c.kind, c.title, c.lead, c.basis "
+        f"SELECT c.lead, c.basis, {_CHANGE}, {stages} "
         f"FROM (SELECT * FROM dora_changes c WHERE {SHIPPED} "
         f"ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
         "c CROSS JOIN dora_deployments d ON d.key = c.deployment "
@@ -190,15 +176,13 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[MetricRow]:
     )
     return [
         _line(
-            row,
-            key=change if kind == Kind.PULL_REQUEST else "",
-            title=title or change,
-            result="ok",
-            value=lead,
-            note=f"from {basis}" if basis else "begin not known",
-            longest=_longest(row[-len(STAGES) :]),
+            *row[: -len(STAGES)],
+            "ok",
+            lead,
+            f"from {basis}" if basis else "begin not known",
+            _longest(row[-len(STAGES) :]),
         )
-        for *row, change, kind, title, lead, basis in db.execute(sql, bound)
+        for lead, basis, *row in db.execute(sql, bound)
     ]
 
 
