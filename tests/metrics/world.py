@@ -61,7 +61,6 @@ def deploy(end: str, ok: bool = True, *, took: int = MINUTE, **more: Any) -> Dep
 def test_run(end: str, passed: bool, **more: Any) -> Test:
     values: dict[str, Any] = {
         "key": f"test {end}",
-        "project": "acme/api",
         "service": "api",
         "environment": "prod",
         "ended_at": t(end),
@@ -78,7 +77,6 @@ def alarm(began: str, ended: str = "", **more: Any) -> Incident:
     end = t(ended) if ended else None
     values: dict[str, Any] = {
         "key": f"alarm {began}",
-        "project": "acme/api",
         "service": "api",
         "environment": "prod",
         "started_at": t(began),
@@ -89,7 +87,7 @@ def alarm(began: str, ended: str = "", **more: Any) -> Incident:
 
 
 def pull_request(key: str, **more: Any) -> Change:
-    return Change(key=key, kind=Kind.PULL_REQUEST, project="acme/api", **more)
+    return Change(key=key, kind=Kind.PULL_REQUEST, **more)
 
 
 def build(start: str, version: str, **more: Any) -> Build:

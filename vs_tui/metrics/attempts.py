@@ -33,7 +33,7 @@ def merge_attempts(
         first = min(d.started_at for d in attempts)
         spans = tuple(dict.fromkeys(d.span for d in attempts))
         members = spans if len(spans) > 1 else ()
-        merged.append(replace(last, started_at=first, attempts=len(attempts), members=members))
+        merged.append(replace(last, started_at=first, members=members))
     return sorted(merged, key=order)
 
 
@@ -123,7 +123,6 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         ended_at=max(d.ended_at for d in listed),
         outcome=outcome,
         reason=failed.reason if outcome is DeployOutcome.FAILED else "",
-        attempts=max(d.attempts for d in members),
         members=tuple(span for d in members for span in d.spans),
     )
 

@@ -75,7 +75,6 @@ class Deployment:
     """Why the sender's data marks it as a repair: `rollback`, `hotfix branch`, ..."""
     name: str = ""
     trace_id: str = ""
-    attempts: int = 1
     is_plyzen: bool = False
     """Whether plyzen's rules decide when its change began."""
     run: str = ""
@@ -126,7 +125,6 @@ class Test:
     """A finished test of deployed software."""
 
     key: str
-    project: str
     service: str
     environment: str
     ended_at: Instant
@@ -146,7 +144,6 @@ class Incident:
     """An incident or alarm."""
 
     key: str
-    project: str
     service: str
     environment: str
     started_at: Instant
@@ -161,8 +158,6 @@ class Incident:
     """Keys of spans that a user unlinked from it."""
     alike: tuple[str, ...] = ()
     """Keys of deploys of the version it names, for services with other names."""
-    team: str = ""
-    name: str = ""
     span: str = ""
     """Key of the span if this is one run of it; empty for the span's current run."""
     names_deployment: bool = False
@@ -187,8 +182,6 @@ class Change:
     key: str
     kind: Kind
     title: str = ""
-    project: str = ""
-    author: str = ""
     first_commit_at: Instant | None = None
     opened_at: Instant | None = None
     reviewed_at: Instant | None = None
@@ -196,8 +189,6 @@ class Change:
     approved_at: Instant | None = None
     """Time of the last approval before the merge."""
     merged_at: Instant | None = None
-    commits: tuple[str, ...] = ()
-    """Its head commit and merge commit."""
     branch: str = ""
     ready_at: Instant | None = None
     """When it stopped being a draft."""

@@ -179,21 +179,19 @@ def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> 
     told = deployment.first_commit_at
     if pull_requests and told is None:
         return list(pull_requests)
+    kind = Kind.COMMIT
     if deployment.commit:
         key = f"{deployment.project}@{deployment.commit}"
-        return [Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=told)]
-    if deployment.version:
+    elif deployment.version in MOVING_VERSIONS:
+        kind, key = Kind.VERSION, f"{deployment.key}#{deployment.version}"
+    elif deployment.version:
         name = deployment.artifact or deployment.service
-        key = f"{deployment.project}/{name}@{deployment.version}"
-        if deployment.version in MOVING_VERSIONS:
-            key = f"{deployment.key}#{deployment.version}"
-        return [
-            Change(key=key, kind=Kind.VERSION, project=deployment.project, first_commit_at=told)
-        ]
-    if told is not None:
+        kind, key = Kind.VERSION, f"{deployment.project}/{name}@{deployment.version}"
+    elif told is not None:
         key = f"{deployment.key}#commits"
-        return [Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=told)]
-    return []
+    else:
+        return []
+    return [Change(key=key, kind=kind, first_commit_at=told)]
 
 
 class Builds:

@@ -152,7 +152,6 @@ def test_of(span: Span) -> Test | None:
     suite = text(span.attributes, "cicd.pipeline.task.name", "vs.suite") or span.name
     return Test(
         key=span.key,
-        project=span.project,
         service=span.service,
         environment=span.environment,
         ended_at=span.ended_at,
@@ -184,7 +183,6 @@ def incident_of(
         finished = span.ended_at  # else the tool reports both and has reported only the restoration
     return Incident(
         key=span.key,
-        project=span.project,
         service=broken_service(span),
         environment=span.environment,
         started_at=span.at,
@@ -194,8 +192,6 @@ def incident_of(
         linked=tuple(linked),
         alike=tuple(alike),
         cut=tuple(cuts(span.attributes)),
-        team=span.team,
-        name=span.name,
         names_deployment=bool(span.attributes.get("deployment.id")),
     )
 
@@ -217,20 +213,16 @@ def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAU
     commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at")]
     commits += [instant(s.attributes, "vs.commit.first_at") for s in below]
     written = [at for at in commits if at is not None]
-    shas = (commit_of(names), text(names, "vs.pr.merge_commit").lower())
     return Change(
         key=span.key,
         kind=Kind.PULL_REQUEST,
         title=text(names, "vcs.change.title") or span.name,
-        project=span.project,
-        author=span.actor,
         first_commit_at=min(written) if written else None,
         opened_at=span.started_at,
         ready_at=instant(names, "vs.pr.ready_at"),
         reviewed_at=reviews[0].at if reviews else None,
         approved_at=approvals[-1] if approvals else None,
         merged_at=merged,
-        commits=tuple(sha for sha in dict.fromkeys(shas) if sha),
         branch=keys.branch_name(text(names, "vcs.ref.head.name")),
     )
 

@@ -82,7 +82,6 @@ def _commit_change(commit: Commit, project: str) -> Change:
         key=f"{project}@{commit.commit_id}",
         kind=Kind.COMMIT,
         title=commit.title,
-        project=project,
         first_commit_at=commit.authored,
     )
 
