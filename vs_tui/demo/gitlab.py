@@ -1,18 +1,16 @@
-"""Webhook bodies in GitLab's documented shapes, for one project, and the deliveries of its
-pipelines."""
+"""GitLab's deliveries for one project: issues, merge requests, pushes, pipelines, deployments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vs_tui.demo.bodies import Bodies, Body
 from vs_tui.demo.world import NAMES, World
 from vs_tui.model.time import SECOND, Duration, Instant, iso
 
-Body = dict[str, Any]
 HOST = "https://gitlab.acme.example"
-PROJECT = "acme/web/shop"
-WEB = f"{HOST}/{PROJECT}"
+WEB = f"{HOST}/acme/web/shop"
 EVENTS = {
     "issue": "Issue Hook",
     "merge_request": "Merge Request Hook",
@@ -33,16 +31,17 @@ def user(login: str) -> Body:
     return {"id": 40 + sorted(NAMES).index(login), "name": NAMES[login], "username": login}
 
 
-def project() -> Body:
-    return {
-        "id": 3,
-        "name": "shop",
-        "namespace": "web",
-        "web_url": WEB,
-        "git_ssh_url": f"git@gitlab.acme.example:{PROJECT}.git",
-        "path_with_namespace": PROJECT,
-        "default_branch": "main",
-    }
+BODIES: Final = Bodies(
+    "gitlab",
+    stamp=stamp,
+    offset_stamp=lambda at: f"{stamp(at)}".replace("UTC", "+0000"),
+    user=user,
+    user_id=lambda login: user(login)["id"],
+    users=lambda logins: [user(login) for login in logins],
+    full_name=lambda login: NAMES[login],
+    titled=lambda labels: [{"title": label} for label in labels],
+    short=lambda sha: sha[:8],
+)
 
 
 def send(world: World, at: Instant, kind: str, login: str, fields: Body) -> None:
@@ -53,39 +52,20 @@ def send(world: World, at: Instant, kind: str, login: str, fields: Body) -> None
         "x-gitlab-instance": HOST,
         "user-agent": "GitLab/18.4.0",
     }
-    body = {"object_kind": kind, "user": user(login), "project": project(), **fields}
+    body = {"object_kind": kind, "user": user(login), "project": BODIES("project"), **fields}
     world.send(at, "/gitlab", headers, body)
 
 
 def issue(
-    world: World,
-    at: Instant,
-    action: str,
-    number: int,
-    title: str,
-    author: str,
-    created_at: Instant,
-    labels: tuple[str, ...] = (),
-) -> None:
+    world: World, at: Instant, action: str, number: int, title: str, author: str,
+    created_at: Instant, labels: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     closed = action == "close"
-    attributes = {
-        "id": 7_000 + number,
-        "iid": number,
-        "title": title,
-        "description": "",
-        "author_id": user(author)["id"],
-        "state": "closed" if closed else "opened",
-        "action": action,
-        "created_at": iso(created_at),
-        "updated_at": iso(at),
-        "closed_at": iso(at) if closed else None,
-        "url": f"{WEB}/-/issues/{number}",
-    }
-    fields = {
-        "object_attributes": attributes,
-        "labels": [{"title": label} for label in labels],
-        "assignees": [user(author)],
-    }
+    fields = BODIES(
+        "issue", identifier=7_000 + number, number=number, title=title, author=author,
+        state="closed" if closed else "opened", action=action, created_at=created_at, at=at,
+        closed_at=at if closed else None, web=WEB, labels=labels,
+    )  # fmt: skip
     send(world, at, "issue", author, fields)
 
 
@@ -106,66 +86,31 @@ class MergeRequest:
     labels: tuple[str, ...] = ()
 
     @property
+    def identifier(self) -> int:
+        return 9_000 + self.number
+
+    @property
     def url(self) -> str:
         return f"{WEB}/-/merge_requests/{self.number}"
-
-    def attributes(self, action: str, at: Instant) -> Body:
-        return {
-            "id": 9_000 + self.number,
-            "iid": self.number,
-            "title": self.title,
-            "description": self.text,
-            "author_id": user(self.author)["id"],
-            "source_branch": self.branch,
-            "target_branch": "main",
-            "state": self.state,
-            "action": action,
-            "draft": False,
-            "created_at": stamp(self.created_at),
-            "updated_at": stamp(at),
-            "last_commit": {"id": self.head, "message": self.title},
-            "merge_commit_sha": self.merge_sha or None,
-            "source": {"path_with_namespace": PROJECT, "default_branch": "main"},
-            "target": {"path_with_namespace": PROJECT, "default_branch": "main"},
-            "url": self.url,
-        }
 
 
 def merge_request(
     world: World, at: Instant, action: str, change: MergeRequest, login: str, **more: Any
 ) -> None:
-    fields = {
-        "object_attributes": change.attributes(action, at),
-        "labels": [{"title": label} for label in change.labels],
-        "reviewers": [user(name) for name in change.reviewers],
-        **more,
-    }
-    send(world, at, "merge_request", login, fields)
+    fields = BODIES("merge_request", change=change, action=action, at=at)
+    send(world, at, "merge_request", login, {**fields, **more})
 
 
 def push(
-    world: World,
-    at: Instant,
-    branch: str,
-    before: str,
-    commits: list[tuple[str, str, Instant]],
+    world: World, at: Instant, branch: str, before: str, commits: list[tuple[str, str, Instant]],
     login: str,
-) -> None:
+) -> None:  # fmt: skip
     """Send a push of commits, each (sha, message, time of writing), oldest first."""
-    fields = {
-        "event_name": "push",
-        "before": before,
-        "after": commits[-1][0],
-        "checkout_sha": commits[-1][0],
-        "ref": f"refs/heads/{branch}",
-        "user_name": NAMES[login],
-        "user_username": login,
-        "commits": [
-            {"id": sha, "message": message, "timestamp": iso(written)}
-            for sha, message, written in commits
-        ],
-        "total_commits_count": len(commits),
-    }
+    listed = [BODIES("commit", sha=sha, message=text, written=at_) for sha, text, at_ in commits]
+    fields = BODIES(
+        "push", branch=branch, before=before, after=commits[-1][0], login=login, commits=listed,
+        count=len(listed),
+    )  # fmt: skip
     send(world, at, "push", login, fields)
 
 
@@ -184,22 +129,13 @@ class Job:
     environment: str = ""
 
     def body(self) -> Body:
-        return {
-            "id": self.identifier,
-            "stage": self.stage,
-            "name": self.name,
-            "status": self.status,
-            "created_at": stamp(self.created_at),
-            "started_at": stamp(self.started_at),
-            "finished_at": stamp(self.finished_at),
-            "queued_duration": 3.0 if self.started_at else None,
-            "failure_reason": "script_failure" if self.status == "failed" else None,
-            "allow_failure": False,
-            "manual": self.status == "manual",
-            "user": user(self.login),
-            "runner": {"id": 5, "description": "runner-5"} if self.started_at else None,
-            "environment": {"name": self.environment} if self.environment else None,
-        }
+        return BODIES(
+            "job", job=self, queued=3.0 if self.started_at else None,
+            failure="script_failure" if self.status == "failed" else None,
+            is_manual=self.status == "manual",
+            runner={"id": 5, "description": "runner-5"} if self.started_at else None,
+            environment={"name": self.environment} if self.environment else None,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -225,34 +161,15 @@ class Pipeline:
 
     def send(self, world: World, at: Instant, status: str) -> None:
         """Send a snapshot of the pipeline and all its jobs."""
-        stages = list(dict.fromkeys(job.stage for job in self.jobs))
-        ended = self.finished_at
-        attributes = {
-            "id": self.identifier,
-            "iid": self.number,
-            "name": None,
-            "ref": self.branch,
-            "tag": False,
-            "sha": self.sha,
-            "source": self.source,
-            "status": status,
-            "stages": stages,
-            "created_at": stamp(self.created_at),
-            "finished_at": stamp(ended),
-            "queued_duration": None if status in ("created", "pending") else 4,
-            "duration": (ended - self.created_at) // SECOND if ended else None,
-            "variables": [],
-            "url": f"{WEB}/-/pipelines/{self.identifier}",
-        }
-        change = self.change
-        fields: Body = {
-            "object_attributes": attributes,
-            "merge_request": None
-            if change is None
-            else {"id": 9_000 + change.number, "iid": change.number, "url": change.url},
-            "commit": {"id": self.sha, "message": self.message, "title": self.message},
-            "builds": [job.body() for job in self.jobs],
-        }
+        ended, change = self.finished_at, self.change
+        fields = BODIES(
+            "pipeline", pipeline=self, status=status, web=WEB,
+            stages=list(dict.fromkeys(job.stage for job in self.jobs)),
+            queued=None if status in ("created", "pending") else 4,
+            duration=(ended - self.created_at) // SECOND if ended else None,
+            change=None if change is None else BODIES("pipeline_change", change=change),
+            builds=[job.body() for job in self.jobs],
+        )  # fmt: skip
         send(world, at, "pipeline", self.login, fields)
 
 
@@ -260,21 +177,8 @@ def deployment(
     world: World, at: Instant, identifier: int, status: str, pipeline: Pipeline, job: Job
 ) -> None:
     """Send a deployment of a pipeline's job."""
-    environment, sha = job.environment, pipeline.sha
-    fields = {
-        "status": status,
-        "status_changed_at": f"{stamp(at)}".replace("UTC", "+0000"),
-        "deployment_id": identifier,
-        "deployable_id": job.identifier,
-        "deployable_url": f"{WEB}/-/jobs/{job.identifier}",
-        "environment": environment,
-        "environment_tier": environment,
-        "environment_external_url": f"https://{environment}.shop.acme.example",
-        "short_sha": sha[:8],
-        "commit_url": f"{WEB}/-/commit/{sha}",
-        "commit_title": pipeline.message.partition("\n")[0],
-        "ref": "main",
-    }
+    told = {"identifier": identifier, "status": status, "at": at, "web": WEB}
+    fields = BODIES("deployment", pipeline=pipeline, job=job, **told)
     send(world, at, "deployment", job.login, fields)
 
 

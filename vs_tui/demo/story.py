@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.demo import gitlab, team_core, team_platform, team_web
-from vs_tui.demo.jira import Issue
+from vs_tui.demo.other_tools import Issue
 from vs_tui.demo.world import CORE, PLAT, WEB, World, title_of
 from vs_tui.log.recording import Delivery
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vs_tui.demo.github import Pull, Repo
-from vs_tui.demo.github_actions import Deployment, Run, Task, deploy, run_workflow
-from vs_tui.demo.jira import Issue, Sprint
-from vs_tui.demo.other_tools import Incident
+from vs_tui.demo.github import Deployment, Pull, Repo, Run, Task, deploy, run_workflow
+from vs_tui.demo.other_tools import Incident, Issue, Sprint
 from vs_tui.demo.world import CORE, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
