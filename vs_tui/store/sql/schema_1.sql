@@ -1,8 +1,5 @@
-"""The tables of the first release. They never change; later releases migrate them (`schema`)."""
+-- The tables of the first release. They never change; later releases migrate them (schema.py).
 
-from typing import Final
-
-SCHEMA_1: Final = """
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL,
@@ -136,4 +133,3 @@ CREATE TABLE links (
     PRIMARY KEY (child, parent)
 ) WITHOUT ROWID;
 CREATE INDEX links_parent ON links (parent);
-"""
