@@ -87,16 +87,8 @@ def read_build(hook: Hook) -> Reading:
     requested = obj(build, "requestedFor") or obj(next(iter(items(build, "requests")), None))
     actor = person(requested) or person(requested, "requestedFor")
     page = web_url(text(obj(build, "_links"), "web", "href")) or _page_of(text(build, "url"))
-    whole = _run(
-        hook,
-        number,
-        _build_commit(build),
-        text(build, "definition", "name"),
-        text(build, "buildNumber"),
-        result,
-        page,
-        project,
-    )
+    names = text(build, "definition", "name"), text(build, "buildNumber")
+    whole = _run(hook, number, _build_commit(build), *names, result, page, project)
     whole = whole._replace(actor=actor or person(build, "lastChangedBy"))
     return (
         whole._replace(
@@ -147,16 +139,9 @@ def read_run(hook: Hook) -> Reading:
         state, error, result = _result(hook, run)
     created = time_of(run, "createdDate")
     ended = time_of(run, "finishedDate") or hook.sent_at
-    whole = _run(
-        hook,
-        number,
-        _run_commit(hook),
-        _pipeline(hook),
-        text(run, "name"),
-        result,
-        web_url(text(obj(run, "_links"), "web", "href")),
-        "",
-    )
+    page = web_url(text(obj(run, "_links"), "web", "href"))
+    names = _pipeline(hook), text(run, "name")
+    whole = _run(hook, number, _run_commit(hook), *names, result, page)
     whole = whole._replace(
         state=state,
         error=error,
@@ -201,7 +186,7 @@ def _run(
     label: str,
     result: str,
     url: str,
-    project: str,
+    project: str = "",
 ) -> Event:
     return Event(
         key=_run_key(hook, number),
@@ -251,6 +236,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
         state, error, result = _result(hook, part)
     name = text(part, "displayName") or (_pipeline(hook) if native == "__default" else native)
     deploys = kind == "stage" and (is_deploy_name(name) or name.strip().lower() in _PLACES)
+    staged = Operation.DEPLOY if deploys else Operation.STAGE
     commit = _run_commit(hook)
     pipeline = _pipeline(hook)
     service = (commit.repo.service or pipeline) if deploys else ""
@@ -262,7 +248,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
     whole = Event(
         key=own,
         source="azure",
-        operation=_operation(kind, deploys),
+        operation=Operation.BUILD if kind == "job" else staged,
         state=state,
         error=error,
         occurred_at=ended if state.terminal else hook.sent_at,
@@ -292,12 +278,6 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
     )
     plain = whole._replace(error="", supersedes=False, provisional=False)
     return (whole, *_begun(plain, time_of(part, "startTime"), State.RUNNING))
-
-
-def _operation(kind: str, deploys: bool) -> str:
-    if kind == "job":
-        return Operation.BUILD
-    return Operation.DEPLOY if deploys else Operation.STAGE
 
 
 def _stage_key(hook: Hook, run: str, stage: str) -> str:
