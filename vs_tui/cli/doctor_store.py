@@ -20,7 +20,7 @@ from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
 from vs_tui.model.request_advice import Proof
 from vs_tui.model.request_advice import advice as advise
-from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
+from vs_tui.model.time import SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow, SourceHealth
 
@@ -182,6 +182,8 @@ def source_findings(config: Config) -> Iterator[Finding]:
 
 def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> Finding:
     """The deliveries of a source, and whether it seems to have stopped or is refused."""
+    from vs_tui.tui.source_status import is_silent
+
     count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
     # A clock that was set back must not show a negative age.
     age = max(now() - health.last_received_at, 0) if health.last_received_at is not None else None
@@ -200,7 +202,7 @@ def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> F
     if count[Verdict.QUARANTINED]:
         advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
         return Finding("warn", health.source, found, advice)
-    if age is not None and age > 7 * DAY:
+    if is_silent(health, now()):
         advice = "silent for a week: see whether the tool disabled its webhook"
         return Finding("warn", health.source, found, advice)
     return Finding("ok", health.source, found)

@@ -147,6 +147,7 @@ class Alertmanager(Source):
     """Alertmanager's webhook, version 4."""
 
     name = "alertmanager"
+    only_incidents = True
     title = "Alertmanager"
     token_in_url = True
 

@@ -134,6 +134,9 @@ class Source:
     stored_headers: tuple[str, ...] = ()
     """Headers to store; never one that contains a secret."""
 
+    only_incidents: bool = False
+    """Whether the tool sends only when something breaks, so that its silence is no sign of a broken
+    webhook."""
     form: Form | None = None
     """What to enter in the tool's webhook form; None to refer to the tool's page in the docs."""
 

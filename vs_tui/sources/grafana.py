@@ -17,6 +17,7 @@ class Grafana(Source):
     """Grafana's webhook contact point."""
 
     name = "grafana"
+    only_incidents = True
     title = "Grafana"
     signature_headers = ("x-grafana-alerting-signature",)
     token_in_url = True

@@ -26,7 +26,7 @@ from zlib import crc32
 import orjson
 
 from vs_tui.model.errors import ConfigError
-from vs_tui.model.vocabulary import Event
+from vs_tui.model.vocabulary import Event, Operation
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.expressions import (
     HEADER,
@@ -82,6 +82,8 @@ class MappedSource(Source):
         self.paths = _paths(name, definition)
         self.enabled: bool = definition.get("enabled", True)
         self.token_in_url = definition.get("token_in_url", False)
+        rules = definition["events"]
+        self.only_incidents = all(rule.get("operation") == Operation.INCIDENT for rule in rules)
         self.version = crc32(orjson.dumps(definition.get("events"), default=str)) & 0x7FFFFFFF
         self.signature = scheme = _scheme(name, definition.get("signature"))
         self.signature_headers = scheme.headers if scheme else ()

@@ -34,6 +34,7 @@ class PagerDuty(Source):
     """PagerDuty's V3 webhooks."""
 
     name = "pagerduty"
+    only_incidents = True
     title = "PagerDuty"
     form = Form(
         "Integrations, Generic Webhooks (v3), New Webhook",

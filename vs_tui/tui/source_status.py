@@ -23,13 +23,6 @@ RETIRED_AFTER: Final = 60 * DAY
 """A tool that is silent for longer is probably out of use; reminders stop."""
 _USUAL: Final = ("github", "gitlab", "jenkins", "jira", "customhttp")
 """The tools that most users connect first."""
-QUIET_BY_NATURE: Final = frozenset(
-    {
-        *("pagerduty", "alertmanager", "grafana", "grafanairm", "incidentio", "rootly"),
-        *("opsgenie", "datadog", "newrelic", "servicenow", "sentry", "statuspage"),
-    }
-)
-"""Tools that send only when something breaks; silence is normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +147,13 @@ async def refused_last(reader: Reader, heard: Iterable[SourceHealth]) -> Mapping
 
 def is_silent(health: SourceHealth, now: Instant) -> bool:
     """Whether a source that worked before is silent for too long."""
-    last = health.last_received_at
-    if health.source in QUIET_BY_NATURE:
+    last, worked = health.last_received_at, health.counts.get(Verdict.ACCEPTED, 0) > 0
+    if not worked or last is None or not RETIRED_AFTER > now - last > SILENT_AFTER:
         return False
-    worked = health.counts.get(Verdict.ACCEPTED, 0) > 0
-    return worked and last is not None and RETIRED_AFTER > now - last > SILENT_AFTER
+    from vs_tui.sources.registry import sources  # few are silent, and it imports all of them
+
+    # A package's source may be any object.
+    return not getattr(sources().get(health.source), "only_incidents", False)
 
 
 def midnight(now: Instant, zone: tzinfo | None) -> Instant:

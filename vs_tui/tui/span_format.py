@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from vs_tui.model.display import clean
+from vs_tui.model.filters import QUIET_BY_NATURE
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
@@ -17,7 +18,6 @@ SKEW: Final = 2 * MINUTE
 LONG_RATIO: Final = 1.5
 """A span that takes this multiple of its median, or more, is marked as long."""
 STALE_P90S: Final = 3
-_QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
 _PLAIN_ERRORS: Final = frozenset({"failure", "failed", "error"})
 """Error texts that say only that the span failed."""
 _IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
@@ -57,7 +57,7 @@ def is_phase(span: Span) -> bool:
 def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
     """Whether a running span has had no event for three times its p90, at least ten minutes.
     Without history the limit is a day. It is shown as stale, not as a bar that runs for ever."""
-    if not span.in_flight or span.operation in _QUIET_BY_NATURE or span.state is not State.RUNNING:
+    if not span.in_flight or span.operation in QUIET_BY_NATURE or span.state is not State.RUNNING:
         return False
     limit = max(STALE_P90S * baseline.p90, 10 * MINUTE) if baseline else DAY
     return now - max(span.last_event_at, span.at) > limit
@@ -83,7 +83,7 @@ def state(
         return glyphs.stale, "stale", "stale"
     if span.operation == "incident":
         return glyphs.fail, "open", "fail"
-    if span.operation in _QUIET_BY_NATURE:
+    if span.operation in QUIET_BY_NATURE:
         return glyphs.open_mark, "open", "run"
     return glyphs.run, "run", "run"
 
