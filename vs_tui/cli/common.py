@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from vs_tui.cli.http_client import ReceiverAccess, is_loopback, sender_settings
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.loading import Signing
 from vs_tui.config.model import configure
+from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
 
@@ -68,6 +69,34 @@ def moment(option: str, text: str, example: str = "2h") -> Instant:
         raise UsageError(
             f"{option} '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as {example}"
         ) from None
+
+
+def print_json(value: Any, *, indent: bool = True) -> None:
+    """Print data as JSON, whose texts cannot control the terminal."""
+    import orjson
+
+    print(escaped_json(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()))
+
+
+def shortened(text: str, width: int) -> str:
+    """A text cleaned for the terminal; `-` if it is empty. What takes more than `width` cells ends
+    with an ellipsis; wide characters count as two."""
+    from rich.cells import cell_len, set_cell_size
+
+    shown = clean(text) or "-"
+    return shown if cell_len(shown) <= width else f"{set_cell_size(shown, width - 1)}…"
+
+
+def table_line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    """A line of a table: texts that are cleaned already, each padded to its width in cells of a
+    terminal; a negative width aligns to the right, 0 leaves the text as it is."""
+    from rich.cells import cell_len
+
+    padded = []
+    for text, width in zip(cells, widths, strict=True):
+        gap = " " * (abs(width) - cell_len(text))
+        padded.append(gap + text if width < 0 else text + gap)
+    return "  ".join(padded).rstrip()
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,16 @@ from typing import Any, Final
 
 from vs_tui import config as config_module
 from vs_tui.cli.commands import add_command
-from vs_tui.cli.common import CommandError, add_store_options, load_config, new_file
+from vs_tui.cli.common import (
+    CommandError,
+    add_store_options,
+    load_config,
+    new_file,
+    print_json,
+    table_line,
+)
 from vs_tui.config import Config, config_dir
-from vs_tui.model.display import clean, escaped_json, shown_url
+from vs_tui.model.display import clean, shown_url
 from vs_tui.model.limits import format_size
 from vs_tui.model.time import format_duration
 
@@ -147,12 +154,11 @@ def _masked(secret: str) -> str:
 def _show(args: argparse.Namespace) -> int:
     shown = effective(load_config(args))
     if args.json:
-        import orjson
-
-        print(escaped_json(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()))
+        print_json(shown)
         return 0
     for name, entry in shown.items():
-        print(f"{name:<18} {clean(_text(name, entry['value'])):<44} {clean(entry['origin'])}")
+        cells = name, clean(_text(name, entry["value"])), clean(entry["origin"])
+        print(table_line(cells, (18, 44, 0)))
     return 0
 
 

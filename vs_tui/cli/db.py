@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli import shared_log
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now, print_json
 from vs_tui.cli.progress import Bar
 from vs_tui.config import Config
-from vs_tui.model.display import clean_lines, escaped_json
+from vs_tui.model.display import clean_lines
 from vs_tui.model.limits import Retention, format_size
 from vs_tui.model.time import Instant, iso, parse_duration
 from vs_tui.store.lock import InUse, refuse_neighbour
@@ -136,9 +136,7 @@ def _in_use(error: InUse, args: argparse.Namespace) -> str:
 def show(result: dict[str, Any], *, as_json: bool) -> None:
     """Print a result as JSON or as aligned `name value` lines."""
     if as_json:
-        import orjson
-
-        print(escaped_json(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()))
+        print_json(result)
         return
     for name, value in result.items():
         print(f"{_LABELS.get(name, name.replace('_', ' ')):<18} {clean_lines(_shown(name, value))}")

@@ -8,12 +8,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from vs_tui.api.codec.traces import STANDING
 from vs_tui.cli.commands import USAGE, add_command, whole_number
-from vs_tui.cli.common import add_store_options, load_config, now, reading
-from vs_tui.model.display import clean, escaped_json
+from vs_tui.cli.common import (
+    add_store_options,
+    load_config,
+    now,
+    print_json,
+    reading,
+    shortened,
+    table_line,
+)
+from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.traces.standing import Standing
@@ -114,11 +120,13 @@ async def _list_traces(args: argparse.Namespace) -> None:
         raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
     async with reading(load_config(args)) as reader:
         board = await reader.board(" ".join(args.filter))
-    line = trace_json_line if args.json else trace_row
     if not args.json:
         print(TRACE_HEADER)
     for found in ordered(board.rows, order, now())[: args.limit]:
-        print(line(found, now()))
+        if args.json:
+            print_json(STANDING.write(found, now()), indent=False)
+        else:
+            print(trace_row(found, now()))
     if not board.rows:
         _say_none("trace that is open or has just ended", " ".join(args.filter))
 
@@ -129,26 +137,12 @@ def _say_none(what: str, terms: str) -> None:
     print(f"vs-tui ls: {said}", file=sys.stderr)
 
 
-def _cell(text: str, width: int) -> str:
-    """Cleaned event text in exactly so many cells of a terminal; `-` if empty. A longer text ends
-    with an ellipsis, and wide characters count as two."""
-    from rich.cells import cell_len, set_cell_size
-
-    shown = clean(text) or "-"
-    if cell_len(shown) > width:
-        shown = f"{set_cell_size(shown, width - 1)}…"
-    return set_cell_size(shown, width)
-
-
 def _print_json(found: Found) -> None:
-    import orjson
-
     from vs_tui.api.codec.spans import span_json
-    from vs_tui.model.display import escaped_json
 
     for span in found.spans:
         shown = span_json(span, found.links.get(span.key, ()), found.refs)
-        print(escaped_json(orjson.dumps(shown).decode()))
+        print_json(shown, indent=False)
 
 
 def _print_rows(found: Found) -> None:
@@ -158,10 +152,12 @@ def _print_rows(found: Found) -> None:
         print(row(span))
 
 
-HEADER: Final = "  ".join((
-    f"{'STATUS':<10}", f"{'KIND':<13}", f"{'BEGAN':<16}", f"{'TOOK':>7}", f"{'TEAM':<11}",
-    f"{'PROJECT':<24}", "NAME", "REF",
-))  # fmt: skip
+COLUMNS: Final = {
+    **{"STATUS": 10, "KIND": 13, "BEGAN": 16, "TOOK": -7, "TEAM": 11, "PROJECT": 24},
+    **{"NAME": 0, "REF": 0},
+}
+"""Title -> width of the columns of spans; 0 for those of any width."""
+HEADER: Final = table_line(COLUMNS, COLUMNS.values())
 
 
 def _clock(instant: Instant | None) -> str:
@@ -173,51 +169,41 @@ def _clock(instant: Instant | None) -> str:
 
 def row(span: Span) -> str:
     """One aligned line of cleaned event text."""
-    took = format_duration(span.elapsed(now()))
     cells = (
-        f"{span.status.value:<10}",
-        _cell(span.operation, 13),
-        f"{_clock(span.started_at):<16}",
-        f"{took:>7}",
-        _cell(span.team, 11),
-        _cell(span.project, 24),
-        _cell(span.name, 80).rstrip(),
+        span.status.value,
+        shortened(span.operation, 13),
+        _clock(span.started_at),
+        format_duration(span.elapsed(now())),
+        shortened(span.team, 11),
+        shortened(span.project, 24),
+        shortened(span.name, 80),
         clean(span.ref),
     )
-    return "  ".join(cells)
+    return table_line(cells, COLUMNS.values())
 
 
 _SIGNS = {"": "-", "open": "o", "running": "*", "done": "+", "waiting": "=", "failed": "x",
           "expected": ".", "silent": "?", "dropped": "-", "followed": "!",
           "shipped": "~"}  # fmt: skip
-
-
-TRACE_HEADER = "  ".join((
-    f"{'SECTION':<11}", "TRACK ", f"{'NEXT':<22}", f"{'WHO':<18}", f"{'FOR':>8}", f"{'USUAL':>6}",
-    f"{'PROJECT':<20}", "TRACE",
-))  # fmt: skip
+TRACE_COLUMNS: Final = {
+    **{"SECTION": 11, "TRACK": 6, "NEXT": 22, "WHO": 18, "FOR": -8, "USUAL": -6, "PROJECT": 20},
+    "TRACE": 0,
+}
+TRACE_HEADER: Final = table_line(TRACE_COLUMNS, TRACE_COLUMNS.values())
 
 
 def trace_row(row: Standing, now: Instant) -> str:
     """One aligned line: section, next action, who acts, since when, and the trace."""
     action = row.action
-    what = f"{action.verb} {action.what}".strip()
-    who = ", ".join(action.who) or action.nobody
     ratio = row.over(now)
-    track = "".join(_SIGNS[cell.mark] for cell in row.cells)
     cells = (
-        f"{row.section.value:<11}",
-        track,
-        _cell(what, 22),
-        _cell(who, 18),
-        f"{format_duration(row.waited(now)):>8}",
-        f"{f'{ratio:.1f}x' if ratio is not None else '-':>6}",
-        _cell(row.project, 20),
-        _cell(f"{row.label} {row.title}".strip(), 80).rstrip(),
+        row.section.value,
+        "".join(_SIGNS[cell.mark] for cell in row.cells),
+        shortened(f"{action.verb} {action.what}".strip(), 22),
+        shortened(", ".join(action.who) or action.nobody, 18),
+        format_duration(row.waited(now)),
+        f"{ratio:.1f}x" if ratio is not None else "-",
+        shortened(row.project, 20),
+        shortened(f"{row.label} {row.title}".strip(), 80),
     )
-    return "  ".join(cells)
-
-
-def trace_json_line(row: Standing, now: Instant) -> str:
-    """One JSON object."""
-    return escaped_json(orjson.dumps(STANDING.write(row, now)).decode())
+    return table_line(cells, TRACE_COLUMNS.values())

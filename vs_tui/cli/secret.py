@@ -7,7 +7,13 @@ import json
 from typing import Any
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, SecretName, add_store_options, load_config
+from vs_tui.cli.common import (
+    CommandError,
+    SecretName,
+    add_store_options,
+    load_config,
+    table_line,
+)
 from vs_tui.config import Config, rotate, write_secrets
 from vs_tui.config.secrets import (
     SCOPES,
@@ -16,6 +22,7 @@ from vs_tui.config.secrets import (
     read_secrets,
     revoke_token,
 )
+from vs_tui.model.display import clean
 from vs_tui.model.time import iso
 
 
@@ -108,7 +115,7 @@ def _list(config: Config, secrets: Secrets, *, as_json: bool) -> int:
         used = token_uses(config.db)
     except StoreError as error:
         raise CommandError(str(error)) from None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": token.name,
             "scope": token.scope,
@@ -121,8 +128,8 @@ def _list(config: Config, secrets: Secrets, *, as_json: bool) -> int:
         print(json.dumps({"items": rows}))
         return 0
     for row in rows:
-        team, last = row["team"] or "-", row["last_used_at"] or "never"
-        print(f"{row['name']:<24} {row['scope']:<5} {team:<16} {last}")
+        cells = row["name"], row["scope"], clean(row["team"] or "-"), row["last_used_at"] or "never"
+        print(table_line(cells, (24, 5, 16, 0)))
     return 0
 
 

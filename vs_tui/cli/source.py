@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, SourceName, load_config, now
+from vs_tui.cli.common import CommandError, SourceName, load_config, now, table_line
 from vs_tui.model.display import clean
 from vs_tui.model.limits import Limits
 from vs_tui.model.time import iso
@@ -89,7 +89,7 @@ def _source(name: str) -> Source:
 def _list(*, as_json: bool) -> int:
     from vs_tui.sources.registry import sources
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": source.name,
             "title": source.title,
@@ -102,8 +102,13 @@ def _list(*, as_json: bool) -> int:
         print(json.dumps(rows, indent=2))
     else:
         for row in rows:
-            paths, proof = " ".join(row["paths"]), ", ".join(row["proof"])
-            print(f"{row['name']:<16} {row['title']:<28} {paths:<40} {proof}".rstrip())
+            cells = (
+                row["name"],
+                clean(row["title"]),
+                " ".join(row["paths"]),
+                ", ".join(row["proof"]),
+            )
+            print(table_line(cells, (16, 28, 40, 0)))
     return 0
 
 
