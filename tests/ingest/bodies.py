@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vs_tui.ingest.decoding import ZSTD
+from vs_tui.ingest.bodies import ZSTD
 from vs_tui.log.recording import read
 from vs_tui.sources.mapped import presets
 

@@ -20,7 +20,7 @@ import pytest
 from tests.ingest.bodies import honest
 from tests.ingest.inside import START, TOKEN, post, receiving
 from vs_tui.cli.runtime import Runtime
-from vs_tui.ingest import subprocess_parser
+from vs_tui.ingest import bodies
 from vs_tui.model.limits import MIB, READ_AT_MOST, Limits, values_in
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.reading import read
@@ -133,7 +133,7 @@ def test_what_every_source_reads_comes_back_whole(source) -> None:
 
 
 async def test_what_is_read_apart_is_stored_or_refused_as_ever(tmp_path) -> None:
-    long = b'{"pad":"' + b"a" * subprocess_parser.SIZE_AT_ONCE + b'",'
+    long = b'{"pad":"' + b"a" * bodies.SIZE_AT_ONCE + b'",'
     async with receiving(tmp_path) as runtime:
         status, answer = await sent(runtime, post(long + START[1:]))
         assert (status, answer["verdict"]) == (200, "accepted")
@@ -146,19 +146,19 @@ async def test_what_is_read_apart_is_stored_or_refused_as_ever(tmp_path) -> None
 
 
 async def test_what_cannot_be_read_in_time_is_kept_and_says_so(tmp_path, monkeypatch) -> None:
-    large = post(BEGIN + b'"' + b"a" * subprocess_parser.SIZE_AT_ONCE + b'"}')
+    large = post(BEGIN + b'"' + b"a" * bodies.SIZE_AT_ONCE + b'"}')
     async with receiving(tmp_path) as runtime:
-        monkeypatch.setattr(subprocess_parser, "_PROGRAM", "import time; time.sleep(60)")
-        monkeypatch.setattr(subprocess_parser, "SECONDS", 0.5)
+        monkeypatch.setattr(bodies, "_PROGRAM", "import time; time.sleep(60)")
+        monkeypatch.setattr(bodies, "SECONDS", 0.5)
         status, answer = await sent(runtime, large)
         assert (status, answer["verdict"]) == (200, "quarantined")
         assert "within 0.5 seconds" in answer["reason"]
-        monkeypatch.setattr(subprocess_parser, "_PROGRAM", "import os; os.abort()")
-        monkeypatch.setattr(subprocess_parser, "SECONDS", 20)
+        monkeypatch.setattr(bodies, "_PROGRAM", "import os; os.abort()")
+        monkeypatch.setattr(bodies, "SECONDS", 20)
         status, answer = await sent(runtime, large.replace(b'"1"', b'"2"'))
         assert (status, answer["verdict"]) == (200, "quarantined")
         assert "memory" in answer["reason"]
-        monkeypatch.setattr(subprocess_parser.sys, "executable", str(tmp_path / "none"))
+        monkeypatch.setattr(bodies.sys, "executable", str(tmp_path / "none"))
         status, answer = await sent(runtime, large.replace(b'"1"', b'"3"'))
         assert (status, answer["error"]) == (503, "unavailable")
 
@@ -173,7 +173,7 @@ async def test_a_decision_about_links_is_small_and_flat(tmp_path) -> None:
         deep = child + b"[" * 1_000 + b"]" * 1_000 + b"}"
         status, answer = await sent(runtime, post(deep, "/api/links"))
         assert (status, answer["error"]) == (400, "bad_request")
-        long = child + b'"' + b"a" * subprocess_parser.SIZE_AT_ONCE + b'"}'
+        long = child + b'"' + b"a" * bodies.SIZE_AT_ONCE + b'"}'
         assert (await sent(runtime, post(long, "/api/links")))[0] == 413
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ingest.inside import START, TOKEN, Raw, busy, post, receiving
-from vs_tui.ingest.fast_http import MOST_BYTES, Plain, PlainConnection, plain_request
+from vs_tui.ingest.connections import MOST_BYTES, Plain, PlainConnection, plain_request
 from vs_tui.model.limits import Limits
 from vs_tui.sources.base import Parsed
 from vs_tui.sources.customhttp import CustomHttp

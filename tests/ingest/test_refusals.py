@@ -20,7 +20,7 @@ import pytest
 from tests.ingest.bodies import zstd
 from tests.ingest.server import TOKEN, Server, nearby, serving
 from tests.patience import PATIENCE
-from vs_tui.ingest import decoding
+from vs_tui.ingest import bodies
 
 START = b'{"type":"build","id":"1","action":"start"}'
 
@@ -133,7 +133,7 @@ def test_gzip_is_read_and_broken_gzip_is_400(shared) -> None:
 
 def test_without_its_package_zstd_is_415_and_the_others_are_named(monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert runpy.run_path(decoding.__file__)["ENCODINGS"] == ("gzip", "x-gzip", "deflate")
+    assert runpy.run_path(bodies.__file__)["ENCODINGS"] == ("gzip", "x-gzip", "deflate")
 
 
 @pytest.mark.parametrize("padding", [0, 50_000])

@@ -14,13 +14,14 @@ from vs_tui.log.recording import (
     RecordingError,
     clean,
     format_line,
+    is_time_key,
     pace,
     parse_line,
     read,
+    shift,
     whole_seconds,
     write,
 )
-from vs_tui.log.time_shift import is_time_key, shift
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, parse_instant
 
 AT = 1_772_445_600 * SECOND  # 2026-03-02T10:00:00Z

@@ -28,10 +28,17 @@ from vs_tui.export.prometheus import Metrics
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
 from vs_tui.ingest.connections import Connection, Connections
-from vs_tui.ingest.fast_http import Handler as PlainHandler
-from vs_tui.ingest.http_errors import Refused, answer, not_found, refusal, unexpected
+from vs_tui.ingest.connections import Handler as PlainHandler
+from vs_tui.ingest.http_errors import (
+    METHODS,
+    Refused,
+    answer,
+    not_found,
+    refusal,
+    unexpected,
+    unknown_path,
+)
 from vs_tui.ingest.link_decisions import Resolver
-from vs_tui.ingest.unknown_paths import METHODS, unknown_path
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import LAG_SHOWN

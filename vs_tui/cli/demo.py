@@ -23,8 +23,7 @@ from vs_tui.cli.progress import Bar
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, TEAMS, after_end, story
-from vs_tui.log.recording import Delivery, whole_seconds
-from vs_tui.log.time_shift import shift
+from vs_tui.log.recording import Delivery, shift, whole_seconds
 from vs_tui.model.time import SECOND, Instant
 
 AT_ONCE = 500

@@ -17,8 +17,7 @@ from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
 from vs_tui.cli.progress import Bar
 from vs_tui.config import Config
-from vs_tui.log.recording import Delivery, pace, read, whole_seconds
-from vs_tui.log.time_shift import shift
+from vs_tui.log.recording import Delivery, pace, read, shift, whole_seconds
 from vs_tui.model.display import clean
 
 _SHOWN_EVERY: Final = 25

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, NamedTuple
@@ -12,7 +13,8 @@ from typing import Final, NamedTuple
 import orjson
 from aiohttp import web
 
-from vs_tui.ingest.decoding import ENCODINGS as DECODED
+from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
+from vs_tui.model.time import Instant
 from vs_tui.store.storage_errors import explain, is_storage
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,11 @@ _NONE: Final[Mapping[str, str]] = {}
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="deliveries"'}
 """The header that RFC 9110 requires for every 401. It does not offer Basic, although we accept it,
 because browsers would then ask for a password."""
-ENCODINGS: Final = f"send the body plain or with Content-Encoding: {', '.join(DECODED)}"
+METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that tools use; a browser's GET for an icon is not recorded."""
+_TOKEN: Final = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/]{16,}")
+"""A path segment of 16 or more characters with letters and digits."""
+_REASON: Final = "not_found: no source receives at this path; `vs-tui source list` lists the paths"
 
 
 class Refused(Exception):
@@ -104,3 +110,32 @@ def unexpected(error: Exception, database: Path) -> Refused:
     refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")
     log.exception("request %s failed; please report it", refused.request_id, exc_info=error)
     return refused
+
+
+def unknown_path(
+    path: str,
+    headers: Mapping[str, str],
+    at: Instant,
+    refused: Refused,
+    secrets: Iterable[str] = (),
+) -> Rejection:
+    """The row for Events of a request to a path that no source has, so that a webhook with a wrong
+    URL can be seen. Its sender is not authenticated: only the path and the name of the program are
+    kept. Secrets, and text that looks like one, are masked, because people paste tokens into
+    paths."""
+    path = path[:2_000]
+    for secret in secrets:
+        path = path.replace(secret, "(secret)")
+    path = _TOKEN.sub("(masked)", path)
+    program = headers.get("User-Agent", "").encode("utf-8", "replace").decode()[:200]
+    kept = {"user-agent": program} if program else {}
+    return Rejection(
+        source=UNKNOWN_SOURCE,
+        kind="request",
+        path=path[:200],
+        received_at=at,
+        status=refused.status,
+        reason=_REASON,
+        size=0,
+        headers={**kept, REQUEST_ID.lower(): refused.request_id},
+    )

@@ -17,11 +17,16 @@ from aiohttp import web
 
 from vs_tui.ingest.admission import Admission, Load, too_many
 from vs_tui.ingest.auth import Gate
-from vs_tui.ingest.decoding import ENCODINGS as DECODED
-from vs_tui.ingest.decoding import Broken, decoded
-from vs_tui.ingest.fast_http import Plain, Reply
-from vs_tui.ingest.http_errors import (
+from vs_tui.ingest.bodies import (
     ENCODINGS,
+    SIZE_AT_ONCE,
+    Broken,
+    SubprocessParser,
+    decoded,
+    is_large,
+)
+from vs_tui.ingest.connections import Plain, Reply
+from vs_tui.ingest.http_errors import (
     REQUEST_ID,
     Answer,
     Refused,
@@ -29,7 +34,6 @@ from vs_tui.ingest.http_errors import (
     unavailable,
     unexpected,
 )
-from vs_tui.ingest.subprocess_parser import SIZE_AT_ONCE, SubprocessParser, is_large
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Outcome, Rejection
 from vs_tui.model.limits import MIB, Limits
@@ -309,8 +313,9 @@ def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
         raise _too_large(_limit(limits))
     if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
-    if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS and encoding not in DECODED:
-        raise Refused(415, "unsupported", ENCODINGS)
+    if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS and encoding not in ENCODINGS:
+        known = f"send the body plain or with Content-Encoding: {', '.join(ENCODINGS)}"
+        raise Refused(415, "unsupported", known)
     if _is_refused(headers.get("content-type", "")):
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
 

@@ -18,8 +18,16 @@ from psycopg import AsyncConnection
 
 from vs_tui.log import postgres_sql as sql
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
-from vs_tui.log.delivery import with_body
-from vs_tui.log.postgres_entries import (
+from vs_tui.log.delivery import flagged_id, with_body
+from vs_tui.log.postgres_schema import prepare
+from vs_tui.log.postgres_session import (
+    FIRST_PAUSE,
+    RETRIED,
+    Session,
+    Sessions,
+    connection_options,
+)
+from vs_tui.log.postgres_sql import (
     BEGINNING,
     COLUMNS,
     REPEAT,
@@ -29,15 +37,6 @@ from vs_tui.log.postgres_entries import (
     Position,
     State,
 )
-from vs_tui.log.postgres_schema import prepare
-from vs_tui.log.postgres_session import (
-    FIRST_PAUSE,
-    RETRIED,
-    Session,
-    Sessions,
-    connection_options,
-)
-from vs_tui.log.replayed_bodies import flagged_id
 from vs_tui.model.time import DAY, Duration, Instant
 
 __all__ = ["BEGINNING", "REPEAT", "Appended", "Entry", "LogAway", "Position", "PostgresLog"]

@@ -13,8 +13,15 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, with_body
-from vs_tui.log.replayed_bodies import SameBodies, flagged, flagged_id
+from vs_tui.log.delivery import (
+    PRUNE_PATH,
+    Intake,
+    Outcome,
+    SameBodies,
+    flagged,
+    flagged_id,
+    with_body,
+)
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Verdict
 

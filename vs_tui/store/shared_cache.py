@@ -14,8 +14,8 @@ from typing import Final
 import orjson
 
 from vs_tui.log import sqlite_log
+from vs_tui.log.delivery import flagged
 from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, Position
-from vs_tui.log.replayed_bodies import flagged
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.folding import batch

@@ -8,8 +8,8 @@ import pytest
 
 from tests.store.conftest import custom, rebuilt, rows_of
 from tests.store.ingesting import ingest
-from vs_tui.log import replayed_bodies
-from vs_tui.log.replayed_bodies import SameBodies, flagged, with_flag_of
+from vs_tui.log import delivery
+from vs_tui.log.delivery import SameBodies, flagged, with_flag_of
 from vs_tui.model.time import DAY
 from vs_tui.model.vocabulary import Verdict
 
@@ -99,7 +99,7 @@ def test_flags_are_added_once() -> None:
 
 
 def test_memory_is_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(replayed_bodies, "REMEMBERED", 100)
+    monkeypatch.setattr(delivery, "REMEMBERED", 100)
     bodies = SameBodies()
     digests = [os.urandom(32) for _ in range(1_000)]
     for number, digest in enumerate(digests, start=1):

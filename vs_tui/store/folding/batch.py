@@ -14,8 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 import orjson
 
-from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
-from vs_tui.log.replayed_bodies import SameBodies
+from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection, SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.delivery import Intake
-from vs_tui.log.replayed_bodies import with_flag_of
+from vs_tui.log.delivery import Intake, with_flag_of
 from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant

@@ -19,8 +19,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.delivery import FORGET_PATH, decision
-from vs_tui.log.replayed_bodies import SameBodies
+from vs_tui.log.delivery import FORGET_PATH, SameBodies, decision
 from vs_tui.model.time import Instant
 from vs_tui.store.schema import DERIVED_TABLES
 
