@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vs_tui.tui.bodies import HIDDEN, MAX_LINES, body_lines, hide, is_secret_name, plain
+from vs_tui.tui.widgets.document import HIDDEN, MAX_LINES, body_lines, hide, is_secret_name, plain
 
 
 def texts(body: bytes, known=()) -> list[str]:

@@ -103,7 +103,7 @@ def test_limits_that_the_page_names() -> None:
     from vs_tui.model.time import DAY, MINUTE, SECOND
     from vs_tui.tui import source_status, span_format
     from vs_tui.tui.feed import BLURRED_POLL_SECONDS
-    from vs_tui.tui.screens.sources import SHOW_SECRET
+    from vs_tui.tui.screens.first_page import SHOW_SECRET
 
     text = PAGE.read_text()
     assert f"at most {MAX_TABS}." in text

@@ -11,7 +11,7 @@ from tests.tui.test_sources import GITHUB, JENKINS, connections
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow
-from vs_tui.tui.first_minute import Facts, Line, page, requests, tools
+from vs_tui.tui.first_steps import Facts, Line, page, requests, tools
 
 
 async def nothing(*_: object) -> None:

@@ -15,7 +15,7 @@ from textual.widgets import Input
 from tests.tui.fakes import FakeReader, busy_reader, span
 from tests.tui.stage import stage
 from vs_tui.model.time import SECOND
-from vs_tui.tui import first_minute, output
+from vs_tui.tui import first_steps, output
 from vs_tui.tui.output import is_page, wrapped
 
 
@@ -220,7 +220,7 @@ def test_the_first_steps_fit_the_screen_whatever_the_program_is_called() -> None
         "/nowhere/vs-tui",
         "/home/somebody/.local/pipx/venvs/vs-tui/bin/python -m vs_tui",
     ):
-        lines = first_minute.first_steps("http://127.0.0.1:5000", open_mode=False, program=program)
+        lines = first_steps.first_steps("http://127.0.0.1:5000", open_mode=False, program=program)
         curl = [line for line in lines if "curl" in line or line.startswith("         ")]
         assert all(len(line) <= 76 for line in curl), curl
         pasted = subprocess.run(

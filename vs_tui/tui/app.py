@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
 
 from textual import events
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.driver import Driver
 
 from vs_tui.model.time import MINUTE
+from vs_tui.model.vocabulary import Span
 from vs_tui.tui import actions as table
+from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Setup
-from vs_tui.tui.feed import Feed
-from vs_tui.tui.global_actions import Commands, GlobalActions, Watching
-from vs_tui.tui.navigation import Navigation, import_screens
+from vs_tui.tui.feed import Feed, Watching
+from vs_tui.tui.navigation import Commands, Navigation, import_screens
 from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.session import Session, start
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Setup", "VsTuiApp"]
 
@@ -61,7 +61,6 @@ class VsTuiApp(Session):
         self.feed = Feed(self, self.watching)
         self.navigation: Navigation = Navigation(self)
         self.output: Output = Output(self)
-        self._global_actions = GlobalActions(self, self.navigation, self.output, self.watching)
 
     # Life.
 
@@ -136,7 +135,7 @@ class VsTuiApp(Session):
         """Textual's own key, which also works while a question is open, asks as `q` does."""
         while self.view is None and len(self.screen_stack) > 1:
             self.pop_screen()  # its answer would be below what covers the screen
-        self._global_actions.quit()
+        self.do_quit()
 
     def _tick(self) -> None:
         view = self.shown
@@ -198,8 +197,10 @@ class VsTuiApp(Session):
         view = self.view
         if view is None:
             return
-        run = self._global_actions.find(action_id)
-        if run is not None:
+        run: Callable[[], None] | None = getattr(self, f"do_{action_id}", None)
+        if action_id in table.VIEWS:
+            self.navigation.show(action_id)
+        elif run is not None:
             run()
         elif not view.act(action_id):
             action = table.BY_ID.get(action_id)
@@ -207,3 +208,141 @@ class VsTuiApp(Session):
 
     def get_system_commands(self, screen: Any) -> Any:
         return ()
+
+    # Actions that do the same on every screen: `do_` and the id.
+
+    def do_by_trace(self) -> None:
+        """Switch Live between its list by trace and its list by span."""
+        if self.navigation.current not in ("live", "spans"):
+            self.notify_text("by trace or by span: in Live")
+            return
+        self.by_trace = self.navigation.current == "spans"
+        self.navigation.show(self.navigation.home)
+
+    def do_last_view(self) -> None:
+        self.navigation.show(self.navigation.previous)
+
+    def do_back(self) -> None:
+        self.navigation.back()
+
+    def do_filter(self) -> None:
+        if (view := self.view) is not None:
+            view.start_filter()
+
+    def do_freeze(self) -> None:
+        self.frozen_at = self.setup.clock() if self.frozen_at is None else None
+        self.pending = 0
+        self.reload_view()
+
+    def do_time(self) -> None:
+        base = self.navigation.base
+        if base is None or not base.ranged:
+            self.notify_text("this view has no time range")
+            return
+        from vs_tui.tui.widgets.inputs import RangePicker
+
+        picker = RangePicker(self.look, self.range.text, self.range_problem)
+        self.push_screen(picker, self.choose_range)
+
+    def do_team(self) -> None:
+        teams = ["", *self.teams]
+        position = teams.index(self.team) if self.team in teams else 0
+        self.choose_team(teams[(position + 1) % len(teams)])
+
+    def do_next_panel(self) -> None:
+        if (view := self.view) is not None:
+            view.focus_next_panel()
+
+    def do_zoom(self) -> None:
+        if (view := self.view) is not None:
+            view.toggle_zoom()
+
+    def do_theme(self) -> None:
+        names = list(look.PALETTES)
+        name = names[(names.index(self.look.palette.name) + 1) % len(names)]
+        self.look = look.Look(look.PALETTES[name], self.look.glyphs)
+        self.remembered.theme = name
+        self.show_theme()
+        for screen in {*self.navigation.views.values(), *self.screen_stack}:
+            if isinstance(screen, View):
+                screen.dress(self.look)
+        self.remember()
+        self.notify_text(f"theme: {name}")
+
+    def do_redraw(self) -> None:
+        self.redraw()
+
+    def do_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            asked = "a command, a view or a team; esc goes back"
+            self.push_screen(CommandPalette(placeholder=asked))
+
+    def do_help(self) -> None:
+        self.navigation.open_help()
+
+    def do_quit(self) -> None:
+        if self.setup.stops_receiver and not self.asked_twice("quit"):
+            self.notify_text(
+                self.worded("{quit} again stops the receiver: some tools never send again"),
+                "warning",
+            )
+            return
+        self.exit(0)
+
+    def do_undo(self) -> None:
+        """Undo the last cut: the rules decide about the link again."""
+        send, cut = self.setup.send_links, self.cut_last
+        if send is None or cut is None:
+            self.notify_text("nothing was cut here that could be joined again")
+            return
+
+        async def work() -> None:
+            await send("clear", *cut)
+            self.cut_last = None
+            self.notify_text("the link is decided by the rules again")
+
+        start(self, work, "links")
+
+    def do_export(self) -> None:
+        if (view := self.view) is not None:
+            self.output.export(view)
+
+    # With the selected span.
+
+    def do_yank(self) -> None:
+        view = self.view
+        if view is not None and (texts := view.texts()):
+            self.output.yank_in_turns(texts)
+        elif view is not None and not view.selection() and not self.health:
+            from vs_tui.tui import first_steps
+
+            setup = self.setup
+            line = " ".join(first_steps.trial(self.url, setup.open_mode, setup.program))
+            self.output.yank_in_turns([("the curl line", line)])
+        else:
+            self._with_span(self.output.yank)
+
+    def do_browser(self) -> None:
+        self._with_span(self.output.browse)
+
+    def do_deliveries(self) -> None:
+        self._with_span(self.navigation.open_deliveries_of)
+
+    def do_watch(self) -> None:
+        self._with_span(self.watching.toggle)
+
+    def do_compare(self) -> None:
+        self._with_span(self.navigation.compare)
+
+    def _with_span(self, use: Callable[[Span], None]) -> None:
+
+        async def work() -> None:
+            view = self.view
+            key = view.selection() if view is not None else ""
+            span = await self.reader.span(key) if key else None
+            if span is None:
+                self.notify_text(self.worded(view.no_span if view is not None else View.no_span))
+            else:
+                use(span)
+
+        start(self, work, "span")

@@ -232,15 +232,15 @@ class Session(DiffingApp[int]):
 
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
         """Text of an empty list: how to get the first event, or that nothing matches the filter."""
-        from vs_tui.tui import first_minute
+        from vs_tui.tui import first_steps
 
         if filtered or self.team or (self.health and self.range_name != "all"):
-            lines: tuple[str, ...] = first_minute.NOTHING_MATCHES
+            lines: tuple[str, ...] = first_steps.NOTHING_MATCHES
         elif self.not_listening:
-            lines = first_minute.cannot_receive(self.not_listening)
+            lines = first_steps.cannot_receive(self.not_listening)
         else:
             setup = self.setup
-            lines = first_minute.first_steps(self.url, setup.open_mode, setup.program)
+            lines = first_steps.first_steps(self.url, setup.open_mode, setup.program)
         return tuple(map(self.worded, lines))
 
     def clock_text(self, instant: Instant | None) -> str:
@@ -292,38 +292,12 @@ class Session(DiffingApp[int]):
 
         start(self, work, "links")
 
-    def undo_cut(self) -> None:
-        """Undo the last cut: the rules decide about the link again."""
-        send, cut = self.setup.send_links, self.cut_last
-        if send is None or cut is None:
-            self.notify_text("nothing was cut here that could be joined again")
-            return
-
-        async def work() -> None:
-            await send("clear", *cut)
-            self.cut_last = None
-            self.notify_text("the link is decided by the rules again")
-
-        start(self, work, "links")
-
     def asked_twice(self, what: str, of: str = "") -> bool:
         """Whether the same action was requested a moment ago. Actions with a cost need a second
         request."""
         asked, now = (what, of), monotonic()
         before, self._asked = self._asked, (asked, now)
         return before[0] == asked and now - before[1] < NOTICE_SECONDS
-
-    def refold(self, delivery_id: int) -> None:
-        """Fold a delivery again with the current adapters."""
-        refold = self.setup.refold
-        if refold is None:
-            self.notify_text("this dashboard is read-only; `vs-tui db rebuild` folds all again")
-            return
-
-        async def work() -> None:
-            self.notify_text(await refold(delivery_id))
-
-        start(self, work, "refold")
 
     def choose_team(self, team: str) -> None:
         """Show only one team in every view; empty shows all."""

@@ -1,8 +1,8 @@
-"""Texts of a span for lists: state as glyph and word, age, ratio."""
+"""Texts of a span for lists: state as glyph and word, age, ratio; and short facts about a trace."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -10,7 +10,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.filters import QUIET_BY_NATURE
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.store.queries.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.tui.theme import Glyphs
 
 SKEW: Final = 2 * MINUTE
@@ -228,3 +228,43 @@ def since(instant: Instant | None, now: Instant) -> str:
         if elapsed >= size:
             return f"{elapsed // size}{unit}"
     return f"{elapsed // 1_000_000}s"
+
+
+_REFERRED: Final = (("pull_request", "PR"), ("issue", "issue"))
+
+
+def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> list[str]:
+    """Cleaned facts, the most telling first; empty if nothing is known."""
+    spans = trace.spans  # without linked spans, which belong to other traces
+    found: list[str] = []
+    commit = next((sha for s in reversed(spans) if (sha := _commit(s))), "")
+    if commit:
+        found.append(f"commit {commit}")
+    for operation, word in _REFERRED:
+        span = next((s for s in spans if s.operation == operation), None)
+        if span is not None:
+            found.append(f"{word} {_number_of(span)}{_ended(span, clock)}")
+    first = min(trace.spans, key=lambda s: s.at)
+    if first.key != trace.root.key or first.operation in ("issue", "pull_request"):
+        how = "" if first.key == trace.root.key else f" with a {kind(first)}"
+        found.append(f"began {since(first.at, now)} ago{how}")
+    return [clean(text, 80) for text in found]
+
+
+def _commit(span: Span) -> str:
+    return str(span.attributes.get("vcs.ref.head.revision", ""))[:7]
+
+
+def _number_of(span: Span) -> str:
+    name = span.name.split(" ", 1)[0]
+    if name.startswith(("#", "!")):
+        return name
+    return str(span.attributes.get("vcs.change.id") or span.ref.rpartition("-")[2])
+
+
+def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
+    if span.ended_at is None:
+        return ""
+    merged = span.operation == "pull_request" and span.status is Status.OK
+    word = "merged" if merged else "closed"
+    return f" {word} {clock(span.ended_at)}"

@@ -117,139 +117,58 @@ class Palette:
         return self.roles.get(role, self.roles["text"])
 
 
-def _palette(name: str, *, dark: bool, background: str, **roles: str) -> Palette:
+_ROLES: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "text": ("#d7dae0", "#24292f", "default", "none"),
+    "dim": ("#8b919c", "#646b75", "dim", "none"),
+    "title": ("bold #e8ebf0", "bold #101418", "bold", "bold"),
+    "frame": ("#4a515d", "#b3b8bf", "dim", "none"),
+    "focus": ("#7aa2c9", "#0b5f99", "cyan", "none"),
+    # Grey enough for 256 colours; a terminal would show bluer ones as teal.
+    "cursor": ("on #2e333c", "on #dde7f0", "reverse", "reverse"),
+    "run": ("#7cc4f5", "#00639c", "cyan", "none"),
+    "wait": ("#e3c567", "#8a6100", "yellow", "none"),
+    "queue": ("#a9b1bd", "#5c636d", "default", "none"),
+    "ok": ("#56b4e9", "#00639c", "blue", "none"),
+    "fail": ("bold #f29450", "bold #b34700", "bold red", "bold"),
+    "cancel": ("#9aa1ac", "#6a717b", "dim", "none"),
+    "stale": ("#d98fd0", "#8a3a80", "magenta", "none"),
+    "bar_ok": ("#4a90b8", "#4d9ac4", "blue", "none"),
+    "bar_fail": ("#e08038", "#cc5c14", "red", "bold"),
+    "bar_run": ("#7cc4f5", "#00639c", "cyan", "none"),
+    "bar_wait": ("#c9a94c", "#b58a1c", "yellow", "none"),
+    "expected": ("#6b7380", "#8d949e", "dim", "none"),
+    "gap": ("#6b7380", "#8d949e", "dim", "none"),
+    "critical": ("bold #e8ebf0", "bold #101418", "bold", "bold"),
+    "banner": ("bold #14171c on #e3c567", "bold #101418 on #f2cf63", "reverse bold", "reverse"),
+    "key": ("bold #e3c567", "bold #7a5600", "bold yellow", "bold"),
+    "good": ("#56b4e9", "#00639c", "blue", "none"),
+    "bad": ("#f29450", "#b34700", "red", "none"),
+    "crumb": ("#a9b1bd", "#5c636d", "default", "none"),
+    "note": ("#8b919c", "#646b75", "dim", "none"),
+    "input": ("#e8ebf0 on #20252d", "#101418 on #eceae4", "underline", "underline"),
+    "match": ("bold #e3c567", "bold #7a5600", "bold yellow", "bold"),
+}
+"""Role -> styles in the palettes dark, light, ansi and mono. Dark and light have Okabe and Ito's
+colours: with deuteranopia, blue (good) and orange (bad) are distinguishable. In some 16-colour
+palettes (Solarized) bright black is the background, so `ansi` uses SGR faint."""
+
+
+def _palette(name: str, column: int, *, dark: bool, background: str = "") -> Palette:
+    """A palette from its column of `_ROLES`. A role with its own background keeps it; all others
+    use the screen's."""
     on = f" on {background}" if background else ""
-    # A role with its own background keeps it; all others use the screen's.
-    styles = {
-        role: Style.parse(text if " on " in f" {text}" or "reverse" in text else text + on)
-        for role, text in roles.items()
-    }
+    styles = {}
+    for role, row in _ROLES.items():
+        text = row[column]
+        own = " on " in f" {text}" or "reverse" in text
+        styles[role] = Style.parse(text if own else text + on)
     return Palette(name, dark, background, styles)
 
 
-# Okabe and Ito's colours: with deuteranopia, blue (good) and orange (bad) are distinguishable.
-DARK: Final = _palette(
-    "dark",
-    dark=True,
-    background="#14171c",
-    text="#d7dae0",
-    dim="#8b919c",
-    title="bold #e8ebf0",
-    frame="#4a515d",
-    focus="#7aa2c9",
-    # Grey enough for 256 colours; a terminal would show bluer ones as teal.
-    cursor="on #2e333c",
-    run="#7cc4f5",
-    wait="#e3c567",
-    queue="#a9b1bd",
-    ok="#56b4e9",
-    fail="bold #f29450",
-    cancel="#9aa1ac",
-    stale="#d98fd0",
-    bar_ok="#4a90b8",
-    bar_fail="#e08038",
-    bar_run="#7cc4f5",
-    bar_wait="#c9a94c",
-    expected="#6b7380",
-    gap="#6b7380",
-    critical="bold #e8ebf0",
-    banner="bold #14171c on #e3c567",
-    key="bold #e3c567",
-    good="#56b4e9",
-    bad="#f29450",
-    crumb="#a9b1bd",
-    note="#8b919c",
-    input="#e8ebf0 on #20252d",
-    match="bold #e3c567",
-)
-LIGHT: Final = _palette(
-    "light",
-    dark=False,
-    background="#fbfaf7",
-    text="#24292f",
-    dim="#646b75",
-    title="bold #101418",
-    frame="#b3b8bf",
-    focus="#0b5f99",
-    cursor="on #dde7f0",
-    run="#00639c",
-    wait="#8a6100",
-    queue="#5c636d",
-    ok="#00639c",
-    fail="bold #b34700",
-    cancel="#6a717b",
-    stale="#8a3a80",
-    bar_ok="#4d9ac4",
-    bar_fail="#cc5c14",
-    bar_run="#00639c",
-    bar_wait="#b58a1c",
-    expected="#8d949e",
-    gap="#8d949e",
-    critical="bold #101418",
-    banner="bold #101418 on #f2cf63",
-    key="bold #7a5600",
-    good="#00639c",
-    bad="#b34700",
-    crumb="#5c636d",
-    note="#646b75",
-    input="#101418 on #eceae4",
-    match="bold #7a5600",
-)
-# In some 16-colour palettes (Solarized) bright black is the background, so use SGR faint.
-ANSI: Final = _palette(
-    "ansi",
-    dark=True,
-    background="",
-    text="default",
-    dim="dim",
-    title="bold",
-    frame="dim",
-    focus="cyan",
-    cursor="reverse",
-    run="cyan",
-    wait="yellow",
-    queue="default",
-    ok="blue",
-    fail="bold red",
-    cancel="dim",
-    stale="magenta",
-    bar_ok="blue",
-    bar_fail="red",
-    bar_run="cyan",
-    bar_wait="yellow",
-    expected="dim",
-    gap="dim",
-    critical="bold",
-    banner="reverse bold",
-    key="bold yellow",
-    good="blue",
-    bad="red",
-    crumb="default",
-    note="dim",
-    input="underline",
-    match="bold yellow",
-)
-MONO: Final = Palette(
-    "mono",
-    True,
-    "",
-    {
-        role: Style.parse(
-            {
-                "title": "bold",
-                "cursor": "reverse",
-                "fail": "bold",
-                "bar_fail": "bold",
-                "banner": "reverse",
-                "key": "bold",
-                "critical": "bold",
-                "input": "underline",
-                "match": "bold",
-            }.get(role, "none")
-        )
-        for role in DARK.roles
-    },
-)
+DARK: Final = _palette("dark", 0, dark=True, background="#14171c")
+LIGHT: Final = _palette("light", 1, dark=False, background="#fbfaf7")
+ANSI: Final = _palette("ansi", 2, dark=True)
+MONO: Final = _palette("mono", 3, dark=True)
 PALETTES: Final[Mapping[str, Palette]] = {p.name: p for p in (DARK, LIGHT, ANSI, MONO)}
 
 

@@ -18,14 +18,20 @@ from vs_tui.model.request_advice import Proof
 from vs_tui.model.time import MINUTE, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryPage, DeliveryRow
-from vs_tui.tui import delivery_document
-from vs_tui.tui.bodies import DocLine
-from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
-from vs_tui.tui.screens.delivery import NO_SPAN, act_on, span_of
+from vs_tui.tui.screens.delivery import (
+    NO_SPAN,
+    ROLES,
+    act_on,
+    delivery_lines,
+    delivery_texts,
+    size_text,
+    span_of,
+    verdict_glyph,
+)
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.document import Document
+from vs_tui.tui.widgets.document import DocLine, Document
 from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
@@ -128,7 +134,7 @@ class EventsView(ListedView):
         name = clean(f"{detail.row.source} {detail.row.kind}", 120)
         self.document.set_heading([(name, "title")], self.dash.worded("{open}: whole screen"))
         if self.document.display:
-            self.document.show(await delivery_document.document(self.dash, detail), start=other)
+            self.document.show(await delivery_lines(self.dash, detail), start=other)
             self._shown = detail
 
     def on_resize(self) -> None:
@@ -174,7 +180,7 @@ class EventsView(ListedView):
         return span_of(self.detail, self.document)
 
     def texts(self) -> Sequence[tuple[str, str]]:
-        return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()
+        return delivery_texts(self.dash, self.detail) if self.detail is not None else ()
 
     def row_selected(self) -> None:
         start(self, self._load_detail, "detail", exclusive=True)

@@ -21,7 +21,7 @@ from vs_tui.tui.widgets.listing import Row
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
-    from vs_tui.tui.screens.first_minute import FirstPage
+    from vs_tui.tui.screens.first_page import FirstPage
 
 LEAST_TRACE: Final = 8
 TRACE_ON_A_HIGH_SCREEN: Final = 14
@@ -113,7 +113,7 @@ class LiveView(BoardRows):
         wanted = empty and not self._received and self.dash.frozen_at is None
         if wanted or self._asked_for_first:
             if self.first is None:
-                from vs_tui.tui.screens.first_minute import FirstPage
+                from vs_tui.tui.screens.first_page import FirstPage
 
                 self.first = FirstPage(self.look, self.dash)
                 await self.mount(self.first, before=self.upper)
@@ -265,6 +265,10 @@ class LiveView(BoardRows):
         else:
             self._asked_for_first = True
             self.dash.reload_view()
+
+    def conceal(self) -> None:
+        if self.first is not None and self.first.secret.shown:
+            self.first.conceal()
 
     def texts(self) -> Sequence[tuple[str, str]]:
         if self.first is None or not self.on_first_page or not self.first.steps.chosen.copies[1]:

@@ -9,17 +9,17 @@ from typing import Final
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow, SourceHealth, Tally
 from vs_tui.tui import source_status, span_format
-from vs_tui.tui.bodies import DocLine
-from vs_tui.tui.delivery_document import ROLES, field, verdict_glyph
 from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.delivery import ROLES, field, verdict_glyph
+from vs_tui.tui.screens.first_page import SecretKeys
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start
 from vs_tui.tui.source_status import Condition, Connection
-from vs_tui.tui.widgets.document import Document
+from vs_tui.tui.widgets.document import DocLine, Document
 from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
@@ -41,7 +41,6 @@ COUNTED: Final = (
     Verdict.QUARANTINED,
     Verdict.REJECTED,
 )
-SHOW_SECRET: Final = 30 * SECOND
 
 
 class SourcesView(ListedView):
@@ -75,8 +74,7 @@ class SourcesView(ListedView):
         """Source -> its newest refused request, for sources whose requests were all refused."""
         self.today = Tally({})
         self.public_url = ""
-        self._revealed = ("", 0)
-        self._turn = 0
+        self.secret = SecretKeys(self.dash)
         yield self.list
         yield self.document
 
@@ -86,7 +84,7 @@ class SourcesView(ListedView):
         start(self, self._find_public_url, "tunnel", exclusive=True)
 
     def on_screen_suspend(self) -> None:
-        self._revealed = ("", 0)
+        self.secret.hide()
 
     async def _find_public_url(self) -> None:
         if self.dash.setup.find_public_url is not None:
@@ -109,12 +107,10 @@ class SourcesView(ListedView):
 
     @property
     def is_moving(self) -> bool:  # type: ignore[override]
-        return bool(self._revealed[0])
+        return bool(self.secret.shown)
 
     def tick(self, now: Instant) -> None:
-        name, until = self._revealed
-        if name and self.dash.setup.clock() > until:
-            self._revealed = ("", 0)
+        self.secret.expire()
         self._paint()
 
     @property
@@ -241,7 +237,7 @@ class SourcesView(ListedView):
             command = f"`vs-tui secret show {connection.kept_as}`"
             return [(f"on the receiver's machine: {command}", "dim")]
         kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
-        if self._revealed[0] == connection.name:
+        if self.secret.shown == connection.name:
             return [(connection.secret, "match"), (kind, "dim")]
         return [(source_status.masked(connection.secret), "text"), (kind, "dim")]
 
@@ -257,45 +253,19 @@ class SourcesView(ListedView):
 
     def act(self, action: str) -> bool:
         if action == "reveal":
-            self._reveal()
+            self.secret.toggle(self.selected)
+            self._paint_detail()
         elif action == "copy_secret":
-            self._copy_secret()
+            self.secret.copy(self.selected, self.base)
         elif self.document.has_focus and action not in ("open", "next_failed", "previous_failed"):
             return self.document.act(action)
         else:
             return super().act(action)
         return True
 
-    def _reveal(self) -> None:
-        connection = self.selected
-        if connection is None:
-            return
-        if not self._own(connection):
-            self.dash.notify_text("there is no secret here; see the receiver's machine")
-            return
-        shown = self._revealed[0] == connection.name
-        until = self.dash.setup.clock() + SHOW_SECRET
-        self._revealed = ("", 0) if shown else (connection.name, until)
-        self._paint_detail()
-
     def conceal(self) -> None:
-        if self._revealed[0]:
-            self._revealed = ("", 0)
-            self._paint_detail()
-
-    def _copy_secret(self) -> None:
-        """Copy the secret; pressed again, the URL with the token. Neither is written to a file."""
-        connection = self.selected
-        if connection is None or not self._own(connection):
-            self.dash.notify_text("there is no secret here; see the receiver's machine")
-            return
-        options = [("the secret", connection.secret)]
-        if url := source_status.url_with_token(connection, self.base):
-            options.append(("the URL with the token", url))
-        what, text = options[self._turn % len(options)]
-        self._turn += 1
-        self.dash.output.copy(text)
-        self.dash.notify_text(f"copied {what} of {connection.title}")
+        self.secret.hide()
+        self._paint_detail()
 
     def selection(self) -> str:
         return ""
@@ -307,8 +277,7 @@ class SourcesView(ListedView):
         return [("the URL", source_status.url_of(connection, self.base))]
 
     def row_selected(self) -> None:
-        self._revealed = ("", 0)
-        self._turn = 0
+        self.secret.hide()
         self._paint_detail()
 
     def open_row(self, key: str) -> None:

@@ -1,9 +1,9 @@
-"""The time axis of a waterfall: its visible part, and the lines above the bars: the true time, the
-clock, and the ruler with its breaks."""
+"""The time axis of a waterfall: its visible part; the lines above the bars (true time, clock, ruler
+with breaks) and the legend below them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Final
 
@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
 from vs_tui.model.vocabulary import Span
-from vs_tui.traces.steps import end_at
+from vs_tui.traces.steps import bounds, end_at
 from vs_tui.traces.time_axis import (
     Axis,
     Interval,
@@ -26,10 +26,10 @@ from vs_tui.traces.time_axis import (
     zoomed_in,
     zoomed_out,
 )
-from vs_tui.tui.paint import Piece
-from vs_tui.tui.span_format import spaced
+from vs_tui.tui import span_format
+from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.theme import Glyphs
-from vs_tui.tui.widgets.bars import Canvas, Scene
+from vs_tui.tui.widgets.waterfall_rows import NARROW, Canvas, Scene, widths
 
 ZOOMS: Final = frozenset({"zoom_in", "zoom_out", "earlier", "later", "fit", "whole", "true_axis"})
 """Actions on the time axis."""
@@ -208,7 +208,7 @@ def scale_text(axis: Axis, glyphs: Glyphs, *, short_form: bool) -> str:
     text = f"1 column = {_length(round(axis.scale))}"
     if not axis.breaks or short_form:
         return text
-    return f"{text} of work; {glyphs.left_out} hides {spaced(axis.hidden)}"
+    return f"{text} of work; {glyphs.left_out} hides {span_format.spaced(axis.hidden)}"
 
 
 def _length(duration: Duration) -> str:
@@ -266,3 +266,66 @@ def _day(at: Instant, now: Instant, zone: tzinfo | None) -> str:
     if abs(now - at) < 6 * DAY:
         return local.strftime("%a ")
     return local.strftime("%d %b " if abs((today - local).days) < 300 else "%b %Y ")
+
+
+_NO_WORK = frozenset({"issue", "pull_request", "sprint", "incident", "stage", "push"})
+
+
+def head(
+    y: int,
+    width: int,
+    scene: Scene,
+    *,
+    spans: Sequence[Span],
+    whole: tuple[Instant, Instant],
+    zone: tzinfo | None,
+    true_axis: bool,
+) -> list[Piece]:
+    """Line `y` of the head: 0 the true time, 1 titles and clock, 2 the ruler."""
+    label, _, by = widths(width)
+    narrow = width < NARROW
+    if y == 0:
+        begun, ended = bounds(spans, scene.now)
+        name = " true time, all of it" if scene.axis.is_whole else " true time, [ ] is shown"
+        took = span_format.spaced(ended - begun)
+        return [
+            (f"{fit(name, label)} ", "dim"),
+            *true_time(scene, whole, [s for s in spans if s.operation not in _NO_WORK]),
+            (f" {took:>8}", "dim"),
+        ]
+    if y == 1:
+        tail = f" {'dur':>8} {scene.look.glyphs.critical:<2} {'state':<8}"
+        tail += f" {'by':<{by - 1}}" if by else ""
+        return [(fit(" step", label) + " ", "dim"), *clock_line(scene, zone),
+                (tail, "dim")]  # fmt: skip
+    name = " axis: true time" if true_axis and not narrow else ""
+    text = scale_text(scene.axis, scene.look.glyphs, short_form=narrow)
+    return [(fit(f" {text}{'; ' + name.strip() if name else ''}", label) + " ", "dim"),
+            *ruler(scene, zone)]  # fmt: skip
+
+
+def legend(scene: Scene, width: int) -> Sequence[Piece]:
+    """The meanings of the marks, cut to the width; that of breaks only where the axis has some."""
+    g = scene.look.glyphs
+    left_out = f"{g.left_out} left out" if scene.axis.breaks else ""
+    if width < NARROW:
+        marks = [
+            f" {g.bar} ran {g.partial}{g.tip} runs {g.idle} waits for a person",
+            f"{g.expected} expected",
+            left_out if scene.axis.is_whole else f"{g.before} begins before",
+            f"{g.critical} decides",
+        ]
+        text = " ".join(filter(None, marks))
+    else:
+        marks = [
+            f" {g.critical} {g.bar} ran, decides the end",
+            f"{g.beside} ran beside",
+            f"{g.partial}{g.tip} runs",
+            f"{g.idle} waits",
+            f"{g.expected} expected",
+            left_out,
+            f"{g.critical}n: n of them inside",
+            f"{g.before}{g.after} goes on",
+        ]
+        text = "  ".join(filter(None, marks))
+    return [(fit(text, width, ellipsis=g.ellipsis), "dim")]

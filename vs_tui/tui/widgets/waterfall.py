@@ -24,18 +24,20 @@ from vs_tui.traces.time_axis import Axis, broken, linear
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets import waterfall_paint
-from vs_tui.tui.widgets.bars import (
+from vs_tui.tui.widgets import timeline
+from vs_tui.tui.widgets.framed import CursorBox
+from vs_tui.tui.widgets.timeline import ZOOMS, Zoom
+from vs_tui.tui.widgets.waterfall_rows import (
     Next,
     PastRuns,
     Scene,
     expected_below,
     expected_end,
+    row_pieces,
     runs_in_flight,
+    widths,
     with_parents,
 )
-from vs_tui.tui.widgets.framed import CursorBox
-from vs_tui.tui.widgets.timeline import ZOOMS, Zoom
 
 
 class Waterfall(CursorBox):
@@ -149,7 +151,7 @@ class Waterfall(CursorBox):
 
     def _make_scene(self) -> None:
         assert self.trace is not None
-        width = waterfall_paint.widths(max(self.size.width - 2, 10))[1]
+        width = widths(max(self.size.width - 2, 10))[1]
         path = with_parents(self.outline.path.keys, self.outline.spans)
         plain = Scene(self.look, linear(0, 1, width), self.now, self._baselines, self.outline, path)
         self.zoom.renew(self._make_axis(plain), self.now)
@@ -302,7 +304,7 @@ class Waterfall(CursorBox):
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         if self.trace is None:
             return ()
-        return waterfall_paint.head(
+        return timeline.head(
             y if self.full else y + 1,
             width,
             self.scene,
@@ -313,13 +315,13 @@ class Waterfall(CursorBox):
         )
 
     def paint_tail(self, y: int, width: int) -> Sequence[Piece]:
-        return waterfall_paint.legend(self.scene, width)
+        return timeline.legend(self.scene, width)
 
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         row = self._rows[index]
         selected = row.span.key == self.selected_key
         above = index < self.first + len(self.sticky) and index in self.sticky
-        pieces = waterfall_paint.row_pieces(
+        pieces = row_pieces(
             row, self.scene, self.next.get(row.span.key), width, selected=selected, above=above
         )
         return pieces, selected
@@ -334,7 +336,7 @@ class Waterfall(CursorBox):
         """On the line of the true time: move the window there, with the same width."""
         if self.trace is None or not self.full or y:
             return
-        label, width, _ = waterfall_paint.widths(max(self.size.width - 2, 10))
+        label, width, _ = widths(max(self.size.width - 2, 10))
         begin, end = self.whole_time()
         self.zoom.move_to(begin + (end - begin) * min(max(x - label - 1, 0), width) // width)
         self._layout()

@@ -13,10 +13,10 @@ from textual.widget import Widget
 
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.store.queries.reader_protocol import DeliveryRow
-from vs_tui.tui import first_minute
-from vs_tui.tui.first_minute import Facts, Line
+from vs_tui.tui import first_steps
+from vs_tui.tui.first_steps import Facts, Line
 from vs_tui.tui.session import Session, start
-from vs_tui.tui.source_status import url_with_token
+from vs_tui.tui.source_status import Connection, url_with_token
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Listing, Row
 
@@ -53,6 +53,53 @@ class StepList(Listing):
 
 
 SHOW_SECRET: Final = 30 * SECOND
+
+
+class SecretKeys:
+    """Shows the secret of one source for a while, and copies it. It is never written to a file."""
+
+    def __init__(self, dash: Session) -> None:
+        self._dash = dash
+        self.shown = ""
+        """Name of the source whose secret is shown; empty if none is."""
+        self._until: Instant = 0
+        self._turn = 0
+
+    def hide(self) -> None:
+        """Hide the secret; the next copy begins with it."""
+        self.shown, self._turn = "", 0
+
+    def expire(self) -> None:
+        """Hide the secret if its time is over."""
+        if self._dash.setup.clock() > self._until:
+            self.shown = ""
+
+    def toggle(self, connection: Connection | None) -> None:
+        """Show the secret of a source, or hide it."""
+        if connection is None or not connection.secret:
+            self._say_none()
+        elif self.shown == connection.name:
+            self.shown = ""
+        else:
+            self.shown, self._until = connection.name, self._dash.setup.clock() + SHOW_SECRET
+
+    def copy(self, connection: Connection | None, base: str) -> None:
+        """Copy the secret; called again, the URL with the token."""
+        if connection is None or not connection.secret:
+            self._say_none()
+            return
+        options = [("the secret", connection.secret)]
+        if url := url_with_token(connection, base):
+            options.append(("the URL with the token", url))
+        what, text = options[self._turn % len(options)]
+        self._turn += 1
+        self._dash.output.copy(text)
+        self._dash.notify_text(f"copied {what} of {connection.title}")
+
+    def _say_none(self) -> None:
+        self._dash.notify_text("there is no secret here; see the receiver's machine")
+
+
 TUNNEL_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 1.0
 _EXAMPLE: Final = (
@@ -78,10 +125,10 @@ class FirstPage(Vertical):
         self.requests = StepList(look, id="requests")
         self.tool = "github"
         self._public = ""
-        self._revealed_until: Instant = 0
+        self.secret = SecretKeys(dash)
         self._heard: Sequence[DeliveryRow] = ()
+        self._facts = Facts()
         self._repeated: list[Timer] = []
-        self._turn = 0
 
     def compose(self) -> Iterable[Widget]:
         yield self.steps
@@ -124,14 +171,14 @@ class FirstPage(Vertical):
             await self.paint()
 
     async def _read_requests(self) -> None:
-        page = await self.dash.reader.deliveries("", limit=first_minute.REQUESTS)
+        page = await self.dash.reader.deliveries("", limit=first_steps.REQUESTS)
         self._heard = page.items
         await self.paint()
 
     async def facts(self) -> Facts:
         """The data for the page."""
         dash, setup = self.dash, self.dash.setup
-        trial = " ".join(first_minute.trial(dash.url, setup.open_mode, setup.program))
+        trial = " ".join(first_steps.trial(dash.url, setup.open_mode, setup.program))
         return Facts(
             url=dash.url,
             not_listening=dash.not_listening,
@@ -141,7 +188,7 @@ class FirstPage(Vertical):
             program=setup.program,
             connections=await dash.connections(),
             tool=self.tool,
-            revealed=dash.setup.clock() < self._revealed_until,
+            revealed=self.secret.shown == self.tool,
             requests=self._heard,
             trial=trial,
             clock=dash.clock_text,
@@ -154,15 +201,19 @@ class FirstPage(Vertical):
 
     async def paint(self) -> None:
         """Paint all three boxes."""
-        facts = await self.facts()
+        self.secret.expire()
+        self._facts = await self.facts()
+        self._show(self._facts)
+
+    def _show(self, facts: Facts) -> None:
         full = self.size.height >= 30
-        lines = [self._worded(line) for line in first_minute.page(facts, full=full)]
+        lines = [self._worded(line) for line in first_steps.page(facts, full=full)]
         width = self.steps.size.width - 3
-        self.steps.show([part for line in lines for part in first_minute.wrapped(line, width)])
+        self.steps.show([part for line in lines for part in first_steps.wrapped(line, width)])
         title = "The first minute: from your tool to a row on this screen"
         self.steps.set_heading([(title, "title")], f"{facts.done} of 5")
         self.steps.set_foot([(self.dash.worded("{yank} copies the chosen line"), "note")])
-        self.requests.show(first_minute.requests(facts))
+        self.requests.show(first_steps.requests(facts))
         note = self.dash.worded("{events}: all of them")
         self.requests.set_heading([("Requests as they come", "title")], note)
 
@@ -178,9 +229,7 @@ class FirstPage(Vertical):
         if action in ("next_tool", "previous_tool"):
             start(self, self._choose(1 if action == "next_tool" else -1), "tool")
         elif action == "reveal":
-            shown = self.dash.setup.clock() < self._revealed_until
-            self._revealed_until = 0 if shown else self.dash.setup.clock() + SHOW_SECRET
-            start(self, self.paint, "paint", exclusive=True)
+            start(self, self._reveal, "paint", exclusive=True)
         elif action == "copy_secret":
             start(self, self._copy_secret, "copy")
         elif action == "open":
@@ -194,10 +243,10 @@ class FirstPage(Vertical):
 
     def _choose(self, step: int) -> Callable[[], Awaitable[None]]:
         async def choose() -> None:
-            names = first_minute.tools(await self.dash.connections())
+            names = first_steps.tools(await self.dash.connections())
             place = names.index(self.tool) if self.tool in names else 0
             self.tool = names[(place + step) % len(names)] if names else self.tool
-            self._revealed_until, self._turn = 0, 0
+            self.secret.hide()
             await self.paint()
 
         return choose
@@ -209,17 +258,15 @@ class FirstPage(Vertical):
         else:
             await send(self.dash.notify_text)
 
+    async def _reveal(self) -> None:
+        self.secret.toggle((await self.facts()).connection)
+        await self.paint()
+
+    def conceal(self) -> None:
+        """Hide the secret now."""
+        self.secret.hide()
+        self._show(replace(self._facts, revealed=False))
+
     async def _copy_secret(self) -> None:
-        """Copy the secret; pressed again, the URL with the token. Neither is written to a file."""
         facts = await self.facts()
-        connection = facts.connection
-        if connection is None or not connection.secret:
-            self.dash.notify_text("there is no secret here; see the receiver's machine")
-            return
-        options = [("the secret", connection.secret)]
-        if url := url_with_token(connection, facts.base):
-            options.append(("the URL with the token", url))
-        what, text = options[self._turn % len(options)]
-        self._turn += 1
-        self.dash.output.copy(text)
-        self.dash.notify_text(f"copied {what} of {connection.title}")
+        self.secret.copy(facts.connection, facts.base)
