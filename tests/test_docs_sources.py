@@ -13,8 +13,8 @@ from tests.sources.webhook_tools import RECEIVED, fold_all
 from vs_tui.config import load
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.dispatch import built_in, sources
 from vs_tui.sources.mapped import MappedSource, presets
-from vs_tui.sources.registry import built_in, sources
 
 FOLDER = Path(__file__).parents[1] / "docs" / "sources"
 OWN = [source.name for source in built_in()]

@@ -17,7 +17,7 @@ import pytest
 from tests.ingest.inside import Raw, post, receiving
 from tests.sources.webhook_tools import RECEIVED
 from vs_tui.model.vocabulary import State, Verdict
-from vs_tui.sources import registry
+from vs_tui.sources import dispatch
 from vs_tui.sources.base import Inbound, Unauthorized, Unreadable
 from vs_tui.sources.mapped import MappedSource
 
@@ -31,17 +31,17 @@ SECRET = "secret-of-nightly"
 def source(monkeypatch) -> Any:
     """The example, installed as its entry point says."""
     ((name, target),) = tomllib.loads(ENTRY_POINT)["project"]["entry-points"][
-        registry.ENTRY_POINT_GROUP
+        dispatch.ENTRY_POINT_GROUP
     ].items()
     module = ModuleType(target.partition(":")[0])
     exec(compile(CODE, "writing-a-source.md", "exec"), module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    entry = metadata.EntryPoint(name, target, registry.ENTRY_POINT_GROUP)
-    found = {registry.ENTRY_POINT_GROUP: [entry]}
+    entry = metadata.EntryPoint(name, target, dispatch.ENTRY_POINT_GROUP)
+    found = {dispatch.ENTRY_POINT_GROUP: [entry]}
     monkeypatch.setattr(metadata, "entry_points", lambda group: found.get(group, []))
-    registry._sources.cache_clear()
-    yield registry.sources()[name]
-    registry._sources.cache_clear()
+    dispatch._sources.cache_clear()
+    yield dispatch.sources()[name]
+    dispatch._sources.cache_clear()
 
 
 def signed(body: bytes) -> str:
@@ -90,5 +90,5 @@ def test_what_it_does_not_know_is_ignored_or_quarantined(source) -> None:
 
 
 def test_it_signs_as_our_own_sources_do(source) -> None:
-    assert "nightly" in registry.signing_sources()
-    assert ("/nightly", source) in registry.routes()
+    assert "nightly" in dispatch.signing_sources()
+    assert ("/nightly", source) in dispatch.routes()

@@ -23,7 +23,7 @@ from vs_tui.api.server import build
 from vs_tui.cli.runtime import Runtime
 from vs_tui.model.limits import Limits
 from vs_tui.sources import emmetrics
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 
 DOCUMENT = document()
 OPERATIONS = [

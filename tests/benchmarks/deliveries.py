@@ -21,7 +21,7 @@ from vs_tui.log import recording
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, read, route
+from vs_tui.sources.dispatch import intake_of, read, route
 from vs_tui.store.folding import batch
 from vs_tui.store.folding.span_folding import Context
 

@@ -11,7 +11,7 @@ import pytest
 from tests.sources.test_mapped import TEN_LINES, deploy
 from vs_tui.cli.main import main
 from vs_tui.config.model import configure
-from vs_tui.sources import registry
+from vs_tui.sources import dispatch
 from vs_tui.sources.mapped import presets
 
 
@@ -169,11 +169,11 @@ def test_a_plugin_that_signs_gets_a_secret_as_well(home, capsys, monkeypatch) ->
             return Plugin()
 
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry])
-    registry._sources.cache_clear()
+    dispatch._sources.cache_clear()
     try:
         assert main(["secret", "show", "plugged"]) == 0
         assert len(capsys.readouterr().out.strip()) >= 43
         assert "/plugged" in out(capsys, "list")
     finally:
         monkeypatch.undo()
-        registry._sources.cache_clear()
+        dispatch._sources.cache_clear()

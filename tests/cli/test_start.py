@@ -40,7 +40,7 @@ LATER = {
         "vs_tui.demo",
         "vs_tui.export",
         "vs_tui.ingest",
-        "vs_tui.sources.registry",
+        "vs_tui.sources.dispatch",
         "vs_tui.cli.serve",
     ),
     *("vs_tui.metrics.assessment", "vs_tui.metrics.report"),

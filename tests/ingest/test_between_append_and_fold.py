@@ -21,7 +21,7 @@ from tests.store.conftest import custom as intake
 from vs_tui.cli.runtime import Runtime
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
-from vs_tui.sources.reading import intake_of, read
+from vs_tui.sources.dispatch import intake_of, read
 from vs_tui.store.folding.projection import Projection
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.retention import Pruned, count_prunable, prune_deliveries

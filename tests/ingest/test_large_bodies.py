@@ -23,8 +23,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.ingest import bodies
 from vs_tui.model.limits import MIB, READ_AT_MOST, Limits, values_in
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import read, sources
 
 BEGIN = b'{"type":"build","id":"1","action":"start","x":'
 MOST_SECONDS = 0.2

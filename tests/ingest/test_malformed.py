@@ -18,7 +18,7 @@ import pytest
 from tests.ingest.bodies import honest
 from tests.ingest.inside import START, TOKEN, Raw, post, receiving
 from vs_tui.model.limits import Limits
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 from vs_tui.store.maintenance.backup import verify
 
 REQUESTS = [200, pytest.param(5_000, marks=pytest.mark.full)]
@@ -164,7 +164,7 @@ def request(source: str, chance: random.Random) -> bytes:
 @pytest.mark.parametrize("count", REQUESTS)
 @pytest.mark.parametrize("source", sorted(sources()))
 async def test_malformed_requests(tmp_path, source, count, caplog) -> None:
-    caplog.set_level(logging.CRITICAL, "vs_tui.sources.reading")
+    caplog.set_level(logging.CRITICAL, "vs_tui.sources.dispatch")
     chance = random.Random(source)
     async with receiving(tmp_path, Limits(rate=0)) as runtime:
         seen: Counter[int] = Counter()

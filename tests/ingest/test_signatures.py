@@ -13,9 +13,9 @@ import pytest
 
 from tests.ingest.bodies import honest
 from tests.ingest.inside import TOKEN, Raw, post, receiving
+from vs_tui.sources.dispatch import built_in, sources
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.mapped import presets
-from vs_tui.sources.registry import built_in, sources
 from vs_tui.sources.signatures import Scheme
 
 Signer = Callable[[str, bytes], dict[str, str]]

@@ -24,8 +24,7 @@ from tests.sources.webhook_tools import (
 from vs_tui.model.keys import alert_group
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound
-from vs_tui.sources.reading import intake_of, read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import intake_of, read, sources
 from vs_tui.store.writer import Writer
 
 STORIES: dict[str, list[Inbound]] = {

@@ -15,7 +15,7 @@ from tests.store.conftest import clock, open_writer, rows_of  # noqa: F401
 from vs_tui.log.delivery import Intake
 from vs_tui.sources import gitlab, jenkins, jira
 from vs_tui.sources.base import Inbound, Source
-from vs_tui.sources.reading import intake_of, read
+from vs_tui.sources.dispatch import intake_of, read
 
 TICKET = "vstrace-jira-issue-TP-3"
 CHANGE = "vstrace-gitlab-pull_request-api-34"

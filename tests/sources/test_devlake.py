@@ -20,7 +20,7 @@ from tests.sources.webhook_tools import (
 from vs_tui.model.vocabulary import State, Verdict
 from vs_tui.sources.base import BadBody, Inbound
 from vs_tui.sources.devlake import SOURCE
-from vs_tui.sources.reading import route
+from vs_tui.sources.dispatch import route
 
 SHA, OTHER = "015e3d3b480e417aede5a1293bd61de9b0fd051d", "66fed0e5a1a5dbd4ae9d1c0f0cd5d2b15d3ed6cd"
 OLD = {

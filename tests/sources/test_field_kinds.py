@@ -20,7 +20,7 @@ from vs_tui.model.vocabulary import Event, State, Status, Verdict
 from vs_tui.sources import argocd, cdevents, customhttp, gitea, github, gitlab, jenkins, jira
 from vs_tui.sources import otlp as otlp_source
 from vs_tui.sources.base import BadBody, Inbound, Source
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 from vs_tui.traces.folding import Folded, fold
 
 SHA = "1" * 40

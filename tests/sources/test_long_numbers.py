@@ -20,9 +20,8 @@ from tests.sources.api_payloads import cdevent, post
 from vs_tui.model import keys
 from vs_tui.sources import customhttp, emmetrics, jira
 from vs_tui.sources.base import BadBody, Inbound, Parsed
+from vs_tui.sources.dispatch import read, routes, sources
 from vs_tui.sources.fields import json_body, small_object, text
-from vs_tui.sources.reading import read
-from vs_tui.sources.registry import routes, sources
 
 SHA = "1" * 40
 LONG = 123456789012345678901234567890

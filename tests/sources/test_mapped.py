@@ -13,7 +13,7 @@ from tests.sources.webhook_tools import RECEIVED, assert_survives, at, fold_all,
 from vs_tui.config.model import configure
 from vs_tui.model.errors import ConfigError
 from vs_tui.model.vocabulary import State, Verdict
-from vs_tui.sources import registry
+from vs_tui.sources import dispatch
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
 from vs_tui.sources.expressions import MAX_STEPS, Run, WrongExpression, compiled
 from vs_tui.sources.mapped import MAX_EVENTS, MappedSource
@@ -338,15 +338,15 @@ def configured():
 
 def test_configured_sources_are_sources_and_a_presets_table_changes_the_preset(configured) -> None:
     configured(TEN_LINES + '[sources.vercel]\npath = "/deploys"\n[sources.rootly]\nenabled = false')
-    found = registry.sources()
+    found = dispatch.sources()
     assert found["shipit"].paths == ("/shipit",)
     assert found["vercel"].paths == ("/deploys",)
     assert found["vercel"].signature_headers == ("x-vercel-signature",)
-    routes = [path for path, _ in registry.routes()]
+    routes = [path for path, _ in dispatch.routes()]
     assert "/shipit" in routes
     assert "/rootly" not in routes
     configure({})
-    assert "shipit" not in registry.sources()
+    assert "shipit" not in dispatch.sources()
 
 
 @pytest.mark.parametrize(
@@ -364,17 +364,17 @@ def test_a_configured_source_takes_no_name_or_path_of_ours(configured, name, mor
     )
     configured(toml)
     with pytest.raises(ConfigError, match=told):
-        registry.sources()
+        dispatch.sources()
 
 
 def test_a_large_body_is_read_elsewhere_by_what_the_source_is_made_of(configured) -> None:
     configured(TEN_LINES)
-    mapped = registry.sources()["shipit"]
-    again = registry.one_source(registry.portable(mapped))
+    mapped = dispatch.sources()["shipit"]
+    again = dispatch.one_source(dispatch.portable(mapped))
     inbound = Inbound("/shipit", {}, json.dumps(deploy("done")).encode(), RECEIVED)
     assert again.parse(inbound) == mapped.parse(inbound)
     assert again.version == mapped.version
-    assert registry.one_source(registry.portable(registry.sources()["github"])).name == "github"
+    assert dispatch.one_source(dispatch.portable(dispatch.sources()["github"])).name == "github"
 
 
 # Bodies that would cost too much.

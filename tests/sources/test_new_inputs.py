@@ -32,8 +32,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import cdevents, github, jira
 from vs_tui.sources.base import Inbound, Source
-from vs_tui.sources.reading import read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import read, sources
 from vs_tui.store.folding.span_folding import load_spans
 
 

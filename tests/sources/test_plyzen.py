@@ -20,8 +20,8 @@ from vs_tui.config import DEFAULT_TIMEOUTS
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
+from vs_tui.sources.dispatch import signing_sources
 from vs_tui.sources.plyzen import SOURCE, type_in
-from vs_tui.sources.registry import signing_sources
 from vs_tui.traces.folding import with_timeout
 
 ACTIVITY = "vstrace-plyzen-activity-deploy-1337"

@@ -1,4 +1,4 @@
-"""What several sources share: versions, signatures' edges, schemas, the registry."""
+"""What several sources share: versions, signatures' edges, schemas, the dispatch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vs_tui.model.artifacts import (
 )
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Key
-from vs_tui.sources import fields, registry
+from vs_tui.sources import dispatch, fields
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
@@ -190,7 +190,7 @@ SIGNS_NOTHING = {"plyzen"}
 
 
 def test_of_every_tool_that_signs_it_is_known_whether_it_signs_the_time():
-    for name, source in registry.sources().items():
+    for name, source in dispatch.sources().items():
         known = name in SIGNS_ITS_TIME.keys() | SIGNS_NO_TIME | SIGNS_NOTHING
         if source.signature_headers and isinstance(source.signature, Scheme):
             signs = name in SIGNS_ITS_TIME
@@ -202,7 +202,7 @@ def test_of_every_tool_that_signs_it_is_known_whether_it_signs_the_time():
 
 @pytest.mark.parametrize("name", SIGNS_ITS_TIME)
 def test_a_recorded_delivery_cannot_be_sent_again_later_where_its_time_is_signed(name):
-    source = registry.sources()[name]
+    source = dispatch.sources()[name]
     headers, body = SIGNS_ITS_TIME[name]
     for late, accepted in ((0, True), (299, True), (301, False), (-299, True), (-301, False)):
         inbound = Inbound(source.paths[0], headers, body, RECEIVED + late * SECOND)
@@ -213,10 +213,10 @@ def test_a_recorded_delivery_cannot_be_sent_again_later_where_its_time_is_signed
             source.verify(inbound, [SECRET])
 
 
-@pytest.mark.parametrize("name", registry.sources())
+@pytest.mark.parametrize("name", dispatch.sources())
 def test_neither_a_proof_nor_an_id_reads_a_long_body(monkeypatch, name):
     """Both are asked for between two other requests; reading it is done elsewhere."""
-    source = registry.sources()[name]
+    source = dispatch.sources()[name]
     loads = orjson.loads
 
     def short(body: bytes) -> object:
@@ -272,11 +272,11 @@ def test_a_schema_names_the_first_field_that_is_wrong():
 
 
 def test_no_two_sources_share_a_path_and_names_are_modules():
-    paths = [path for path, _ in registry.routes()]
+    paths = [path for path, _ in dispatch.routes()]
     assert len(paths) == len(set(paths))
-    for source in registry.built_in():
-        assert registry.one_source(source.name) is registry.sources()[source.name] is source
-    for source in registry.sources().values():
+    for source in dispatch.built_in():
+        assert dispatch.one_source(source.name) is dispatch.sources()[source.name] is source
+    for source in dispatch.sources().values():
         assert source.title
         secret = {"authorization", "x-api-key", *source.signature_headers}
         assert not secret & set(source.stored_headers), "a secret would be stored"
@@ -284,7 +284,7 @@ def test_no_two_sources_share_a_path_and_names_are_modules():
 
 def test_a_third_partys_source_is_added_and_never_replaces_ours(monkeypatch, caplog):
     def entry(name, target):
-        return EntryPoint(name, target, registry.ENTRY_POINT_GROUP)
+        return EntryPoint(name, target, dispatch.ENTRY_POINT_GROUP)
 
     found = [
         entry("mine", "tests.sources.test_shared:MINE"),
@@ -292,14 +292,14 @@ def test_a_third_partys_source_is_added_and_never_replaces_ours(monkeypatch, cap
         entry("broken", "tests.sources.no_such_module:SOURCE"),
     ]
     monkeypatch.setattr(metadata, "entry_points", lambda group: found)
-    registry._sources.cache_clear()
+    dispatch._sources.cache_clear()
     try:
-        sources = registry.sources()
+        sources = dispatch.sources()
         assert sources["mine"] is MINE
         assert sources["github"] is not FAKE_GITHUB
         assert "broken" in caplog.text
     finally:
-        registry._sources.cache_clear()
+        dispatch._sources.cache_clear()
 
 
 class _Named:

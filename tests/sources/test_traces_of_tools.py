@@ -12,7 +12,7 @@ from tests.sources import api_payloads as api
 from tests.sources import deploy_payloads as dp
 from tests.sources import github_payloads as gh
 from tests.store.tracing import World, from_github, posted, sent
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 
 IMAGE = f"registry.example/acme/cart:{gh.MERGE}"
 

@@ -11,7 +11,7 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
-from vs_tui.sources.reading import intake_of, read
+from vs_tui.sources.dispatch import intake_of, read
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.rebuild import Rebuilt, rebuild

@@ -343,7 +343,7 @@ def decision(action: str, child: str, parent: str, at: int):
     import orjson
 
     from vs_tui.sources.base import Inbound
-    from vs_tui.sources.reading import intake_of, read
+    from vs_tui.sources.dispatch import intake_of, read
     from vs_tui.sources.user import SOURCE
 
     body = orjson.dumps({"action": action, "child": child, "parent": parent})

@@ -23,8 +23,7 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.vocabulary import Rule
 from vs_tui.sources import github, gitlab, jenkins, jira
 from vs_tui.sources.base import Inbound, Source
-from vs_tui.sources.reading import intake_of, read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import intake_of, read, sources
 from vs_tui.store.folding import batch
 from vs_tui.store.folding.span_folding import Context
 from vs_tui.traces.correlation import LinkRules

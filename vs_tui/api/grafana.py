@@ -20,8 +20,7 @@ from vs_tui.metrics.definitions import BY_KEY, Figure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.queries.report_query import Asked
-from vs_tui.store.queries.reports import Reports
+from vs_tui.store.queries.reports import Asked, Reports
 
 ROOT: Final = "/grafana"
 MOST_ANNOTATIONS: Final = 1_000

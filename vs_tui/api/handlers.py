@@ -49,8 +49,7 @@ from vs_tui.model.time import DAY, Instant, iso, parse_duration
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reader_protocol import Changes, TraceSummary
-from vs_tui.store.queries.report_query import Asked
-from vs_tui.store.queries.reports import DEFAULT_WINDOW, Reports
+from vs_tui.store.queries.reports import DEFAULT_WINDOW, Asked, Reports
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15

@@ -18,11 +18,10 @@ from vs_tui.export.prometheus_series import GROUPS
 from vs_tui.ingest.connections import Connections
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 from vs_tui.store.counter_totals import recent_series
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.queries.report_query import Asked
-from vs_tui.store.queries.reports import Reports
+from vs_tui.store.queries.reports import Asked, Reports
 from vs_tui.store.writer import Writer
 
 FEW_SECONDS: Final = 0.2

@@ -20,7 +20,7 @@ from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import emmetrics
 from vs_tui.sources.customhttp import CustomEvent
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 
 TEXT: Final = shape.TEXT.schema
 MAYBE_TEXT: Final = shape.MAYBE_TEXT.schema

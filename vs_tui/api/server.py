@@ -43,7 +43,7 @@ from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import Instant
-from vs_tui.sources.registry import routes
+from vs_tui.sources.dispatch import routes
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
 from vs_tui.store.thread import spare_collector

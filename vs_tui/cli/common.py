@@ -31,7 +31,7 @@ class SourceName(str):
 
     @staticmethod
     def words() -> Sequence[str]:
-        from vs_tui.sources.registry import sources
+        from vs_tui.sources.dispatch import sources
 
         return [name for name in sources() if name != "user"]
 
@@ -43,7 +43,7 @@ class SecretName(str):
 
     @staticmethod
     def words() -> Sequence[str]:
-        from vs_tui.sources.registry import signing_sources
+        from vs_tui.sources.dispatch import signing_sources
 
         return ["token", *signing_sources()]
 
@@ -169,7 +169,7 @@ def load_config(
         configure(tables)
         if quick and not tables:
             return ()
-        from vs_tui.sources.registry import signing_sources
+        from vs_tui.sources.dispatch import signing_sources
 
         return signing_sources()
 

@@ -97,7 +97,7 @@ def demo_config(folder: Path, port: int = 0) -> Config:
 
 
 async def _demo(folder: Path, args: argparse.Namespace) -> int:
-    from vs_tui.sources.registry import signing_sources
+    from vs_tui.sources.dispatch import signing_sources
 
     config = demo_config(folder, args.port)
     # Secrets of its own, which Sources shows: without them nobody could post to it.

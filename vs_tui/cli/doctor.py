@@ -34,7 +34,7 @@ from vs_tui.config import Config, ConfigError, readable_by_others
 from vs_tui.model import filters
 from vs_tui.model.display import clean, shown_url
 from vs_tui.model.errors import Explained
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import sources
 from vs_tui.store.lock import holder
 
 FIXED_SQLITE: Final = (3, 51, 3)

@@ -106,7 +106,7 @@ def _leads_to(address: str, port: int) -> bool:
 def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
     """One connection for each source; imports every adapter. Without secrets on a machine that is
     not the receiver's."""
-    from vs_tui.sources.registry import sources
+    from vs_tui.sources.dispatch import sources
 
     secrets = config.secrets if with_secrets else Secrets()
     found = []
@@ -132,7 +132,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
 def with_new_secrets(config: Config) -> Config:
     """The configuration with a secret for every signing source: a new source, such as one of a
     package installed later, has none yet. Unchanged with --no-auth."""
-    from vs_tui.sources.registry import signing_sources
+    from vs_tui.sources.dispatch import signing_sources
 
     if config.no_auth or config.secrets_path == Path():
         return config

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace) -> None:
     """Why nothing was found under a given name."""
-    from vs_tui.sources.registry import sources
+    from vs_tui.sources.dispatch import sources
 
     if args.source and args.source not in (known := sources()):
         raise UsageError(f"there is no source '{args.source}'; there are {', '.join(known)}")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from vs_tui.export.report_tables import Column
     from vs_tui.export.report_writer import Report
     from vs_tui.metrics.windows import Window
-    from vs_tui.store.queries.report_query import Asked
-    from vs_tui.store.queries.reports import Reports
+    from vs_tui.store.queries.reports import Asked, Reports
 
 VALUESTREAM: Final = "valuestream"
 REPORTS: Final = {
@@ -128,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _asked(args: argparse.Namespace) -> Asked:
-    from vs_tui.store.queries.report_query import Asked
+    from vs_tui.store.queries.reports import Asked
 
     if args.filter and args.report != "durations":
         raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")

@@ -217,7 +217,7 @@ class Runtime:
         """Store a delivery that did not come over HTTP (demo, decisions); None if no source
         receives at its path."""
         from vs_tui.sources.base import BadBody, Inbound
-        from vs_tui.sources.reading import intake_of, read, route
+        from vs_tui.sources.dispatch import intake_of, read, route
 
         source = route(path)
         if source is None:
@@ -232,7 +232,7 @@ class Runtime:
 
     async def refold(self, delivery_id: int) -> str:
         """Parse one stored delivery again with the present adapters; says what came of it."""
-        from vs_tui.sources.reading import parse_stored
+        from vs_tui.sources.dispatch import parse_stored
         from vs_tui.store.maintenance.rebuild import refold_one
 
         return await self.writer.transaction(

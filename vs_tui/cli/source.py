@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _source(name: str) -> Source:
-    from vs_tui.sources.registry import sources
+    from vs_tui.sources.dispatch import sources
 
     found = sources().get(name)
     if found is None:
@@ -87,7 +87,7 @@ def _source(name: str) -> Source:
 
 
 def _list(*, as_json: bool) -> int:
-    from vs_tui.sources.registry import sources
+    from vs_tui.sources.dispatch import sources
 
     rows: list[dict[str, Any]] = [
         {
@@ -142,8 +142,8 @@ def _test(source: Source, args: argparse.Namespace) -> int:
 def _read(source: Source, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
     """The events of a body; CommandError says why the receiver would answer 400."""
     from vs_tui.sources.base import BadBody, Unreadable
+    from vs_tui.sources.dispatch import read, unreadable
     from vs_tui.sources.mapped import MappedSource
-    from vs_tui.sources.reading import read, unreadable
 
     try:
         if isinstance(source, MappedSource):

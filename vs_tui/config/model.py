@@ -80,7 +80,7 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Mapped sources as written in the file; `sources.registry` compiles them."""
+    """Mapped sources as written in the file; `sources.dispatch` compiles them."""
     export: ExportSettings = field(default_factory=ExportSettings)
     notify: tuple[NotifyRule, ...] = ()
     """The rules of notifications."""
@@ -101,7 +101,7 @@ class _InForce:
 
 
 def configure(tables: Tables) -> None:
-    """Set the mapped sources of the configuration; `registry.sources` compiles them."""
+    """Set the mapped sources of the configuration; `dispatch.sources` compiles them."""
     if tables != _InForce.tables:
         _InForce.tables = dict(tables)
         _InForce.edition += 1

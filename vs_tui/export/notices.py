@@ -25,8 +25,7 @@ from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.queries.report_query import Asked
-from vs_tui.store.queries.reports import Reports
+from vs_tui.store.queries.reports import Asked, Reports
 
 RECENT: Final[Duration] = DAY
 """Older events cause no notice, so that an import of history sends none."""

@@ -25,8 +25,7 @@ import vs_tui
 from vs_tui.ingest.http_errors import unavailable
 from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
-from vs_tui.sources.reading import read, unreadable
-from vs_tui.sources.registry import portable
+from vs_tui.sources.dispatch import portable, read, unreadable
 
 PIECE: Final = 1024 * 1024
 """Most bytes that are decoded at once."""
@@ -43,7 +42,7 @@ SECONDS: Final = 6.0
 stored by then as well."""
 AT_ONCE: Final = 2
 """Most such processes at once; further bodies wait, and get 503 after `SECONDS`."""
-_PROGRAM: Final = "from vs_tui.sources.reading import read_piped; read_piped()"
+_PROGRAM: Final = "from vs_tui.sources.dispatch import read_piped; read_piped()"
 _PACKAGE: Final = Path(vs_tui.__file__).parents[1]
 
 
@@ -105,7 +104,7 @@ class SubprocessParser:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, source: Source, inbound: Inbound) -> Parsed:
-        """Parse a body as `sources.reading.read` does. Refused (503) if too many large bodies come
+        """Parse a body as `sources.dispatch.read` does. Refused (503) if too many large bodies come
         at once."""
         if not is_large(inbound):
             return read(source, inbound)

@@ -40,7 +40,7 @@ from vs_tui.model.limits import MIB, Limits
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
-from vs_tui.sources.reading import intake_of, kept_headers, read
+from vs_tui.sources.dispatch import intake_of, kept_headers, read
 from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024

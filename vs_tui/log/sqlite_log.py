@@ -30,6 +30,14 @@ BODY_DEDUPE_WINDOW: Final = DAY
 Tallies = Mapping[tuple[str, Verdict], tuple[int, Instant, str]]
 """(source, verdict) -> (number, time of the latest, kind of the latest)."""
 
+KEYS: Final = "IN (SELECT value FROM json_each(?))"
+"""SQL condition: equals one of the values bound by `as_json`."""
+
+
+def as_json(values: Iterable[object]) -> str:
+    """A JSON array to bind to KEYS."""
+    return orjson.dumps(list(values)).decode()
+
 
 class Entry(NamedTuple):
     """A stored delivery, as the projector reads it."""
@@ -162,11 +170,8 @@ def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int,
 
 def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
     """The stored deliveries with these ids, in order of id."""
-    listed = orjson.dumps(list(ids)).decode()
-    sql = (
-        f"SELECT {_ENTRY} FROM deliveries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-    )
-    return [Entry._make(row) for row in db.execute(sql, (listed,))]
+    sql = f"SELECT {_ENTRY} FROM deliveries WHERE id {KEYS} ORDER BY id"
+    return [Entry._make(row) for row in db.execute(sql, (as_json(ids),))]
 
 
 def count(db: sqlite3.Connection, tallies: Tallies) -> None:

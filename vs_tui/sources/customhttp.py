@@ -223,8 +223,8 @@ def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Par
     """Parse the body of a tool that was sent here instead of to the tool's path. Raises BadBody if
     no tool is recognised."""
     from vs_tui.sources.devlake import SOURCE as devlake
+    from vs_tui.sources.dispatch import sources
     from vs_tui.sources.mapped import MappedSource, recognised
-    from vs_tui.sources.registry import sources
 
     mapped = [source for source in sources().values() if isinstance(source, MappedSource)]
     if devlake.recognises(payload):

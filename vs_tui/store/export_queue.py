@@ -79,7 +79,7 @@ def links_of(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[tupl
     sql = rows.SELECT_LINKS.format("child")
     links = [rows.link_of(row) for row in rows.select_in(db, sql, keys)]
     others = [link for link in links if not link.primary]
-    sql = "SELECT key, trace_id FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT key, trace_id FROM spans WHERE key {rows.KEYS}"
     traces = dict(rows.select_in(db, sql, sorted({link.parent for link in others})))
     found: dict[str, list[tuple[Link, str]]] = {}
     for link in others:
@@ -98,7 +98,7 @@ def mark_sent(db: sqlite3.Connection, keys: Iterable[str], position: int) -> Non
 
 def _sent_among(db: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
     by_number = {_number(key): key for key in keys}
-    sql = "SELECT span_id FROM exported_spans WHERE span_id IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT span_id FROM exported_spans WHERE span_id {rows.KEYS}"
     return {by_number[number] for (number,) in rows.select_in(db, sql, list(by_number))}
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from vs_tui.log import sqlite_log
 from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import (
     ANY_SCOPE,
@@ -35,6 +36,8 @@ from vs_tui.traces.correlation import level, series_of
 from vs_tui.traces.folding import former_refs, seeks_of
 
 Row = tuple[Any, ...]
+KEYS: Final = sqlite_log.KEYS
+as_json: Final = sqlite_log.as_json
 
 SPAN_COLUMNS: Final = Span._fields
 """Columns that readers select of a span, in this order."""
@@ -172,15 +175,6 @@ def link_of(row: Sequence[Any]) -> Link:
     return Link(child, parent, _RULES[rule], why, bool(primary))
 
 
-KEYS: Final = "IN (SELECT value FROM json_each(?))"
-"""SQL condition: equals one of the values bound by `as_json`."""
-
-
-def as_json(values: Iterable[object]) -> str:
-    """A JSON array to bind to `IN (SELECT value FROM json_each(?))`."""
-    return orjson.dumps(list(values)).decode()
-
-
 def asked(*columns: str) -> str:
     """The beginning of a statement for `select_in` whose values are rows. It defines the table
     `asked` with these columns, and `n` for the index of each row."""
@@ -191,8 +185,7 @@ def asked(*columns: str) -> str:
 def select_in(
     connection: sqlite3.Connection, sql: str, values: Iterable[object]
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement with one `IN (SELECT value FROM json_each(?))`; empty for no
-    values."""
+    """The rows of a statement with one KEYS condition; empty for no values."""
     listed = list(values)
     if not listed:
         return iter(())
@@ -207,7 +200,7 @@ def spans(connection: sqlite3.Connection, where: str, *bound: object) -> list[Sp
 
 SELECT_LINKS: Final = (
     "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
-    "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
+    f"{KEYS} ORDER BY child, is_primary DESC, parent"
 )
 """SQL: links of the listed spans, by the column `child` or `parent`; `link_of` reads them."""
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import Form
 from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 
 if TYPE_CHECKING:
     from vs_tui.model.request_advice import Proof
+    from vs_tui.sources.base import Form
 
 SILENT_AFTER: Final = 7 * DAY
 """A tool that sent before and is silent for longer may have switched its webhook off."""
@@ -46,6 +46,8 @@ class Connection:
     @property
     def webhook_form(self) -> Form:
         """The tool's form, or else a reference to its page in the docs."""
+        from vs_tui.sources.base import Form  # not for the first rows
+
         page = f"see docs/sources/{self.name}.md"
         return self.form or Form(page, "see there", "the token in the header Authorization")
 
@@ -150,7 +152,7 @@ def is_silent(health: SourceHealth, now: Instant) -> bool:
     last, worked = health.last_received_at, health.counts.get(Verdict.ACCEPTED, 0) > 0
     if not worked or last is None or not RETIRED_AFTER > now - last > SILENT_AFTER:
         return False
-    from vs_tui.sources.registry import sources  # few are silent, and it imports all of them
+    from vs_tui.sources.dispatch import sources  # few are silent, and it imports all of them
 
     # A package's source may be any object.
     return not getattr(sources().get(health.source), "only_incidents", False)

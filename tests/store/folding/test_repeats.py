@@ -12,8 +12,7 @@ from vs_tui.log.delivery import dedupe_key
 from vs_tui.model.time import DAY, HOUR, SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, read
-from vs_tui.sources.registry import one_source
+from vs_tui.sources.dispatch import intake_of, one_source, read
 
 NIGHTLY = {"type": "build", "id": "nightly"}
 DUPLICATE, ACCEPTED = Verdict.DUPLICATE, Verdict.ACCEPTED

@@ -15,7 +15,7 @@ from vs_tui.log import recording
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, read, route
+from vs_tui.sources.dispatch import intake_of, read, route
 
 FOLDER = Path(__file__).parents[3] / "sample_events"
 # A custom event's parent is part of its format; everything else that names a span is taken out.

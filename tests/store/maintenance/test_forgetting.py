@@ -20,8 +20,7 @@ from vs_tui.config import Config
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, read
-from vs_tui.sources.registry import sources
+from vs_tui.sources.dispatch import intake_of, read, sources
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.maintenance.backup import verify
 from vs_tui.store.maintenance.forgetting import Person

@@ -8,8 +8,7 @@ import pytest
 from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from vs_tui.model.time import DAY, iso
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, read
-from vs_tui.sources.registry import one_source
+from vs_tui.sources.dispatch import intake_of, one_source, read
 from vs_tui.store.maintenance.retention import count_prunable
 
 

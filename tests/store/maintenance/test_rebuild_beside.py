@@ -18,8 +18,8 @@ from tests.store.stories import SCENARIOS
 from vs_tui.log.delivery import Intake
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources import reading
-from vs_tui.sources.reading import parse_stored
+from vs_tui.sources import dispatch
+from vs_tui.sources.dispatch import parse_stored
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import rebuild as rebuilding
 from vs_tui.store.maintenance import retention, table_swap
@@ -129,7 +129,7 @@ async def test_readers_see_all_anew(open_writer, clock) -> None:
         seen = await reader.changes(0)
         assert len((await reader.spans("")).items) == 2
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(reading, "parse_stored", Otherwise(b'"id":"2"'))
+            patched.setattr(dispatch, "parse_stored", Otherwise(b'"id":"2"'))
             await rebuilt(writer)
         changes = await reader.changes(seen.seq)
         assert changes.truncated, "a span that is no more is no change of a span"
@@ -145,7 +145,7 @@ async def test_what_reads_otherwise_is_corrected_and_counted(open_writer, monkey
         await writer.submit(custom("build", number, "start", number))
     before = await states(writer)
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "parse_stored", Otherwise(b'"id":"2"'))
+        patched.setattr(dispatch, "parse_stored", Otherwise(b'"id":"2"'))
         result = await rebuilt(writer)
     assert (result.deliveries, result.quarantined, result.spans) == (4, 1, 3)
     counts = await writer.run(lambda db: dict(db.execute("SELECT verdict, n FROM counts")))

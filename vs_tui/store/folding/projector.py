@@ -214,7 +214,7 @@ class Projector:
         """
         if self.parse is None:
             # Imported on first use, because people wait for the first rows.
-            from vs_tui.sources.reading import parse_stored
+            from vs_tui.sources.dispatch import parse_stored
 
             self.parse = parse_stored
         headers = orjson.loads(entry.headers)

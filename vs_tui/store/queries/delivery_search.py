@@ -22,7 +22,7 @@ from vs_tui.store.queries.filter_sql import escaped
 from vs_tui.store.queries.read_deliveries import DELIVERY, REJECTION, delivery_row
 from vs_tui.store.queries.reader_protocol import COUNTED, DeliveryPage, DeliveryRow, Tally
 from vs_tui.store.queries.span_search import MOST, TURN, Pace
-from vs_tui.store.rows import select_in
+from vs_tui.store.rows import KEYS, select_in
 
 _FIELDS: Final = {"source": "source", "verdict": "verdict", "kind": "kind", "reason": "reason"}
 _EXAMPLES: Final = {
@@ -183,7 +183,7 @@ class DeliverySearch:
             self._pace.took(now - began)
             if now >= deadline:
                 break
-        sql = f"{DELIVERY} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
+        sql = f"{DELIVERY} WHERE id {KEYS} ORDER BY id DESC"
         stored = [delivery_row(row) for row in select_in(db, sql, self._ids[:limit])]
         found = sorted([*stored, *refused], key=lambda r: (r.received_at, r.id), reverse=True)
         matched = len(self._ids) + len(refused)

@@ -23,7 +23,7 @@ def read_past_runs(
 ) -> dict[str, list[PastRun]]:
     """Span key -> last successes of its series (before a moment), latest first. With a team, only
     runs and steps of that team."""
-    sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT key, series FROM spans WHERE key {rows.KEYS}"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
     known = {name: _runs(db, name, at, team) for name in set(series.values())}
     return {key: known[name] for key, name in series.items() if known[name]}
@@ -40,7 +40,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
     runs = [run for run in runs if not team or run.team == team]
     sql = (
         # The index excludes spans without a parent, so the query must do so as well.
-        f"{_SELECT} WHERE parent_key <> '' AND parent_key IN (SELECT value FROM json_each(?)) "
+        f"{_SELECT} WHERE parent_key <> '' AND parent_key {rows.KEYS} "
         f"ORDER BY started_at DESC LIMIT {RUNS * MOST_STEPS}"
     )
     below: defaultdict[str, list[Span]] = defaultdict(list)
@@ -53,7 +53,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
 
 def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
     """Span key -> durations of the last successes of its series; absent if there are none."""
-    sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT key, series FROM spans WHERE key {rows.KEYS}"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
     sql = (
         "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "

@@ -6,16 +6,18 @@ import heapq
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from vs_tui.log.delivery import DECISIONS
-from vs_tui.log.recording import Delivery
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow, SourceHealth
+
+if TYPE_CHECKING:
+    from vs_tui.log.recording import Delivery
 
 DELIVERY: Final = (
     "SELECT id, source, kind, received_at, verdict, reason, length(body) AS size, duplicates, "
@@ -104,7 +106,7 @@ def read_delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | 
     if row is None or more is None:
         return None
     path, headers, body, sha256, dedupe, keys = more
-    sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT key, ref FROM spans WHERE key {rows.KEYS}"
     refs = dict(rows.select_in(db, sql, orjson.loads(keys)))
     return DeliveryDetail(
         row=delivery_row(row),
@@ -142,6 +144,8 @@ def recorded(
     """Deliveries as they arrived, in order of receipt, without those at `until`. None does not
     filter. Decisions about this store's data are left out, because they mean nothing to another
     receiver."""
+    from vs_tui.log.recording import Delivery  # not for the first rows of a dashboard
+
     asked = {
         "received_at >= ?": since,
         "received_at < ?": until,

@@ -73,10 +73,7 @@ def read_found(
 
 
 def _by_rowid(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Span]:
-    sql = (
-        f"SELECT rowid, {rows.SELECT_SPAN} FROM spans "
-        "WHERE rowid IN (SELECT value FROM json_each(?))"
-    )
+    sql = f"SELECT rowid, {rows.SELECT_SPAN} FROM spans WHERE rowid {rows.KEYS}"
     found = {row[0]: rows.span_of(row[1:]) for row in rows.select_in(db, sql, rowids)}
     return [found[rowid] for rowid in rowids if rowid in found]
 

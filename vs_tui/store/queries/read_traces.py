@@ -58,7 +58,7 @@ def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
         for row in rows.select_in(db, rows.SELECT_LINKS.format(column), keys):
             links[row[0], row[1]] = rows.link_of(row)
     outside = {end for pair in links for end in pair} - keys
-    sql = f"{_SELECT} WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"{_SELECT} WHERE key {rows.KEYS}"
     linked = [rows.span_of(row) for row in rows.select_in(db, sql, sorted(outside)[:200])]
     return Trace(trace_id, root, spans, list(links.values()), linked)
 
@@ -119,7 +119,7 @@ def read_found_traces(
 
 def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tuple[list[str], bool]:
     """(trace ids of these spans in order, each once, at most `limit`; whether there are more)."""
-    sql = "SELECT rowid, trace_id FROM spans WHERE rowid IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT rowid, trace_id FROM spans WHERE rowid {rows.KEYS}"
     found: dict[str, None] = {}
     for start in range(0, len(rowids), _AT_ONCE):
         some = rowids[start : start + _AT_ONCE]
@@ -167,7 +167,7 @@ def _fitting(db: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
     one."""
     sql = (
         "SELECT trace_id, length(attributes) FROM spans WHERE parent_key = '' "
-        "AND trace_id IN (SELECT value FROM json_each(?))"
+        f"AND trace_id {rows.KEYS}"
     )
     sizes, size = dict(rows.select_in(db, sql, trace_ids)), 0
     for number, trace_id in enumerate(trace_ids):
@@ -189,12 +189,9 @@ def summaries(
             MIN({_BEGAN}), MAX(MIN(last_event_at, {moment})),
             MAX(CASE WHEN ended_at <= {moment} THEN ended_at END)
         FROM spans WHERE operation <> 'stage' AND {_BEGAN} <= {moment}
-        AND trace_id IN (SELECT value FROM json_each(?)) GROUP BY trace_id"""
+        AND trace_id {rows.KEYS} GROUP BY trace_id"""
     totals = {row[0]: row[1:] for row in rows.select_in(db, sql, trace_ids)}
-    sql = (
-        f"{_SELECT} WHERE parent_key = '' AND trace_id IN (SELECT value FROM json_each(?)) "
-        f"ORDER BY {_BEGAN} DESC"
-    )
+    sql = f"{_SELECT} WHERE parent_key = '' AND trace_id {rows.KEYS} ORDER BY {_BEGAN} DESC"
     roots = {span.trace_id: span for span in map(rows.span_of, rows.select_in(db, sql, trace_ids))}
     found = []
     for trace_id in trace_ids:

@@ -255,7 +255,7 @@ class SqliteReader:
 
     async def known(self, keys: Sequence[str]) -> list[Span]:
         """The spans with these keys, in the order of the keys, read in one statement."""
-        sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key {rows.KEYS}"
         found = await self.run(lambda db: [*map(rows.span_of, rows.select_in(db, sql, keys))])
         by_key = {span.key: span for span in found}
         return [by_key[key] for key in keys if key in by_key]
@@ -263,7 +263,7 @@ class SqliteReader:
     async def refs(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Key -> ref of that span; unknown keys are left out."""
         wanted = {key for key in keys if key}
-        sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT key, ref FROM spans WHERE key {rows.KEYS}"
         return await self.run(lambda db: dict(rows.select_in(db, sql, wanted)))
 
     async def links(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from vs_tui.config import Config
@@ -15,12 +18,11 @@ from vs_tui.metrics.durations import FlakyJob, SpanGroup
 from vs_tui.metrics.missing import Seen, hints, unowned
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail, Scorecard
-from vs_tui.metrics.windows import BUCKETS, MONDAY, Window, periods_of
+from vs_tui.metrics.windows import BUCKETS, MONDAY, Window, periods_of, window_of, zone_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store.metrics import scorecards
 from vs_tui.store.metrics.metric_rows import read_detail
-from vs_tui.store.queries.report_query import Asked, configured_zone
 from vs_tui.store.queries.span_reports import (
     Expected,
     Whose,
@@ -225,3 +227,50 @@ class Reports:
         """Spans in flight with their expected ends."""
         now = self.clock()
         return await self.reader.run(lambda db: read_expected(db, self._whose(db, asked), now))
+
+
+DEFAULT_SINCE = "30d"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The parameters as text, from a command line or a query string."""
+
+    since: str = ""
+    until: str = ""
+    team: str = ""
+    by: str = ""
+    tz: str = ""
+    by_period: str = ""
+    """`week` or `month`: also report each of these periods in the window."""
+
+    def window(self, config: Config, now: Instant) -> Window:
+        """The time range. The ValueError says what is accepted."""
+        zone = configured_zone(config, self.tz)
+        return window_of(self.since or DEFAULT_SINCE, self.until, now, zone)
+
+    def check_team(self, config: Config, known: list[str]) -> None:
+        """ValueError if there is no such team, so that a typing error does not look like a quiet
+        team."""
+        names = list(dict.fromkeys([*config.teams.names, *known]))
+        if self.team and self.team not in names:
+            listed = ", ".join(names) or "none is configured; see [teams] in the configuration"
+            raise ValueError(f"there is no team '{self.team}'; teams: {listed}")
+
+
+def local_zone() -> tzinfo:
+    """The zone from `TZ`, else from /etc/localtime; today's offset if neither names one."""
+    linked = os.path.realpath("/etc/localtime")
+    for name in (os.environ.get("TZ", "").lstrip(":"), linked.partition("zoneinfo/")[2]):
+        try:
+            if name and not Path(name).is_absolute():
+                return zone_of(name)
+        except ValueError:
+            continue
+    offset = datetime.now().astimezone().tzinfo
+    return offset if offset is not None else zone_of("")
+
+
+def configured_zone(config: Config, name: str = "") -> tzinfo:
+    """The requested zone, else the configured one, else this machine's. ValueError as zone_of."""
+    return zone_of(name or config.zone) if name or config.zone else local_zone()

@@ -123,10 +123,7 @@ class Search:
         """Row ids of the matches in another order; sorted again only after a change."""
         state = (self._seq, self._down, self._up, self._at)
         if self._sorted[:2] != (order, state):
-            sql = (
-                "SELECT rowid FROM spans WHERE rowid IN (SELECT value FROM json_each(?)) "
-                f"ORDER BY {order}, rowid"
-            )
+            sql = f"SELECT rowid FROM spans WHERE rowid {rows.KEYS} ORDER BY {order}, rowid"
             found = [row[0] for row in rows.select_in(db, sql, self.rowids())]
             self._sorted = (order, state, found)
         return self._sorted[2]
@@ -175,7 +172,7 @@ class Search:
         gone = set(changed)
         self.open = [found for found in self.open if found[1] not in gone]
         self.ended = [found for found in self.ended if found[1] not in gone]
-        among = "derived = 0 AND rowid IN (SELECT value FROM json_each(?))"
+        among = f"derived = 0 AND rowid {rows.KEYS}"
         bound = [rows.as_json(changed)]
         if self._reach.open:
             met = f"{among} AND (ended_at IS NULL OR ended_at <= ?)"

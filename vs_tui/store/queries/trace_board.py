@@ -252,10 +252,10 @@ def _surroundings(db: sqlite3.Connection, incidents: Sequence[str]) -> dict[str,
     neither."""
     sql = (
         "SELECT l.child, l.parent, l.rule FROM links l JOIN spans d ON d.key = l.parent "
-        "WHERE d.operation = 'deploy' AND l.child IN (SELECT value FROM json_each(?))"
+        f"WHERE d.operation = 'deploy' AND l.child {rows.KEYS}"
     )
     linked = list(rows.select_in(db, sql, incidents))
-    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key {rows.KEYS}"
     deploys = {
         span.key: span
         for row in rows.select_in(db, sql, {parent for _, parent, _ in linked})
@@ -264,7 +264,7 @@ def _surroundings(db: sqlite3.Connection, incidents: Sequence[str]) -> dict[str,
     sql = (
         "SELECT DISTINCT o.key, s.trace_id FROM offers o JOIN seeks k ON k.token = o.token "
         "AND k.scope = o.scope AND k.value = o.value JOIN spans s ON s.key = k.key "
-        "JOIN spans i ON i.key = o.key WHERE o.key IN (SELECT value FROM json_each(?)) "
+        f"JOIN spans i ON i.key = o.key WHERE o.key {rows.KEYS} "
         "AND s.operation IN ('issue', 'pull_request') AND s.started_at > i.started_at "
         f"AND s.trace_id <> i.trace_id ORDER BY s.started_at DESC LIMIT {_NAMING}"
     )
@@ -298,7 +298,7 @@ def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
         return []
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'deploy' AND key IN (SELECT child "
-        "FROM links WHERE rule = 'ships' AND parent IN (SELECT value FROM json_each(?))) "
+        f"FROM links WHERE rule = 'ships' AND parent {rows.KEYS}) "
         f"ORDER BY started_at LIMIT {_SHIPPED}"
     )
     own = {span.key for span in spans}
@@ -333,7 +333,7 @@ def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, lis
     """Trace id -> its spans sorted by start, without phases and steps of jobs."""
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE {_LISTED} "
-        "AND trace_id IN (SELECT value FROM json_each(?)) ORDER BY trace_id, started_at"
+        f"AND trace_id {rows.KEYS} ORDER BY trace_id, started_at"
     )
     found: dict[str, list[Span]] = {}
     for row in rows.select_in(db, sql, trace_ids):
@@ -355,7 +355,7 @@ def _superseded(
         and (span.operation == "deploy" or not has_change)
     ]
     sql = (
-        "SELECT s.key FROM spans s WHERE s.key IN (SELECT value FROM json_each(?)) AND EXISTS ("
+        f"SELECT s.key FROM spans s WHERE s.key {rows.KEYS} AND EXISTS ("
         "SELECT 1 FROM spans o WHERE o.series = s.series AND o.status = 'ok' "
         "AND o.ended_at > COALESCE(s.ended_at, s.started_at) AND o.started_at > s.started_at "
         "AND o.trace_id <> s.trace_id)"
