@@ -236,21 +236,35 @@ _LINK: Final = {
 }
 
 
+_READING: Final = ("400", "401", "403", "503")
+_RECEIVING: Final = ("400", "401", "403", "404", "408", "413", "415", "417", "503")
+
+
 def document() -> dict[str, Any]:
     """The whole document, as JSON types."""
-    bodies: list[type[BaseModel]] = [CustomEvent, *EM_BODIES.values()]
-    models = {model.__name__: _model(model) for model in bodies}
     paths: dict[str, dict[str, Any]] = {}
+
+    def add(path: str, method: str, operation: Schema) -> None:
+        for full in (path, f"{PREFIX}{path}") if path.startswith(_EM) else (path,):
+            paths.setdefault(full, {})[method] = operation
+
     for path, (summary, query, schema) in READS.items():
-        for full in _also_below_prefix(path):
-            paths.setdefault(full, {})["get"] = _read(path, summary, query, schema)
+        answer = _content("success", schema)
+        errors = (*_READING, "404") if "{" in path else _READING
+        security = {"security": []} if path in OPEN else {}
+        add(path, "get", _operation(path, summary, {"200": answer}, errors, query) | security)
     for path, (summary, query, media) in TEXTS.items():
-        paths.setdefault(path, {})["get"] = _text(summary, query, media)
+        answer = _content("success", TEXT, media)
+        add(path, "get", _operation(path, summary, {"200": answer}, _READING, query))
     for path, (summary, question, schema) in QUESTIONS.items():
-        paths[path] = {"post": _asked(summary, question, schema)}
-    for path, title, body in _receiving():
-        for full in _also_below_prefix(path):
-            paths.setdefault(full, {})["post"] = _post(full, title, body)
+        answer = _content("success", schema)
+        body = {"requestBody": _content("", question)}
+        add(path, "post", _operation(path, summary, {"200": answer}, _READING) | body)
+    accepted = dict.fromkeys(("200", "201"), _content("success", ref_to("Accepted")))
+    for path, title, schema in _receiving():
+        body = {"requestBody": _content("", schema)}
+        add(path, "post", _operation(path, f"receives {title}", accepted, _RECEIVING) | body)
+    models = {model.__name__: _model(model) for model in (CustomEvent, *EM_BODIES.values())}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -284,70 +298,29 @@ def _named(path: str) -> str:
     return f"{path[:-1]}{{rest}}" if path.endswith("/*") else path
 
 
-def _also_below_prefix(path: str) -> Sequence[str]:
-    return (path, f"{PREFIX}{path}") if path.startswith(_EM) else (path,)
-
-
-def _read(path: str, summary: str, query: Mapping[str, Schema], schema: Schema) -> Schema:
-    known = ["400", "401", "403", "503", *(["404"] if "{" in path else [])]
-    found: Schema = {
+def _operation(
+    path: str,
+    summary: str,
+    answers: Mapping[str, Schema],
+    errors: Sequence[str],
+    query: Mapping[str, Schema] | None = None,
+) -> Schema:
+    """An operation with the parameters that its path names and those of its query."""
+    in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    error = _content("error, see its detail", ref_to("Error"))
+    return {
         "summary": summary,
         "parameters": [
-            *_in_path(path),
-            *_in_query(query),
+            *({"name": n, "in": "path", "required": True, "schema": TEXT} for n in in_path),
+            *({"name": n, "in": "query", "schema": each} for n, each in (query or {}).items()),
         ],
-        "responses": {"200": _content("application/json", schema), **_errors(known)},
-    }
-    return {**found, "security": []} if path in OPEN else found
-
-
-def _text(summary: str, query: Mapping[str, Schema], media: str) -> Schema:
-    return {
-        "summary": summary,
-        "parameters": _in_query(query),
-        "responses": {"200": _content(media, TEXT), **_errors(["400", "401", "403", "503"])},
+        "responses": {**answers, **dict.fromkeys(errors, error)},
     }
 
 
-def _post(path: str, title: str, body: Schema) -> Schema:
-    known = ["400", "401", "403", "404", "408", "413", "415", "417", "503"]
-    accepted = _content("application/json", ref_to("Accepted"))
-    return {
-        "summary": f"receives {title}",
-        "parameters": _in_path(path),
-        "requestBody": {"content": {"application/json": {"schema": body}}},
-        "responses": {"200": accepted, "201": accepted, **_errors(known)},
-    }
-
-
-def _asked(summary: str, question: Schema, schema: Schema) -> Schema:
-    content = {"application/json": {"schema": question}}
-    answers = {"200": _content("application/json", schema)}
-    return {
-        "summary": summary,
-        "requestBody": {"content": content},
-        "responses": {**answers, **_errors(["400", "401", "403", "503"])},
-    }
-
-
-def _in_path(path: str) -> list[Schema]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
-
-
-def _in_query(query: Mapping[str, Schema]) -> list[Schema]:
-    return [{"name": name, "in": "query", "schema": each} for name, each in query.items()]
-
-
-def _content(media: str, schema: Schema) -> Schema:
-    return {"description": "success", "content": {media: {"schema": schema}}}
-
-
-def _errors(statuses: Sequence[str]) -> Schema:
-    content = {"application/json": {"schema": ref_to("Error")}}
-    return {
-        status: {"description": "error, see its detail", "content": content} for status in statuses
-    }
+def _content(description: str, schema: Schema, media: str = "application/json") -> Schema:
+    described = {"description": description} if description else {}
+    return {**described, "content": {media: {"schema": schema}}}
 
 
 def _model(model: type[BaseModel]) -> Schema:
