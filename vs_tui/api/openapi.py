@@ -251,7 +251,7 @@ def document() -> dict[str, Any]:
     for path, (summary, query, schema) in READS.items():
         answer = _content("success", schema)
         errors = (*_READING, "404") if "{" in path else _READING
-        security = {"security": []} if path in OPEN else {}
+        security: Schema = {"security": []} if path in OPEN else {}
         add(path, "get", _operation(path, summary, {"200": answer}, errors, query) | security)
     for path, (summary, query, media) in TEXTS.items():
         answer = _content("success", TEXT, media)
@@ -264,7 +264,8 @@ def document() -> dict[str, Any]:
     for path, title, schema in _receiving():
         body = {"requestBody": _content("", schema)}
         add(path, "post", _operation(path, f"receives {title}", accepted, _RECEIVING) | body)
-    models = {model.__name__: _model(model) for model in (CustomEvent, *EM_BODIES.values())}
+    bodies: list[type[BaseModel]] = [CustomEvent, *EM_BODIES.values()]
+    models = {model.__name__: _model(model) for model in bodies}
     return {
         "openapi": "3.1.0",
         "info": {

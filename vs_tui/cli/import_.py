@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
 from vs_tui.cli.common import CommandError, moment, now
 from vs_tui.cli.http_client import HttpError, address
-from vs_tui.cli.importing import (
-    Forbidden,
-    ImportScope,
-    Progress,
-    Step,
-    github,
-    gitlab,
-    jira,
-    read_progress,
-)
-from vs_tui.cli.importing.api import Api
+from vs_tui.cli.importing import Forbidden, ImportScope, Page, Progress, read_progress
+from vs_tui.cli.importing.api import Api, Project
+from vs_tui.cli.importing.github import GitHub
+from vs_tui.cli.importing.gitlab import GitLab
+from vs_tui.cli.importing.jira import Jira
 from vs_tui.cli.progress import ImportBar
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import data_dir
@@ -52,43 +45,7 @@ _OVERLAP: Final = 2 * MINUTE
 """Each round reads this much of the time before it again: clocks differ, and lists lag."""
 
 
-class Importer(Protocol):
-    """One project of a tool."""
-
-    def steps(self) -> Iterator[Step]:
-        """The lists to read, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool with a history that can be imported."""
-
-    title: str
-    url: str
-    """The base URL of the API; empty if every site has its own."""
-    variable: str
-    """The environment variable that holds the token."""
-    steps: tuple[str, ...]
-    open: Callable[[Api, str, ImportScope], Importer]
-    projects: Callable[[Iterable[str]], list[str]]
-    what: str
-    """The help's word for a project."""
-
-
-TOOLS: Final = {
-    "github": Tool(
-        *("GitHub", github.DEFAULT_URL, "GITHUB_TOKEN", github.STEPS),
-        *(github.GitHub, github.projects, "OWNER/REPO"),
-    ),
-    "gitlab": Tool(
-        *("GitLab", gitlab.DEFAULT_URL, "GITLAB_TOKEN", gitlab.STEPS),
-        *(gitlab.GitLab, gitlab.projects, "GROUP/PROJECT"),
-    ),
-    "jira": Tool(
-        *("Jira", jira.DEFAULT_URL, "JIRA_TOKEN", jira.STEPS),
-        *(jira.Jira, jira.projects, "KEY"),
-    ),
-}
+TOOLS: Final[Mapping[str, type[Project]]] = {"github": GitHub, "gitlab": GitLab, "jira": Jira}
 
 _EPILOG: Final = """
 examples:
@@ -129,7 +86,7 @@ def register(subparsers: Any) -> None:
         _add_options(below, tool)
 
 
-def _add_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
+def _add_options(parser: argparse.ArgumentParser, tool: type[Project]) -> None:
     parser.add_argument(
         "projects", nargs="+", metavar=tool.what, help="what to import; one or more"
     )
@@ -146,7 +103,7 @@ def _add_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         help=f"the API's base URL (default {tool.url})" if tool.url else "the site's address",
     )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="a file with the token")
-    if tool.title == "Jira":
+    if tool.has_users:
         parser.add_argument("--user", metavar="EMAIL", help="whose token it is; needed for Cloud")
     parser.add_argument("--only", metavar="LIST", help=f"some of {','.join(tool.steps)}")
     parser.add_argument(
@@ -187,96 +144,91 @@ def run(args: argparse.Namespace) -> int:
             sender.check()
             progress = _progress(args, projects, since)
             scope = ImportScope(progress.since, not args.quick, only)
-            skipped = _import(tool, api, projects, scope, progress, sender, bar)
+            importing = _Import(tool, api, projects, scope, progress, sender, bar)
+            skipped = importing.run(scope)
             if every is not None:
-                _follow(every, tool, api, projects, scope, progress, sender, bar)
+                importing.follow(every)
     _print(sender.verdicts, skipped, args.json)
     return 1 if sender.verdicts["refused"] or (skipped and not sender.verdicts) else 0
 
 
-def _import(
-    tool: Tool,
-    api: Api,
-    projects: list[str],
-    scope: ImportScope,
-    progress: Progress,
-    sender: ReceiverApi,
-    bar: ImportBar,
-) -> list[str]:
-    """Read and send everything. Returns the steps that the API refused."""
-    skipped = []
-    for project in projects:
-        try:
-            importer = tool.open(api, project, scope)
-        except Forbidden as error:
-            raise CommandError(
-                f"{error}; check the name of {project}, and whether the token may read it"
-            ) from None
-        for step in importer.steps():
-            name = f"{project} {step.name}"
-            if name in progress.done or (scope.only and step.name not in scope.only):
-                continue
-            bar.step(name)
+@dataclass
+class _Import:
+    """The import of some projects of a tool."""
+
+    tool: type[Project]
+    api: Api
+    projects: Sequence[str]
+    scope: ImportScope
+    progress: Progress
+    sender: ReceiverApi
+    bar: ImportBar
+
+    def run(self, scope: ImportScope) -> list[str]:
+        """Read and send everything. Returns the steps that the API refused."""
+        progress, skipped = self.progress, []
+        for name in self.projects:
             try:
-                sent = _read(step, name, progress, sender, bar)
-                bar.end(f"{sent} deliveries")
+                project = self.tool(self.api, name, scope)
             except Forbidden as error:
-                bar.end(f"left out, {error}")
-                skipped.append(name)
-    progress.since, progress.done, progress.cursors = progress.began, [], {}
-    progress.began = ""
-    progress.save()
-    return skipped
-
-
-def _follow(
-    every: Duration,
-    tool: Tool,
-    api: Api,
-    projects: list[str],
-    scope: ImportScope,
-    progress: Progress,
-    sender: ReceiverApi,
-    bar: ImportBar,
-) -> None:
-    """Import what is new, again and again, until Ctrl+C; an outage of the tool is waited out."""
-    api.remembers = True
-    bar.quiet = True
-    print(f"following {', '.join(projects)}, every {format_duration(every).strip()}; "
-          "ctrl+c stops", file=sys.stderr)  # fmt: skip
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(every / SECOND)
-            since = (parse_instant(progress.since) or now()) - _OVERLAP
-            progress.began = _seconds(now())
-            before = sender.verdicts["accepted"]
-            try:
-                _import(tool, api, projects, replace(scope, since=_seconds(since)),
-                        progress, sender, bar)  # fmt: skip
-            except CommandError as error:
-                bar.say(f"{clean(str(error), 300)}; asked again in {format_duration(every)}")
-                continue
-            new = sender.verdicts["accepted"] - before
-            if new:
-                bar.say(f"{new} new")
-
-
-def _read(step: Step, name: str, progress: Progress, sender: ReceiverApi, bar: ImportBar) -> int:
-    """Read all pages of a step; returns the number of deliveries."""
-    cursor, done, sent = progress.cursors.get(name, ""), 0, 0
-    while True:
-        page = step.fetch(cursor)
-        sender.send(page.deliveries)
-        cursor, done, sent = page.next, done + 1, sent + len(page.deliveries)
-        bar.page(done, page.pages, sent)
-        if not cursor:
-            break
-        progress.cursors[name] = cursor
+                raise CommandError(
+                    f"{error}; check the name of {name}, and whether the token may read it"
+                ) from None
+            for step in self.tool.steps:
+                full = f"{name} {step}"
+                if full in progress.done or (scope.only and step not in scope.only):
+                    continue
+                self.bar.step(full)
+                try:
+                    sent = self._read(getattr(project, step), full)
+                    self.bar.end(f"{sent} deliveries")
+                except Forbidden as error:
+                    self.bar.end(f"left out, {error}")
+                    skipped.append(full)
+        progress.since, progress.done, progress.cursors = progress.began, [], {}
+        progress.began = ""
         progress.save()
-    progress.cursors.pop(name, None)
-    progress.done.append(name)
-    progress.save()
-    return sent
+        return skipped
+
+    def follow(self, every: Duration) -> None:
+        """Import what is new, again and again, until Ctrl+C; an outage of the tool is waited
+        out."""
+        self.api.remembers = True
+        self.bar.quiet = True
+        print(f"following {', '.join(self.projects)}, every {format_duration(every).strip()}; "
+              "ctrl+c stops", file=sys.stderr)  # fmt: skip
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(every / SECOND)
+                since = (parse_instant(self.progress.since) or now()) - _OVERLAP
+                self.progress.began = _seconds(now())
+                before = self.sender.verdicts["accepted"]
+                try:
+                    self.run(replace(self.scope, since=_seconds(since)))
+                except CommandError as error:
+                    again = f"asked again in {format_duration(every)}"
+                    self.bar.say(f"{clean(str(error), 300)}; {again}")
+                    continue
+                if new := self.sender.verdicts["accepted"] - before:
+                    self.bar.say(f"{new} new")
+
+    def _read(self, fetch: Callable[[str], Page], name: str) -> int:
+        """Read all pages of a step; returns the number of deliveries."""
+        progress = self.progress
+        cursor, done, sent = progress.cursors.get(name, ""), 0, 0
+        while True:
+            page = fetch(cursor)
+            self.sender.send(page.deliveries)
+            cursor, done, sent = page.next, done + 1, sent + len(page.deliveries)
+            self.bar.page(done, page.pages, sent)
+            if not cursor:
+                break
+            progress.cursors[name] = cursor
+            progress.save()
+        progress.cursors.pop(name, None)
+        progress.done.append(name)
+        progress.save()
+        return sent
 
 
 def _progress(args: argparse.Namespace, projects: list[str], since: str) -> Progress:
@@ -324,14 +276,14 @@ def check_url(url: str, option: str = "--url") -> None:
     raise UsageError(f"{option} '{shown}' is not an address; write https://HOST")
 
 
-def _only(text: str | None, tool: Tool) -> frozenset[str]:
+def _only(text: str | None, tool: type[Project]) -> frozenset[str]:
     names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
     if unknown := names - set(tool.steps):
         raise ValueError(f"--only {min(unknown)}: {tool.title} has {', '.join(tool.steps)}")
     return names
 
 
-def proof_headers(args: argparse.Namespace, tool: Tool) -> dict[str, str]:
+def proof_headers(args: argparse.Namespace, tool: type[Project]) -> dict[str, str]:
     """The headers that carry the token."""
     token = os.environ.get(tool.variable, "").strip()
     if args.token_file:
@@ -343,12 +295,7 @@ def proof_headers(args: argparse.Namespace, tool: Tool) -> dict[str, str]:
         raise CommandError(f"there is no token; set {tool.variable} or name a --token-file")
     if any(not c.isascii() or not c.isprintable() for c in token):
         raise CommandError("the token holds characters that no token has; copy it again")
-    if tool.title == "GitLab":
-        return {"PRIVATE-TOKEN": token}
-    if getattr(args, "user", None):
-        pair = base64.b64encode(f"{args.user}:{token}".encode()).decode()
-        return {"Authorization": f"Basic {pair}"}
-    return {"Authorization": f"Bearer {token}"}
+    return tool.proof(token, getattr(args, "user", None) or "")
 
 
 def _print(verdicts: Mapping[str, int], skipped: list[str], as_json: bool) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -48,16 +48,6 @@ class Page:
     """The cursor of the next page; empty at the end."""
     pages: int = 0
     """Number of pages, if the API says it; else 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One kind of object of one project, read page by page."""
-
-    name: str
-    fetch: Callable[[str], Page]
-    """The page at a cursor; the empty cursor means the first page. Raises Forbidden if the token
-    may not read it."""
 
 
 @dataclass(frozen=True, slots=True)

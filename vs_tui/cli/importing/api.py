@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import Connection, HttpError, Response, address, proxy
-from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, Step, objects
+from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, objects
 from vs_tui.config.loading import proxy_for
 from vs_tui.model.time import parse_instant
 
@@ -221,18 +221,55 @@ class Lists:
 
 
 class Project:
-    """One project of a tool whose lists have Link headers. A step is a method of its name."""
+    """One project of a tool. A subclass describes the tool; each of its steps is a method of that
+    name, which reads the page at a cursor."""
 
-    names: ClassVar[Sequence[str]] = ()
+    title: ClassVar[str]
+    url: ClassVar[str] = ""
+    """The base URL of the API; empty if every site has its own."""
+    host: ClassVar[str] = ""
+    """The address of the tool's own site, which people paste with a name."""
+    variable: ClassVar[str]
+    """The environment variable that holds the token."""
+    steps: ClassVar[Sequence[str]]
+    """The lists to read, in order."""
+    what: ClassVar[str]
+    """The help's word for a project."""
+    wanted: ClassVar[str]
+    """What a name must be, as an error says it."""
+    has_users: ClassVar[bool] = False
+    """Whether a token may belong to a user who has to be named."""
 
     def __init__(self, api: Api, at: str, scope: ImportScope) -> None:
         self._api, self._at, self._scope = api, at, scope
         self._lists = Lists(api, at)
 
-    def steps(self) -> Iterator[Step]:
-        """The lists to read, in order."""
-        for name in self.names:
-            yield Step(name, getattr(self, name))
+    @classmethod
+    def projects(cls, names: Iterable[str]) -> list[str]:
+        """The names as the API has them; ValueError quotes a wrong one."""
+        found = [cls._plain(name.strip()) for name in names]
+        for name, plain in zip(names, found, strict=True):
+            if not cls._is_name(plain):
+                raise ValueError(f"'{name}' is not {cls.wanted}")
+        return found
+
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        return name.removesuffix(".git").removeprefix(cls.host).strip("/")
+
+    @classmethod
+    def _is_name(cls, name: str) -> bool:
+        return "/" in name and not any(c.isspace() for c in name)
+
+    @classmethod
+    def proof(cls, token: str, user: str) -> dict[str, str]:  # noqa: ARG003
+        """The headers that carry the token, for a user if it needs one."""
+        return {"Authorization": f"Bearer {token}"}
+
+    def _object(self, path: str) -> dict[str, Any]:
+        """The object at a path; empty for anything else."""
+        found = self._api.get(path).value
+        return found if isinstance(found, dict) else {}
 
     def _newest(
         self,

@@ -7,7 +7,7 @@ such an object, its repository and the action that happened last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,10 +24,6 @@ from vs_tui.cli.importing import (
 )
 from vs_tui.cli.importing.api import Answer, Api, Project
 
-DEFAULT_URL: Final = "https://api.github.com"
-STEPS: Final = (
-    *("issues", "pull_requests", "commits", "workflow_runs", "deployments", "releases"),
-)
 _COMMITS: Final = 250
 """Most commits of a pull request that the API lists."""
 _RUN_ACTIONS: Final = {"completed": "completed", "in_progress": "in_progress"}
@@ -41,15 +37,21 @@ def event(name: str, body: dict[str, Any]) -> Delivery:
 class GitHub(Project):
     """One repository, `owner/name`."""
 
-    names = STEPS
+    title, variable, what = "GitHub", "GITHUB_TOKEN", "OWNER/REPO"
+    url, host = "https://api.github.com", "https://github.com/"
+    steps = ("issues", "pull_requests", "commits", "workflow_runs", "deployments", "releases")
+    wanted = "a repository; write it like acme/api"
 
     def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
         super().__init__(api, f"repos/{quote(project, safe='/')}", scope)
-        found = api.get(self._at).value
-        self.repository: dict[str, Any] = found if isinstance(found, dict) else {}
+        self.repository = self._object(self._at)
         # What is older than a repository's last push must not pass for it.
         self.repository.pop("pushed_at", None)
         self._workflows: dict[int, dict[str, Any]] | None = None
+
+    @classmethod
+    def _is_name(cls, name: str) -> bool:
+        return name.count("/") == 1 and super()._is_name(name)
 
     def _body(self, action: str, sender: Any = None, **fields: Any) -> dict[str, Any]:
         body = {"action": action, **fields, "repository": self.repository}
@@ -79,8 +81,7 @@ class GitHub(Project):
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         number = change.get("number")
         if self._scope.details:
-            whole = self._api.get(f"{self._at}/pulls/{number}").value
-            change = whole if isinstance(whole, dict) else change
+            change = self._object(f"{self._at}/pulls/{number}") or change
             yield from self._push(change, list(self._lists.every(f"pulls/{number}/commits")))
             yield from self._readied(change)
         body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
@@ -164,12 +165,10 @@ class GitHub(Project):
         earlier = range(1, latest) if isinstance(latest, int) and self._scope.details else ()
         for attempt in earlier:
             try:
-                former = self._api.get(
-                    f"{self._at}/actions/runs/{run['id']}/attempts/{attempt}"
-                ).value
+                former = self._object(f"{self._at}/actions/runs/{run['id']}/attempts/{attempt}")
             except Forbidden:
                 continue  # GitHub forgets attempts before their run
-            if isinstance(former, dict):
+            if former:
                 yield self._run_event(former)
         yield self._run_event(run)
         if self._scope.details:
@@ -228,14 +227,3 @@ def _commit(entry: dict[str, Any]) -> Commit:
         authored=(commit.get("author") or {}).get("date"),
         committed=(commit.get("committer") or {}).get("date"),
     )
-
-
-def projects(names: Iterable[str]) -> list[str]:
-    """Repositories as `owner/name`; ValueError quotes a wrong one."""
-    found = []
-    for name in names:
-        plain = name.strip().removesuffix(".git").removeprefix("https://github.com/").strip("/")
-        if plain.count("/") != 1 or any(c.isspace() for c in plain):
-            raise ValueError(f"'{name}' is not a repository; write it like acme/api")
-        found.append(plain)
-    return found

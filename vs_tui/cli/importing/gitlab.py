@@ -7,7 +7,7 @@ renamed here. Only system notes have the times of approvals and drafts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,8 +24,6 @@ from vs_tui.cli.importing import (
 )
 from vs_tui.cli.importing.api import Answer, Api, Project
 
-DEFAULT_URL: Final = "https://gitlab.com/api/v4"
-STEPS: Final = (*("issues", "merge_requests", "commits", "pipelines", "deployments", "releases"),)
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")
 _APPROVED: Final = "approved this merge request"
@@ -53,12 +51,18 @@ def event(hook: str, body: dict[str, Any]) -> Delivery:
 class GitLab(Project):
     """One project, `group/project` with any number of groups."""
 
-    names = STEPS
+    title, variable, what = "GitLab", "GITLAB_TOKEN", "GROUP/PROJECT"
+    url, host = "https://gitlab.com/api/v4", "https://gitlab.com/"
+    steps = ("issues", "merge_requests", "commits", "pipelines", "deployments", "releases")
+    wanted = "a project; write it like group/project"
+
+    @classmethod
+    def proof(cls, token: str, user: str) -> dict[str, str]:  # noqa: ARG003
+        return {"PRIVATE-TOKEN": token}
 
     def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
         super().__init__(api, f"projects/{quote(project, safe='')}", scope)
-        found = api.get(self._at).value
-        whole = found if isinstance(found, dict) else {}
+        whole = self._object(self._at)
         self.project = {
             **{name: whole.get(name) for name in ("id", "name", "web_url", "default_branch")},
             "path_with_namespace": whole.get("path_with_namespace"),
@@ -207,8 +211,7 @@ class GitLab(Project):
 
     def _pipeline(self, entry: dict[str, Any]) -> Delivery:
         # The list has no times of start and end.
-        whole = self._api.get(f"{self._at}/pipelines/{entry.get('id')}").value
-        pipeline = whole if isinstance(whole, dict) else entry
+        pipeline = self._object(f"{self._at}/pipelines/{entry.get('id')}") or entry
         jobs: list[dict[str, Any]] = []
         if self._scope.details:
             jobs = list(
@@ -308,14 +311,3 @@ def _commit(entry: dict[str, Any]) -> Commit:
         authored=entry.get("authored_date"),
         committed=entry.get("committed_date") or entry.get("created_at"),
     )
-
-
-def projects(names: Iterable[str]) -> list[str]:
-    """Projects as `group/project`; ValueError quotes a wrong one."""
-    found = []
-    for name in names:
-        plain = name.strip().removesuffix(".git").removeprefix("https://gitlab.com/").strip("/")
-        if "/" not in plain or any(c.isspace() for c in plain):
-            raise ValueError(f"'{name}' is not a project; write it like group/project")
-        found.append(plain)
-    return found

@@ -7,16 +7,15 @@ values at that time. https://developer.atlassian.com/cloud/jira/platform/rest/v2
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, Step, delivery, objects
-from vs_tui.cli.importing.api import Api
+from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, delivery, objects
+from vs_tui.cli.importing.api import Api, Project
 from vs_tui.model.time import DAY, iso, parse_instant
 
-DEFAULT_URL: Final = ""
-STEPS: Final = ("issues", "sprints")
 PAGE: Final = 100
 _TOLD: Final = frozenset({"status", "sprint", "key"})
 """Changes that move an issue; the present fields show all others."""
@@ -29,21 +28,34 @@ def event(name: str, at: Any, body: Mapping[str, Any]) -> Delivery:
     return delivery("/jira", "x-atlassian-webhook-identifier", whole)
 
 
-class Jira:
+class Jira(Project):
     """One project, by its key."""
 
+    title, variable, what = "Jira", "JIRA_TOKEN", "KEY"
+    steps = ("issues", "sprints")
+    wanted = "a project's key; write it like TP"
+    has_users = True
+
     def __init__(self, api: Api, project: str, scope: ImportScope) -> None:
-        self._api = api
-        self._project = project
-        self._scope = scope
+        super().__init__(api, project, scope)
         listed = api.get("rest/api/2/status").value
         self._statuses = {str(status.get("id")): status for status in objects(listed)}
 
-    def steps(self) -> Iterator[Step]:
-        yield Step("issues", self._issues)
-        yield Step("sprints", self._sprints)
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        return name.upper()
 
-    def _issues(self, cursor: str) -> Page:
+    @classmethod
+    def _is_name(cls, name: str) -> bool:
+        return name.replace("_", "").isalnum()
+
+    @classmethod
+    def proof(cls, token: str, user: str) -> dict[str, str]:
+        if not user:
+            return super().proof(token, user)
+        return {"Authorization": f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}"}
+
+    def issues(self, cursor: str) -> Page:
         kind, _, position = cursor.partition(":")
         found = self._search(kind, position)
         if found is None:
@@ -67,7 +79,7 @@ class Jira:
         # JQL reads days in the asking user's zone; a day too many is a duplicate at worst.
         day = (iso(since - DAY) or "")[:10]
         query: dict[str, object] = {
-            "jql": f'project = "{self._project}" AND updated >= "{day}" ORDER BY updated DESC',
+            "jql": f'project = "{self._at}" AND updated >= "{day}" ORDER BY updated DESC',
             "fields": "*all",
             "expand": "changelog",
             "maxResults": PAGE,
@@ -110,9 +122,9 @@ class Jira:
         except Forbidden:
             return known  # Data Center tells all of it at once
 
-    def _sprints(self, _: str) -> Page:
+    def sprints(self, _: str) -> Page:
         made = []
-        for board in self._paged("rest/agile/1.0/board", projectKeyOrId=self._project):
+        for board in self._paged("rest/agile/1.0/board", projectKeyOrId=self._at):
             try:
                 for sprint in self._paged(f"rest/agile/1.0/board/{board.get('id')}/sprint"):
                     made += list(sprint_course(sprint, self._scope.since))
@@ -203,14 +215,3 @@ def _status(
 
 def _category(status: Mapping[str, Any]) -> str:
     return str((status.get("statusCategory") or {}).get("key") or "")
-
-
-def projects(names: Iterable[str]) -> list[str]:
-    """Project keys; ValueError quotes a wrong one."""
-    found = []
-    for name in names:
-        plain = name.strip().upper()
-        if not plain.replace("_", "").isalnum():
-            raise ValueError(f"'{name}' is not a project's key; write it like TP")
-        found.append(plain)
-    return found
