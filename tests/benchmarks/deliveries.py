@@ -22,7 +22,7 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.dispatch import intake_of, read, route
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.span_folding import Context
 
 SAMPLES: Final = Path(__file__).parents[2] / "sample_events"
@@ -137,7 +137,7 @@ def _intake(path: str, headers: Mapping[str, str], body: bytes, at: Instant) -> 
 
 def store_unfolded(db: sqlite3.Connection, intakes: Iterable[Intake], now: Instant) -> None:
     """Store deliveries as received, without folding them: for a rebuild to begin with."""
-    folding = batch.Folding(Context(now=now, seq=0))
+    folding = transaction.Folding(Context(now=now, seq=0))
     some = iter(intakes)
     number = 0
     while found := [
@@ -145,4 +145,6 @@ def store_unfolded(db: sqlite3.Connection, intakes: Iterable[Intake], now: Insta
         for place, intake in enumerate(islice(some, 500))
     ]:
         number += len(found)
-        batch.in_transaction(db, folding, now, lambda db, f, found=found: ingest(db, found, f))
+        transaction.in_transaction(
+            db, folding, now, lambda db, f, found=found: ingest(db, found, f)
+        )

@@ -22,8 +22,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.dispatch import intake_of, read
-from vs_tui.store.folding.projection import Projection
-from vs_tui.store.folding.projector import Projector
+from vs_tui.store.folding.projector import FoldLoop, Projector
 from vs_tui.store.maintenance.retention import Pruned, count_prunable, prune_deliveries
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
@@ -189,7 +188,7 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
 ) -> None:
     """404 would make the sender give up; it is asked to come again instead."""
     go_on = asyncio.Event()
-    real = Projection.fold
+    real = FoldLoop.fold
 
     async def late(self: Writer) -> None:
         await go_on.wait()
@@ -199,7 +198,7 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
         status, _, answer = await ask(runtime, DEPLOYED)
         assert status == 404, answer
         assert await runtime.writer.caught_up(30)
-        monkeypatch.setattr(Projection, "fold", late)
+        monkeypatch.setattr(FoldLoop, "fold", late)
         monkeypatch.setattr(Writer.caught_up, "__defaults__", (0.01,))
         status, _, answer = await ask(runtime, post(DEPLOYMENT, "/deployments"))
         assert status == 201, answer
@@ -215,13 +214,13 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
 async def test_pruning_leaves_an_old_delivery_that_is_not_folded_yet(tmp_path, monkeypatch) -> None:
     """No span tells of it, which is also how a delivery looks that is over."""
     go_on = asyncio.Event()
-    real = Projection.fold
+    real = FoldLoop.fold
 
     async def late(self: Writer) -> None:
         await go_on.wait()
         await real(self)
 
-    monkeypatch.setattr(Projection, "fold", late)
+    monkeypatch.setattr(FoldLoop, "fold", late)
     path = tmp_path / "t.db"
     writer = Writer(path, Clock())
     await writer.open()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake, Outcome
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.projector import Parse, Projector
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.maintenance.table_swap import empty_models
@@ -19,10 +19,14 @@ class Ingested(NamedTuple):
     changes: Sequence[Change]
 
 
-def ingest(db: sqlite3.Connection, intakes: Sequence[Intake], folding: batch.Folding) -> Ingested:
+def ingest(
+    db: sqlite3.Connection, intakes: Sequence[Intake], folding: transaction.Folding
+) -> Ingested:
     projector = Projector()
     projector.opened(db)
-    appended = sqlite_log.append(db, intakes, folding.bodies, lambda name: batch.exists(db, name))
+    appended = sqlite_log.append(
+        db, intakes, folding.bodies, lambda name: transaction.exists(db, name)
+    )
     projector.appended(appended.fresh)
     changes: list[Change] = []
     while projector.behind:
@@ -33,7 +37,10 @@ def ingest(db: sqlite3.Connection, intakes: Sequence[Intake], folding: batch.Fol
 
 
 def fold_anew(
-    db: sqlite3.Connection, folding: batch.Folding, parse: Parse | None = None, at_once: int = 500
+    db: sqlite3.Connection,
+    folding: transaction.Folding,
+    parse: Parse | None = None,
+    at_once: int = 500,
 ) -> int:
     """Begin anew and fold all of the log; how many deployments of pruned traces were kept."""
     kept = empty_models(db, folding)

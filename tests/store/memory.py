@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from vs_tui.model.vocabulary import Event
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.span_folding import Context
 from vs_tui.store.schema import _lower, migrate
 
@@ -32,9 +32,9 @@ def _empty() -> bytes:
 def folded(events: Sequence[Event], size: int) -> sqlite3.Connection:
     """A database in which events were folded and linked, `size` of them in a transaction."""
     db = database()
-    folding = batch.Folding(Context(now=1 << 60, seq=0))
+    folding = transaction.Folding(Context(now=1 << 60, seq=0))
     for begin in range(0, len(events), size):
         db.execute("BEGIN")
-        batch.fold_and_link(db, events[begin : begin + size], folding)
+        transaction.fold_and_link(db, events[begin : begin + size], folding)
         db.execute("COMMIT")
     return db

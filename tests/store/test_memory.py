@@ -16,7 +16,7 @@ from tests.ingest.server import TOKEN, Server, serving
 from tests.patience import PATIENCE
 from tests.store.conftest import Clock, custom, ref
 from tests.store.tracing import World
-from vs_tui.store.folding.span_folding import EventCache
+from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.store.queries import read_spans
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer

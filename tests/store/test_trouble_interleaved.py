@@ -13,7 +13,7 @@ from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Outcome
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance.backup import verify
 
 
@@ -21,7 +21,7 @@ from vs_tui.store.maintenance.backup import verify
 async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, pairs) -> None:
     """One in four fails so that not even quarantine can hold it, one in four in its folding."""
     writer = await open_writer()
-    real_append, real_fold = sqlite_log.append, batch.fold_and_link
+    real_append, real_fold = sqlite_log.append, transaction.fold_and_link
 
     def append(connection, intakes, *rest):
         done = real_append(connection, intakes, *rest)  # it fails after its rows were written
@@ -36,7 +36,7 @@ async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, 
         return done
 
     monkeypatch.setattr(sqlite_log, "append", append)
-    monkeypatch.setattr(batch, "fold_and_link", fold)
+    monkeypatch.setattr(transaction, "fold_and_link", fold)
     acknowledged: dict[str, Verdict] = {}
     refused: set[str] = set()
 

@@ -16,7 +16,7 @@ from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
@@ -152,14 +152,14 @@ async def test_two_failing_and_good_ones_in_one_batch_are_kept_apart(
 ) -> None:
     """A delivery that trips a bug in folding is quarantined alone; its neighbours are folded."""
     writer = await open_writer()
-    real = batch.fold_events
+    real = transaction.fold_events
 
     def explode(connection, events: list[Event], *rest):
         if any(event.name == "boom" for event in events):
             raise RuntimeError("a bug")
         return real(connection, events, *rest)
 
-    monkeypatch.setattr(batch, "fold_events", explode)
+    monkeypatch.setattr(transaction, "fold_events", explode)
     intakes = [custom("build", n, "start", name="boom" if n % 2 else "fine") for n in range(200)]
     outcomes = await asyncio.gather(*(writer.submit(intake) for intake in intakes))
     assert {outcome.verdict for outcome in outcomes} == {Verdict.ACCEPTED}, "it is in the log"
@@ -170,7 +170,7 @@ async def test_two_failing_and_good_ones_in_one_batch_are_kept_apart(
     assert stored == ["accepted", "quarantined"] * 100
     counts = await writer.run(lambda db: dict(db.execute("SELECT verdict, n FROM counts")))
     assert counts == {"accepted": 100, "quarantined": 100}
-    monkeypatch.setattr(batch, "fold_events", real)
+    monkeypatch.setattr(transaction, "fold_events", real)
     result = await rebuilt(writer)
     assert (result.spans, result.quarantined) == (200, 0)
 

@@ -24,7 +24,7 @@ from vs_tui.model.vocabulary import Rule
 from vs_tui.sources import github, gitlab, jenkins, jira
 from vs_tui.sources.base import Inbound, Source
 from vs_tui.sources.dispatch import intake_of, read, sources
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.span_folding import Context
 from vs_tui.traces.correlation import LinkRules
 
@@ -77,7 +77,7 @@ class World:
     ) -> None:
         self.db = database()
         context = Context(now=RECEIVED or 0, seq=0, teams=teams or Teams())
-        self.folding = batch.Folding(context, links=LinkRules(frozenset(disabled), **links))
+        self.folding = transaction.Folding(context, links=LinkRules(frozenset(disabled), **links))
 
     def deliver(self, *groups: Intake | Sequence[Intake]) -> World:
         """Commit deliveries one by one, a list of them in one transaction."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vs_tui.export.notifier import Notifier
     from vs_tui.export.sending import OtlpExporter
     from vs_tui.log.delivery import Outcome
-    from vs_tui.store.folding.batch import Folding
     from vs_tui.store.folding.span_folding import Change
+    from vs_tui.store.folding.transaction import Folding
     from vs_tui.store.metrics.keeper import MetricsKeeper
     from vs_tui.store.queries.reports import Reports
 

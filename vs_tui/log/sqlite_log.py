@@ -15,8 +15,10 @@ import orjson
 
 from vs_tui.log.delivery import (
     PRUNE_PATH,
+    UNKNOWN_SOURCE,
     Intake,
     Outcome,
+    Rejection,
     SameBodies,
     flagged,
     flagged_id,
@@ -27,6 +29,9 @@ from vs_tui.model.vocabulary import Event, Verdict
 
 BODY_DEDUPE_WINDOW: Final = DAY
 """The same body without a sender's id counts as a repeat within this time."""
+REJECTIONS_KEPT: Final = 5_000
+UNKNOWN_KEPT: Final = 100
+"""Most refused requests that are kept for paths that no source has."""
 Tallies = Mapping[tuple[str, Verdict], tuple[int, Instant, str]]
 """(source, verdict) -> (number, time of the latest, kind of the latest)."""
 
@@ -205,6 +210,54 @@ def correct(
             (entry.source, entry.verdict),
         )
         count(db, {(entry.source, verdict): (1, entry.received_at, kind)})
+
+
+def record_rejections(
+    connection: sqlite3.Connection,
+    rejections: Sequence[Rejection],
+    counted: Mapping[str, int],
+    now: Instant,
+) -> None:
+    """Store refused requests for the Events view: the newest 5,000, with repeats counted. `counted`
+    has the numbers, by source, of further requests that are only counted."""
+    tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
+    count(connection, tallies)
+    for rejection in rejections:
+        tally = (1, rejection.received_at, rejection.kind)
+        count(connection, {(rejection.source, Verdict.REJECTED): tally})
+        # A repeat repeats the latest row; scanners try many paths in any order.
+        latest = "MAX(id) FROM rejections"
+        if rejection.source == UNKNOWN_SOURCE:
+            latest += " WHERE source = ?2 AND path = ?3"
+        updated = connection.execute(
+            "UPDATE rejections SET repeats = repeats + 1, received_at = ?1 WHERE id = "
+            f"(SELECT {latest}) AND source = ?2 AND path = ?3 AND reason = ?4",
+            (rejection.received_at, rejection.source, rejection.path, rejection.reason),
+        )
+        if updated.rowcount:
+            continue
+        connection.execute(
+            "INSERT INTO rejections (source, kind, path, received_at, status, reason, size, "
+            "headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                rejection.source,
+                rejection.kind,
+                rejection.path,
+                rejection.received_at,
+                rejection.status,
+                rejection.reason,
+                rejection.size,
+                orjson.dumps(dict(rejection.headers)).decode(),
+                rejection.body,
+            ),
+        )
+    # Separate limits, so that scanners do not displace refused requests of tools.
+    for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
+        connection.execute(
+            f"DELETE FROM rejections WHERE source {those} ?1 AND id <= (SELECT id FROM rejections "
+            f"WHERE source {those} ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            (UNKNOWN_SOURCE, kept),
+        )
 
 
 def _refs(events: Sequence[Event]) -> dict[str, str]:

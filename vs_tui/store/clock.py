@@ -26,7 +26,7 @@ import orjson
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, format_duration, iso
 
 if TYPE_CHECKING:
-    from vs_tui.store.folding.batch import Transact
+    from vs_tui.store.folding.transaction import Transact
 
 log = logging.getLogger(__name__)
 

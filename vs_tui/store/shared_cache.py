@@ -18,7 +18,7 @@ from vs_tui.log.delivery import flagged
 from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, Position
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.schema import StoreError
 
 _KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")
@@ -68,7 +68,7 @@ def set_place(db: sqlite3.Connection, reached: Place) -> None:
     )
 
 
-def start_over(db: sqlite3.Connection, folding: batch.Folding, reached: Place) -> None:
+def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Place) -> None:
     """Delete everything that was read; the caller commits, and then reads from the beginning.
 
     Ids continue from the current ones, so that the projector's position stays below the new ones.
@@ -82,12 +82,12 @@ def start_over(db: sqlite3.Connection, folding: batch.Folding, reached: Place) -
             db.execute(f"DELETE FROM {table}")
     folding.cache.clear()
     folding.bodies.clear()
-    sqlite_log.set_generation(db, batch.next_seq(db))
+    sqlite_log.set_generation(db, transaction.next_seq(db))
     set_place(db, reached)
 
 
 def store(
-    db: sqlite3.Connection, folding: batch.Folding, entries: Sequence[Entry], reached: Place
+    db: sqlite3.Connection, folding: transaction.Folding, entries: Sequence[Entry], reached: Place
 ) -> list[tuple[int, int]]:
     """Store entries as deliveries, in order. Returns (own id, id in the log) of the new ones."""
     next_id = sqlite_log.head(db) + 1

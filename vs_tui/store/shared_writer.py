@@ -26,7 +26,7 @@ from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import MINUTE, Instant, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import shared_cache
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import forgetting
 from vs_tui.store.maintenance.retention import Pruned
 from vs_tui.store.maintenance.sweeper import WriterSettings
@@ -131,7 +131,7 @@ class SharedWriter(Writer):
                     for before in admitted
                     for event in before.intake.events
                 )
-                or await self._run(lambda db, name=wanted: batch.exists(db, name))  # type: ignore[misc]
+                or await self._run(lambda db, name=wanted: transaction.exists(db, name))  # type: ignore[misc]
             ):
                 admitted.append(entry)
             else:
@@ -210,10 +210,10 @@ class SharedWriter(Writer):
         for own, log_id in numbers:
             intake = self._own.pop(log_id, None)
             if intake is None:
-                self._projection.stored(own)
+                self._fold_loop.stored(own)
             else:
-                self._projection.appended([(own, intake)])
-        self._projection.appended(())  # repeats were counted
+                self._fold_loop.appended([(own, intake)])
+        self._fold_loop.appended(())  # repeats were counted
         self._moved.set()
 
     async def _start_over(self, reached: Place) -> None:

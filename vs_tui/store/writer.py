@@ -22,9 +22,9 @@ from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.folding import batch
-from vs_tui.store.folding.projection import Projection
+from vs_tui.store.folding.projector import FoldLoop
 from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.folding.transaction import Folding, exists, in_transaction, next_seq
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
@@ -49,8 +49,8 @@ class Writer(Sweeper):
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
-        self._projection = Projection(self._transaction, self._condition, self._line, self._notify)
-        self._projector = self._projection.projector
+        self._fold_loop = FoldLoop(self._transaction, self._condition, self._line, self._notify)
+        self._projector = self._fold_loop.projector
         self.receipt_time = self._watch.receipt_time
         self._is_open = False
         self._to_adopt.append(clear_leftovers(path))
@@ -83,7 +83,7 @@ class Writer(Sweeper):
         self._is_open = True
         self._tasks = [
             asyncio.create_task(self._append_forever(), name="append"),
-            asyncio.create_task(self._projection.run(), name="project"),
+            asyncio.create_task(self._fold_loop.run(), name="project"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
         ]
 
@@ -196,7 +196,7 @@ class Writer(Sweeper):
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await run_on(self._db, work)
 
-    async def transaction(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
+    async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
         notify the listeners."""
         await self.caught_up()
@@ -204,11 +204,11 @@ class Writer(Sweeper):
         self._notify(())
         return result
 
-    async def start_over(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
+    async def start_over(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in a transaction that also deletes all derived data. The log is folded
         again from then on; `caught_up` waits for it."""
 
-        def whole(db: sqlite3.Connection, folding: batch.Folding) -> T:
+        def whole(db: sqlite3.Connection, folding: Folding) -> T:
             result = work(db, folding)
             empty_models(db, folding)
             return result
@@ -223,9 +223,9 @@ class Writer(Sweeper):
         self._notify(())
 
     async def _transaction(
-        self, work: Callable[[sqlite3.Connection, batch.Folding], T], *, synced: bool = True
+        self, work: Callable[[sqlite3.Connection, Folding], T], *, synced: bool = True
     ) -> T:
-        def current(db: sqlite3.Connection, folding: batch.Folding) -> T:
+        def current(db: sqlite3.Connection, folding: Folding) -> T:
             generation = sqlite_log.generation(db)
             if generation != self._generation:
                 # Derived data was replaced, here or by another process.
@@ -237,12 +237,12 @@ class Writer(Sweeper):
             return result
 
         result = await self._run(
-            lambda db: batch.in_transaction(
+            lambda db: in_transaction(
                 db, self._folding, self._watch.judged().timing, current, synced=synced
             )
         )
         if self._projector.behind:
-            self._projection.wake()
+            self._fold_loop.wake()
         return result
 
     def _notify(self, changes: Sequence[Change]) -> None:
@@ -282,7 +282,7 @@ class Writer(Sweeper):
                 log.exception("a delivery of %s could not be stored", waiting[0].intake.source)
                 self._give_up(waiting, "the delivery could not be stored; see the receiver's log")
             return
-        self._projection.appended(appended.fresh)
+        self._fold_loop.appended(appended.fresh)
         if not self._condition.check_file():
             # Committed, but into a file that is no longer at the path: do not acknowledge.
             self._give_up(waiting, self.trouble)
@@ -293,13 +293,13 @@ class Writer(Sweeper):
     async def _to_log(self, intakes: Sequence[Intake]) -> sqlite_log.Appended:
         return await self._transaction(
             lambda db, folding: sqlite_log.append(
-                db, intakes, folding.bodies, lambda name: batch.exists(db, name)
+                db, intakes, folding.bodies, lambda name: exists(db, name)
             )
         )
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until everything acknowledged by now is folded. Returns False after `seconds`."""
-        return await self._projection.caught_up(seconds)
+        return await self._fold_loop.caught_up(seconds)
 
     async def folded(self) -> None:
         """Wait until everything acknowledged is folded, however long it takes. StoreError if the
@@ -329,5 +329,5 @@ class Writer(Sweeper):
             self._db = await connect(lambda: open_checked(self.path))
             self._condition.opened()
             self._generation = -1
-        await self._transaction(lambda db, _: batch.next_seq(db))
+        await self._transaction(lambda db, _: next_seq(db))
         self._condition.recover()

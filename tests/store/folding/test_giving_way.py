@@ -9,7 +9,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
-from vs_tui.store.folding import batch, projection, projector
+from vs_tui.store.folding import projector, transaction
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.rebuild import rebuild
 from vs_tui.store.maintenance.sweeper import WriterSettings
@@ -22,7 +22,7 @@ SENDERS = 8
 def folds(monkeypatch) -> list[int]:
     """Deliveries that each transaction of the projector folded; folding gets no share of its
     own."""
-    monkeypatch.setattr(projection, "LEAST_SHARE", 1e-6)
+    monkeypatch.setattr(projector, "LEAST_SHARE", 1e-6)
     found: list[int] = []
     real = Projector.fold_some
 
@@ -70,7 +70,7 @@ async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, 
 async def test_folding_has_its_share_though_deliveries_never_cease(
     open_writer, folds, monkeypatch
 ) -> None:
-    monkeypatch.setattr(projection, "LEAST_SHARE", 0.5)
+    monkeypatch.setattr(projector, "LEAST_SHARE", 0.5)
     monkeypatch.setattr(append_queue, "QUIET_SECONDS", 600)
     writer = await open_writer()
     async with asyncio.timeout(PATIENCE):
@@ -83,14 +83,14 @@ async def test_folding_has_its_share_though_deliveries_never_cease(
 def costly(monkeypatch) -> None:
     """Each delivery costs a millisecond of CPU time to fold."""
     spent = 0
-    real = batch.fold_and_link
+    real = transaction.fold_and_link
 
     def fold_and_link(db, events, folding):
         nonlocal spent
         spent += len(events)
         return real(db, events, folding)
 
-    monkeypatch.setattr(batch, "fold_and_link", fold_and_link)
+    monkeypatch.setattr(transaction, "fold_and_link", fold_and_link)
     monkeypatch.setattr(projector, "thread_time", lambda: spent / 1_000)
 
 

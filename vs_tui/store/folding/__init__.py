@@ -1,12 +1,11 @@
 """From the log to spans: events are folded, linked and placed in traces, one transaction after
 another.
 
-- `projection` decides when to fold, `projector` what comes next, `batch` is one transaction;
-- `span_folding` stores events and makes spans of them, `span_writes` writes their rows; `recurring`
-  and `renamed` decide which span an event belongs to;
+- `projector` applies the log: it decides when to fold and what; `transaction` is one step;
+- `stored_events` keeps the events of each span, `span_folding` makes spans of them and writes their
+  rows; `renamed` gives them today's repository, `missing_ends` ends what nobody ended;
 - `linker` links spans by the keys that they offer and seek, `parents` places them in traces;
-  `overused_keys` and `link_queue` bound the work;
-- `proximity` links incidents, `shipped_changes` links deploys by means of `containment` and
-  `vcs_history`;
-- `ended_runs` cancels the jobs that a run left open.
+  `crowded_keys` and `link_queue` bound the work;
+- `incident_links` links incidents, `shipped_changes` links deploys by means of `containment` and
+  `vcs_history`.
 """

@@ -16,10 +16,10 @@ from typing import Final
 from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
-from vs_tui.store.folding import link_queue, overused_keys, proximity
+from vs_tui.store.folding import crowded_keys, incident_links, link_queue
 from vs_tui.store.folding.parents import Unsettled, assign_parents
 from vs_tui.store.folding.shipped_changes import relink_shipped
-from vs_tui.store.folding.span_folding import Change, load_spans
+from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
 from vs_tui.traces.correlation import (
     RANKED_KINDS,
     LinkRules,
@@ -100,7 +100,7 @@ def _affected(
     connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> set[str]:
     """Keys of spans whose links these changes may affect."""
-    offered = overused_keys.note(connection, changes)
+    offered = crowded_keys.note(connection, changes)
     offering: dict[str, list[Change]] = {}
     for change in changes:
         if change.material:
@@ -109,7 +109,7 @@ def _affected(
                 offering.setdefault(token, []).append(change)
     concerned = partial(_concerned, connection, offering, offered.crowded_now)
     keys = link_queue.seekers(connection, {*offering, *offered.crowded_now}, concerned)
-    keys.update(proximity.affected(connection, changes, rules))
+    keys.update(incident_links.affected(connection, changes, rules))
     return keys
 
 
@@ -122,7 +122,7 @@ def _concerned(
     """The seekers whose links may differ after the changes of the spans that offer their tokens. It
     costs a fraction of pairing a seeker with all offers: where a version has tens of deploys, most
     of its seekers keep the deploy that they have."""
-    nodes = proximity.nodes(connection, {key for _, key, _ in seeking})
+    nodes = load_nodes(connection, {key for _, key, _ in seeking})
     changed = {change.new.key: _nodes_of(change) for each in offering.values() for change in each}
     found = set()
     versions: list[tuple[link_queue.Sought, list[Change]]] = []
@@ -164,7 +164,7 @@ def _gained(
         for parent, rule in found.items()
         if rule == Rule.VERSION
     }
-    linked = proximity.nodes(connection, set(best.values()))
+    linked = load_nodes(connection, set(best.values()))
     owners = {change.new.key for _, answering in seeking for change in answering}
     scopes: dict[tuple[str, str], set[str]] = {}
     sql = f"SELECT key, token, scope FROM offers WHERE key {rows.KEYS}"
@@ -188,7 +188,7 @@ def _gained(
             yield sought
 
 
-def _asked_again(change: Change, told: overused_keys.Told) -> Iterator[overused_keys.Place]:
+def _asked_again(change: Change, told: crowded_keys.Told) -> Iterator[crowded_keys.Place]:
     """The keys whose seekers must be linked again after a change."""
     old, new = change.old, change.new
     moved = old is None or (old.at, old.operation) != (new.at, new.operation)
@@ -238,7 +238,7 @@ def _wanted(
         if token in offered:
             seeks.setdefault(key, []).append(seek)
     nodes = {key: Node.of(span) for key, span in children.items()}
-    nodes.update(proximity.nodes(connection, {row[0] for row in offers} - nodes.keys(), unplaced))
+    nodes.update(load_nodes(connection, {row[0] for row in offers} - nodes.keys(), unplaced))
     matches: dict[str, list[Match]] = {}
     for owner, token, scope, value, via in offers:
         if node := nodes.get(owner):
@@ -262,7 +262,7 @@ def _wanted(
         )
 
     found.update((key, link(key)) for key in seeks)
-    for key, nearby in proximity.candidates(connection, children, found, rules).items():
+    for key, nearby in incident_links.candidates(connection, children, found, rules).items():
         if nearby:
             found[key] = link(key, nearby)
     return found
@@ -290,7 +290,7 @@ def _offers(
     """(key, token, scope, value, via) of all offers of these tokens, without crowded keys."""
     wanted = list(tokens)
     names = {token[4:] for token in wanted if token.startswith("ref:")}
-    return [*overused_keys.offers(connection, wanted), *_named(connection, names, unplaced)]
+    return [*crowded_keys.offers(connection, wanted), *_named(connection, names, unplaced)]
 
 
 def _named(

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store import rows
-from vs_tui.store.folding import proximity
-from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.folding.span_writes import write_spans
+from vs_tui.store.folding.span_folding import Change, load_nodes, write_spans
 from vs_tui.traces.correlation import break_cycle
 
 
@@ -92,7 +90,7 @@ def _parents(
         ring = rings.get(key, ())
         root = ""
         if ring:
-            nodes = proximity.nodes(connection, ring, unplaced)
+            nodes = load_nodes(connection, ring, unplaced)
             root = break_cycle([(above[name][1], nodes[name].at, name) for name in ring])
         for name in ring or (key,):
             parents[name] = above[name][0] if name in above and name != root else ""

@@ -14,7 +14,6 @@ from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model.artifacts import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows
-from vs_tui.store.folding import proximity
 from vs_tui.store.folding.containment import (
     FIRST_SHIPS,
     Contained,
@@ -23,7 +22,7 @@ from vs_tui.store.folding.containment import (
     contained,
     positions,
 )
-from vs_tui.store.folding.span_folding import Change, load_spans
+from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
 from vs_tui.store.folding.vcs_history import HistoryChange, write_history
 from vs_tui.traces.correlation import Node, links_of
 
@@ -260,7 +259,7 @@ def _nodes(
         for key, found in contained.items()
     }
     listed = {each for keys_ in wanted.values() for each in keys_}
-    nodes = proximity.nodes(connection, listed)
+    nodes = load_nodes(connection, listed)
     return {
         key: [(Rule.SHIPS, nodes[each]) for each in keys_ if each in nodes]
         for key, keys_ in wanted.items()

@@ -1,32 +1,47 @@
 """Folds new events into span rows: each touched key once, and writes only the changed rows.
 
-It runs inside the writer's transaction, on the writer's thread.
+It runs inside the writer's transaction, on the writer's thread. Setting a column costs a delete and
+an insert in each of its indexes, even if the value is the same. So indexed columns are set only if
+they differ.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from vs_tui.model.limits import MIB
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
-from vs_tui.store.folding.recurring import regrouped
-from vs_tui.store.folding.renamed import Names
-from vs_tui.store.folding.span_writes import delete_spans, phases_below, write_spans
-from vs_tui.traces.correlation import series_of
+from vs_tui.store.folding.stored_events import EventCache, regrouped
+from vs_tui.traces.correlation import Node, series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
 
-CACHED_SPANS: Final = 4_000
-CACHED_BYTES: Final = 16 * MIB
-"""Most bytes of cached events, as stored; in memory they take about twice as much."""
+_INDEXED: Final = tuple(
+    position
+    for position, name in enumerate(rows.WRITTEN)
+    if name
+    in {
+        *("operation", "status", "started_at", "ended_at", "project", "team", "service"),
+        *("environment", "actor", "last_event_at", "trace_id", "parent_key"),
+        *("short_ref", "full_ref", "own_trace_id", "series", "derived"),
+        *("job", "commit_id"),
+    }
+)
+_PLAIN: Final = tuple(
+    position
+    for position, name in enumerate(rows.WRITTEN)
+    if position not in _INDEXED and name != "key"
+)
+_UNNUMBERED: Final = -1
+"""Slice end that cuts the last column, the number of the writing transaction."""
 
 
 @dataclass(slots=True)
@@ -39,7 +54,7 @@ class Context:
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
-    """Jobs that are ended by their run -> time of their end, None to reopen; see `ended_runs`."""
+    """Jobs that are ended by their run -> time of their end, None to reopen; see `missing_ends`."""
     gone: list[str] = field(default_factory=list)
     """Spans that this batch deleted, because their events belong to another span."""
     unplaced: dict[str, rows.Row] = field(default_factory=dict)
@@ -75,62 +90,6 @@ def _seen_by_others(span: Span) -> tuple[object, ...]:
         *(span.at, span.ended_at, span.status, span.operation),
         *(span.project, span.service, span.environment),
     )
-
-
-class EventCache:
-    """Caches the events of recently changed spans, so that a busy span is not read back each time.
-
-    It is cleared when a transaction fails, so that it holds no events that were rolled back.
-    """
-
-    def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
-        self._size = size
-        self._most_bytes = most_bytes
-        self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
-        self._bytes: dict[str, int] = {}
-        self.bytes = 0
-        """Bytes of the cached events as they are stored."""
-        self.names = Names()
-
-    def clear(self) -> None:
-        self.names = Names()
-        self._events.clear()
-        self._bytes.clear()
-        self.bytes = 0
-
-    def drop(self, key: str) -> None:
-        self._events.pop(key, None)
-        self.bytes -= self._bytes.pop(key, 0)
-
-    def add(self, key: str, size: int) -> None:
-        """Count the bytes of an event that was stored for a key."""
-        self._bytes[key] = self._bytes.get(key, 0) + size
-        self.bytes += size
-
-    def load(
-        self, connection: sqlite3.Connection, keys: Iterable[str]
-    ) -> dict[str, dict[bytes, Event]]:
-        """Key -> stored events, each by its digest."""
-        found: dict[str, dict[bytes, Event]] = {}
-        missing = []
-        for key in keys:
-            cached = self._events.get(key)
-            if cached is None:
-                missing.append(key)
-                cached = {}
-            else:
-                self._events.move_to_end(key)
-            found[key] = cached
-        sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
-        for key, data in rows.select_in(connection, sql, missing):
-            found[key][rows.digest_of(data)] = rows.event_of(data)
-            self.add(key, len(data))
-        return found
-
-    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
-        self._events.update(events)
-        while self._events and (len(self._events) > self._size or self.bytes > self._most_bytes):
-            self.drop(next(iter(self._events)))
 
 
 def fold_events(
@@ -309,6 +268,25 @@ def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str,
     return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
+def load_nodes(
+    connection: sqlite3.Connection,
+    keys: Collection[str],
+    unplaced: Mapping[str, rows.Row] = MappingProxyType({}),
+) -> dict[str, Node]:
+    """The nodes of these spans, from the table or from the rows that are not inserted yet."""
+    sql = (
+        "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status "
+        f"FROM spans WHERE key {rows.KEYS}"
+    )
+    found = {
+        key: Node(key, operation, at, ended_at, Status(status))
+        for key, operation, at, ended_at, status in rows.select_in(connection, sql, keys)
+    }
+    new = (key for key in keys if key in unplaced)
+    found.update((key, Node.of(rows.span_of(unplaced[key]))) for key in new)
+    return found
+
+
 def _complete(
     result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
 ) -> Span:
@@ -362,3 +340,44 @@ def _ambiguous_refs(
             (rows.as_json(sorted(ambiguous)),),
         )
     return ambiguous
+
+
+def phases_below(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
+    """Key -> row, for the phases of these spans."""
+    sql = (
+        f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 1 AND parent_key <> '' "
+        f"AND parent_key {rows.KEYS}"
+    )
+    return {row[0]: row for row in rows.select_in(connection, sql, keys)}
+
+
+def write_spans(
+    connection: sqlite3.Connection, before: Mapping[str, rows.Row], after: Iterable[rows.Row]
+) -> None:
+    """Write the rows in `after`; `before` has the stored rows of these spans."""
+    new: list[rows.Row] = []
+    changed: dict[tuple[int, ...], list[rows.Row]] = {}
+    for row in after:
+        old = before.get(row[0])
+        if old is None:
+            new.append(row)
+        elif old[:_UNNUMBERED] != row[:_UNNUMBERED]:
+            differing = tuple(p for p in _INDEXED if old[p] != row[p])
+            values = tuple(row[position] for position in (*_PLAIN, *differing, 0))
+            changed.setdefault(differing, []).append(values)
+    if new:
+        connection.executemany(rows.UPSERT_SPAN, new)
+    for differing, updates in changed.items():
+        connection.executemany(_update(differing), updates)
+
+
+def delete_spans(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
+    if keys:
+        sql = f"DELETE FROM spans WHERE key {rows.KEYS}"
+        connection.execute(sql, (rows.as_json(keys),))
+
+
+@lru_cache(maxsize=256)
+def _update(differing: tuple[int, ...]) -> str:
+    names = (rows.WRITTEN[position] for position in (*_PLAIN, *differing))
+    return f"UPDATE spans SET {', '.join(f'{name} = ?' for name in names)} WHERE key = ?"

@@ -25,7 +25,7 @@ from vs_tui.model.request_advice import NOT_KEPT
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.projector import Parse, Projector
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.maintenance import retention, table_swap
@@ -123,7 +123,7 @@ class _Side(Writer):
         self._live = live
         self._lock = DatabaseLock(self.path, temporary=True)
         self._projector.correct = _note
-        self._projection.is_private = True
+        self._fold_loop.is_private = True
         self.kept = 0
         self.generation = 0
 
@@ -167,7 +167,7 @@ class _Side(Writer):
     async def catch_up(self, progress: Progress) -> None:
         """Wait until at most the latest deliveries of the growing log are not folded."""
         while True:
-            self._projection.stored(await self._run(sqlite_log.head))
+            self._fold_loop.stored(await self._run(sqlite_log.head))
             near = self.behind <= NEAR
             if await self.caught_up(LOOK_SECONDS) and near:
                 break
@@ -228,7 +228,7 @@ def _correct(db: sqlite3.Connection, made: sqlite3.Connection) -> None:
 
 
 def refold_one(
-    connection: sqlite3.Connection, folding: batch.Folding, parse: Parse, delivery_id: int
+    connection: sqlite3.Connection, folding: transaction.Folding, parse: Parse, delivery_id: int
 ) -> str:
     """Parse and fold one delivery again, in the caller's transaction. Returns the result as
     text."""
@@ -236,8 +236,8 @@ def refold_one(
     entries = sqlite_log.read(connection, [own])
     if not entries:
         return NOT_KEPT
-    folding.context.seq = batch.next_seq(connection)
+    folding.context.seq = transaction.next_seq(connection)
     events = Projector(parse=parse).reread(connection, entries[0])
-    batch.fold_and_link(connection, events, folding)
+    transaction.fold_and_link(connection, events, folding)
     verdict = sqlite_log.read(connection, [own])[0].verdict
     return f"delivery {delivery_id}: {verdict}, {len(events)} events"

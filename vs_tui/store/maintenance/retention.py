@@ -17,8 +17,8 @@ import orjson
 
 from vs_tui.model.limits import MIB, Retention
 from vs_tui.model.time import Instant
-from vs_tui.store.folding import batch, overused_keys
-from vs_tui.store.folding.batch import Run, Transact
+from vs_tui.store.folding import crowded_keys, transaction
+from vs_tui.store.folding.transaction import Run, Transact
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
@@ -185,11 +185,11 @@ def prune_traces(
     return Pruned(len(over), spans), found[-1][:2] if found else None
 
 
-def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> None:
+def relink_scattered(connection: sqlite3.Connection, folding: transaction.Folding) -> None:
     """Link spans again whose keys are no longer crowded after the deletion."""
-    keys = overused_keys.scattered(connection)
+    keys = crowded_keys.scattered(connection)
     if keys:
-        seq = batch.next_seq(connection)
+        seq = transaction.next_seq(connection)
         from vs_tui.store.folding.linker import (
             relink,  # imported with the first prune, not at the start
         )
@@ -320,7 +320,7 @@ async def _to_the_end(
     step: Callable[[sqlite3.Connection, Instant, P | None], tuple[Pruned, P | None]],
     before: Instant,
 ) -> Pruned:
-    def work(db: sqlite3.Connection, folding: batch.Folding) -> tuple[Pruned, P | None]:
+    def work(db: sqlite3.Connection, folding: transaction.Folding) -> tuple[Pruned, P | None]:
         folding.cache.clear()  # it may hold events that the step deletes
         return step(db, before, place)
 

@@ -22,9 +22,10 @@ from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
 from vs_tui.store.clock import Uptime, Watch, uptime
-from vs_tui.store.folding import batch
-from vs_tui.store.folding.batch import Transact
+from vs_tui.store.folding import transaction
+from vs_tui.store.folding.missing_ends import due_timeouts
 from vs_tui.store.folding.span_folding import Change, Context
+from vs_tui.store.folding.transaction import Transact
 from vs_tui.store.maintenance import retention
 from vs_tui.store.maintenance.retention import Pruned
 from vs_tui.store.schema import StoreError
@@ -34,7 +35,7 @@ from vs_tui.traces.correlation import LinkRules
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
+Adopt = Callable[[sqlite3.Connection, transaction.Folding], bool]
 """Work of one small transaction. Returns whether there is more; its progress is stored."""
 MAX_REJECTIONS: Final = 1_000
 """Most refused requests that are kept between two sweeps; beyond it they are only counted."""
@@ -52,7 +53,7 @@ class WriterSettings:
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     links: LinkRules = field(default_factory=LinkRules)
-    after_fold: Sequence[batch.Hook] = ()
+    after_fold: Sequence[transaction.Hook] = ()
     adopt: Sequence[Adopt] = ()
     """Work on stored spans after a change of the configuration, once they have their teams."""
     retention: Retention = field(default_factory=Retention)
@@ -88,9 +89,9 @@ class Rejections:
         self._unknown = 0
         counted, self._uncounted = self._uncounted, Counter()
 
-        def record(db: sqlite3.Connection, _: batch.Folding) -> None:
-            batch.next_seq(db)
-            batch.record_rejections(db, waiting, counted, now)
+        def record(db: sqlite3.Connection, _: transaction.Folding) -> None:
+            transaction.next_seq(db)
+            sqlite_log.record_rejections(db, waiting, counted, now)
 
         try:
             await transact(record)
@@ -108,7 +109,7 @@ class Sweeper(ABC):
         self.path = path
         self._clock = clock
         self._settings = settings
-        self._folding = batch.Folding(
+        self._folding = transaction.Folding(
             Context(now=clock(), seq=0, teams=settings.teams, timeouts=settings.timeouts),
             links=settings.links,
             after_fold=settings.after_fold,
@@ -133,7 +134,7 @@ class Sweeper(ABC):
 
     @abstractmethod
     async def _transaction(
-        self, work: Callable[[sqlite3.Connection, batch.Folding], T], *, synced: bool = True
+        self, work: Callable[[sqlite3.Connection, transaction.Folding], T], *, synced: bool = True
     ) -> T:
         """Run a function in one transaction."""
 
@@ -207,12 +208,12 @@ class Sweeper(ABC):
 
     async def _time_out(self, now: Instant) -> None:
         timeouts = dict(self._settings.timeouts)
-        due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
+        due = await self._run(lambda db: due_timeouts(db, timeouts, now))
         if due:
             self._notify(await self._transaction(lambda db, f: _fold_again(db, f, due)))
         if self._watch.doubted:
             wall = self._clock()
-            if await self._run(lambda db: batch.due_timeouts(db, timeouts, wall)):
+            if await self._run(lambda db: due_timeouts(db, timeouts, wall)):
                 await self._watch.hold_back(self._transaction)
 
     async def _retain(self, now: Instant) -> None:
@@ -296,18 +297,18 @@ class Sweeper(ABC):
 
 
 def _fold_again(
-    db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]
+    db: sqlite3.Connection, folding: transaction.Folding, due: Sequence[str]
 ) -> Sequence[Change]:
     """Fold spans again whose timeout has passed."""
-    folding.context.seq = batch.next_seq(db)
-    return batch.refold_and_link(db, due, folding)
+    folding.context.seq = transaction.next_seq(db)
+    return transaction.refold_and_link(db, due, folding)
 
 
 SPANS_AT_ONCE: Final = 2_000
 INCIDENTS_AT_ONCE: Final = 500
 
 
-def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
+def adopt_teams(connection: sqlite3.Connection, folding: transaction.Folding) -> bool:
     """Assign the next 2,000 spans to the configured teams. Returns False once all are assigned.
     Spans that are not reached yet keep their old team.
 
@@ -334,7 +335,7 @@ def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
         if (team := teams.of(project, service, actor)) != before
     ]
     if changed:
-        folding.context.seq = batch.next_seq(connection)
+        folding.context.seq = transaction.next_seq(connection)
         connection.executemany(
             "UPDATE spans SET team = ?, changed = ? WHERE rowid = ?",
             [(team, folding.context.seq, rowid) for team, rowid in changed],
@@ -354,7 +355,7 @@ def is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None
 
 
-def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
+def adopt_incidents(connection: sqlite3.Connection, folding: transaction.Folding) -> bool:
     """Link the next incidents by the current window and environments. Returns False once all are
     linked.
 
@@ -381,7 +382,7 @@ def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> b
             relink,  # imported with the first span, after the first rows
         )
 
-        folding.context.seq = batch.next_seq(connection)
+        folding.context.seq = transaction.next_seq(connection)
         relink(connection, (), folding.context.seq, rules, also=[key for _, key in found])
     reached = found[-1][0] if len(found) == INCIDENTS_AT_ONCE else None
     stored = orjson.dumps([reached, *wanted]).decode()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.log import sqlite_log
-from vs_tui.store.folding import batch
+from vs_tui.store.folding import transaction
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.schema import DERIVED_TABLES, LOG_TABLES, StoreError
 
@@ -33,7 +33,7 @@ _MODEL_META: Final = ("teams", "teams_from", "dora", "dora_from", "incidents")
 """Rows of `meta` that name the configuration of the read models. All others belong to the file."""
 
 
-def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
+def empty_models(connection: sqlite3.Connection, folding: transaction.Folding) -> int:
     """Delete all derived data, so that the projector folds it from the beginning. Returns the
     number of deployments that are kept because their traces were pruned. Runs in the caller's
     transaction."""
@@ -43,7 +43,7 @@ def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
     sqlite_log.set_position(connection, 0)
-    sqlite_log.set_generation(connection, batch.next_seq(connection))
+    sqlite_log.set_generation(connection, transaction.next_seq(connection))
     folding.cache.clear()
     return kept
 

@@ -23,7 +23,7 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
-from vs_tui.store.folding.proximity import PLACELESS
+from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
 from vs_tui.store.metrics.counted_spans import attempts_around
 from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD

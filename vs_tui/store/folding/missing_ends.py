@@ -1,4 +1,4 @@
-"""Cancels jobs that are still open after their run has ended.
+"""Finds spans whose tool does not report their end: jobs of ended runs, and timeouts.
 
 Some tools end a run and never report the end of its jobs. Such a job is cancelled at the end of its
 run; later events about it count as before. Events of scripts (`customhttp`) are left alone, because
@@ -15,7 +15,9 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule, State
 from vs_tui.store import rows
-from vs_tui.store.folding.span_folding import Change, Context, EventCache, refold
+from vs_tui.store.folding.span_folding import Change, Context, refold
+from vs_tui.store.folding.stored_events import EventCache
+from vs_tui.traces.folding import WAITING_LIMIT
 
 _RUN: Final = frozenset({"pipeline", "build"})
 _JOB: Final = frozenset({"build", "test", "stage", "deploy"})
@@ -84,3 +86,27 @@ def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[s
 
 def _joined(first: Change, second: Change) -> Change:
     return second._replace(old=first.old, new_keys=first.new_keys, fresh=first.fresh)
+
+
+def due_timeouts(
+    connection: sqlite3.Connection, timeouts: dict[str, int], now: Instant
+) -> list[str]:
+    """Keys of spans in flight whose timeout has passed, and of spans that were timed out too early
+    by a wrong clock."""
+    due: list[str] = []
+    for operation, limit in timeouts.items():
+        sql = (
+            "SELECT key FROM spans WHERE status = 'in_flight' AND derived = 0 AND operation = ?1 "
+            "AND started_at <= ?2 AND MAX(started_at, COALESCE(stage_at, 0)) "
+            "<= CASE state WHEN ?3 THEN ?4 ELSE ?2 END LIMIT 1000"
+        )
+        before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
+        values = (operation, before, int(State.WAITING), long_before)
+        due.extend(key for (key,) in connection.execute(sql, values))
+    # These timed out by a wrong clock; a rebuild would show them in flight.
+    sql = (
+        "SELECT key FROM spans WHERE status IN ('error', 'timed_out') AND derived = 0 "
+        "AND ended_at > ? AND status = 'timed_out' LIMIT 1000"
+    )
+    due.extend(key for (key,) in connection.execute(sql, (now,)))
+    return due

@@ -12,7 +12,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
@@ -31,7 +30,7 @@ from vs_tui.metrics.span_facts import (
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Link, Rule, Span, State, Status
 from vs_tui.store import rows
-from vs_tui.store.folding.span_folding import Change, load_spans
+from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
 from vs_tui.traces.correlation import NAMED, LinkRules, Node
 
 MAX_WAITING: Final = 10
@@ -39,25 +38,6 @@ MAX_WAITING: Final = 10
 MAX_SUSPECTS: Final = 50
 """Most deploys that are compared with an incident that names a version, or no environment; the
 newest ones."""
-
-
-def nodes(
-    connection: sqlite3.Connection,
-    keys: Collection[str],
-    unplaced: Mapping[str, rows.Row] = MappingProxyType({}),
-) -> dict[str, Node]:
-    """The nodes of these spans, from the table or from the rows that are not inserted yet."""
-    sql = (
-        "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status "
-        f"FROM spans WHERE key {rows.KEYS}"
-    )
-    found = {
-        key: Node(key, operation, at, ended_at, Status(status))
-        for key, operation, at, ended_at, status in rows.select_in(connection, sql, keys)
-    }
-    new = (key for key in keys if key in unplaced)
-    found.update((key, Node.of(rows.span_of(unplaced[key]))) for key in new)
-    return found
 
 
 _NEVER_WAITED: Final = (
@@ -239,7 +219,7 @@ def candidates(
         deploys = [deploy.key for deploy in others if rules.target_of(deploy) not in counted]
         found[key] = [*found.get(key, ()), *deploys]
     known = {key: {link.parent for link in links[key]} for key in found}
-    named = nodes(connection, {deploy for deploys in found.values() for deploy in deploys})
+    named = load_nodes(connection, {deploy for deploys in found.values() for deploy in deploys})
     return {
         key: [
             (Rule.PROXIMITY, named[deploy])

@@ -1,34 +1,87 @@
-"""Alerts whose start moves: stores their events under the key of their incident."""
+"""The stored events of spans: a cache of the recent ones, and alerts whose start moves, which are
+stored under the key of their incident."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from vs_tui.model.keys import alert_group
+from vs_tui.model.limits import MIB
 from vs_tui.model.vocabulary import Event, Key
 from vs_tui.store import rows
+from vs_tui.store.folding.renamed import Names
 from vs_tui.traces.alert_episodes import NEARBY, incident_starts
 
+CACHED_SPANS: Final = 4_000
+CACHED_BYTES: Final = 16 * MIB
+"""Most bytes of cached events, as stored; in memory they take about twice as much."""
 LOOKED_AT: Final = 64
 """Most incidents of an alert before a notification that are compared with it."""
 LOOKED_AFTER: Final = 16
 """Most incidents after a notification that are compared with it, if it arrives late."""
 
 
-class Cache(Protocol):
-    """The stored events; see `span_folding.EventCache`."""
+class EventCache:
+    """Caches the events of recently changed spans, so that a busy span is not read back each time.
+
+    It is cleared when a transaction fails, so that it holds no events that were rolled back.
+    """
+
+    def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
+        self._size = size
+        self._most_bytes = most_bytes
+        self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+        self.bytes = 0
+        """Bytes of the cached events as they are stored."""
+        self.names = Names()
+
+    def clear(self) -> None:
+        self.names = Names()
+        self._events.clear()
+        self._bytes.clear()
+        self.bytes = 0
+
+    def drop(self, key: str) -> None:
+        self._events.pop(key, None)
+        self.bytes -= self._bytes.pop(key, 0)
+
+    def add(self, key: str, size: int) -> None:
+        """Count the bytes of an event that was stored for a key."""
+        self._bytes[key] = self._bytes.get(key, 0) + size
+        self.bytes += size
 
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
-    ) -> dict[str, dict[bytes, Event]]: ...
+    ) -> dict[str, dict[bytes, Event]]:
+        """Key -> stored events, each by its digest."""
+        found: dict[str, dict[bytes, Event]] = {}
+        missing = []
+        for key in keys:
+            cached = self._events.get(key)
+            if cached is None:
+                missing.append(key)
+                cached = {}
+            else:
+                self._events.move_to_end(key)
+            found[key] = cached
+        sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
+        for key, data in rows.select_in(connection, sql, missing):
+            found[key][rows.digest_of(data)] = rows.event_of(data)
+            self.add(key, len(data))
+        return found
 
-    def drop(self, key: str) -> None: ...
+    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
+        self._events.update(events)
+        while self._events and (len(self._events) > self._size or self.bytes > self._most_bytes):
+            self.drop(next(iter(self._events)))
 
 
 def regrouped(
-    connection: sqlite3.Connection, events: Sequence[Event], cache: Cache
+    connection: sqlite3.Connection, events: Sequence[Event], cache: EventCache
 ) -> tuple[Sequence[Event], Sequence[str]]:
     """(events, with those of alerts under the key of their incident; keys of deleted spans).
 
@@ -66,10 +119,10 @@ def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Even
     latest = max(max(event.occurred_at, event.started_at or 0) for event in fresh) + NEARBY
     before = "SELECT DISTINCT key FROM events WHERE key > ? AND key <= ? ORDER BY key DESC LIMIT ?"
     after = "SELECT DISTINCT key FROM events WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
-    rows = connection.execute(before, (f"{group}-", f"{group}-{latest}", LOOKED_AT)).fetchall()
-    rows += connection.execute(after, (f"{group}-{latest}", f"{group}.", LOOKED_AFTER)).fetchall()
+    found = connection.execute(before, (f"{group}-", f"{group}-{latest}", LOOKED_AT)).fetchall()
+    found += connection.execute(after, (f"{group}-{latest}", f"{group}.", LOOKED_AFTER)).fetchall()
     # The name of a group may be a prefix of another group's name.
-    return [key for (key,) in rows if alert_group(key) == group]
+    return [key for (key,) in found if alert_group(key) == group]
 
 
 def _placed(event: Event, group: str, start: int) -> Event:

@@ -8,32 +8,25 @@ It is synchronous and runs as a whole on the writer's thread, so that no two tra
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import orjson
-
-from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection, SameBodies
-from vs_tui.log.sqlite_log import count
+from vs_tui.log.delivery import SameBodies
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.model.vocabulary import Event
 from vs_tui.store.folding import link_queue, renamed
-from vs_tui.store.folding.ended_runs import end_with_parents
+from vs_tui.store.folding.missing_ends import end_with_parents
 from vs_tui.store.folding.span_folding import (
     Change,
     Context,
-    EventCache,
     fold_events,
     load_spans,
     refold,
 )
+from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.traces.correlation import LinkRules
-from vs_tui.traces.folding import WAITING_LIMIT, Folded
-
-REJECTIONS_KEPT: Final = 5_000
-UNKNOWN_KEPT: Final = 100
-"""Most refused requests that are kept for paths that no source has."""
+from vs_tui.traces.folding import Folded
 
 T = TypeVar("T")
 Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
@@ -207,75 +200,3 @@ def exists(connection: sqlite3.Connection, name: str) -> bool:
         "OR (full_ref = ?1 AND full_ref <> '')"
     )
     return connection.execute(sql, (name,)).fetchone() is not None
-
-
-def record_rejections(
-    connection: sqlite3.Connection,
-    rejections: Sequence[Rejection],
-    counted: Mapping[str, int],
-    now: Instant,
-) -> None:
-    """Store refused requests for the Events view: the newest 5,000, with repeats counted. `counted`
-    has the numbers, by source, of further requests that are only counted."""
-    tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
-    count(connection, tallies)
-    for rejection in rejections:
-        tally = (1, rejection.received_at, rejection.kind)
-        count(connection, {(rejection.source, Verdict.REJECTED): tally})
-        # A repeat repeats the latest row; scanners try many paths in any order.
-        latest = "MAX(id) FROM rejections"
-        if rejection.source == UNKNOWN_SOURCE:
-            latest += " WHERE source = ?2 AND path = ?3"
-        updated = connection.execute(
-            "UPDATE rejections SET repeats = repeats + 1, received_at = ?1 WHERE id = "
-            f"(SELECT {latest}) AND source = ?2 AND path = ?3 AND reason = ?4",
-            (rejection.received_at, rejection.source, rejection.path, rejection.reason),
-        )
-        if updated.rowcount:
-            continue
-        connection.execute(
-            "INSERT INTO rejections (source, kind, path, received_at, status, reason, size, "
-            "headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                rejection.source,
-                rejection.kind,
-                rejection.path,
-                rejection.received_at,
-                rejection.status,
-                rejection.reason,
-                rejection.size,
-                orjson.dumps(dict(rejection.headers)).decode(),
-                rejection.body,
-            ),
-        )
-    # Separate limits, so that scanners do not displace refused requests of tools.
-    for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
-        connection.execute(
-            f"DELETE FROM rejections WHERE source {those} ?1 AND id <= (SELECT id FROM rejections "
-            f"WHERE source {those} ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            (UNKNOWN_SOURCE, kept),
-        )
-
-
-def due_timeouts(
-    connection: sqlite3.Connection, timeouts: dict[str, int], now: Instant
-) -> list[str]:
-    """Keys of spans in flight whose timeout has passed, and of spans that were timed out too early
-    by a wrong clock."""
-    due: list[str] = []
-    for operation, limit in timeouts.items():
-        sql = (
-            "SELECT key FROM spans WHERE status = 'in_flight' AND derived = 0 AND operation = ?1 "
-            "AND started_at <= ?2 AND MAX(started_at, COALESCE(stage_at, 0)) "
-            "<= CASE state WHEN ?3 THEN ?4 ELSE ?2 END LIMIT 1000"
-        )
-        before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
-        values = (operation, before, int(State.WAITING), long_before)
-        due.extend(key for (key,) in connection.execute(sql, values))
-    # These timed out by a wrong clock; a rebuild would show them in flight.
-    sql = (
-        "SELECT key FROM spans WHERE status IN ('error', 'timed_out') AND derived = 0 "
-        "AND ended_at > ? AND status = 'timed_out' LIMIT 1000"
-    )
-    due.extend(key for (key,) in connection.execute(sql, (now,)))
-    return due
