@@ -1,18 +1,20 @@
-"""A repository as its host names it: keys, refs and attributes for its events."""
+"""A repository as its host names it: keys, refs and attributes for its events, and the events that
+hosts have in common: changes, reviews and pushes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from vs_tui.model import keys
-from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Scalar, State
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Unreadable
-from vs_tui.sources.fields import known, obj, text, texts, time_of
+from vs_tui.sources.fields import known, obj, text, texts, time_of, web_url
 
 
 class _Facts(NamedTuple):
@@ -95,6 +97,10 @@ class Repository:
             "project": self.path,
         }
 
+    def named_identity(self, kind: str, name: str) -> dict[str, Any]:
+        """The identity of a span with a name instead of a number, such as a tag."""
+        return self.identity(kind, name)
+
     def attributes(self, **more: object) -> dict[str, Scalar]:
         """`more` (with `__` for dots, without missing values) and the repository's own
         attributes."""
@@ -105,6 +111,167 @@ class Repository:
         if "/" not in former or self.path in (former, self.space):
             return "its former name or its id is not told, or the name is the same"
         return renamed(self.source, self.space, former, self.path, at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A pull request, from a body."""
+
+    repo: Repository
+    number: int
+    state: State
+    """RUNNING while open, OK when merged, CANCELLED when declined."""
+    at: Instant
+    """When `state` began."""
+    is_end_stated: bool
+    """Whether `at` is the known time of the end. A later edit only shows that the change has
+    ended."""
+    as_of: Instant
+    created_at: Instant | None
+    title: str
+    body: str
+    draft: bool | None
+    author: str
+    url: str
+    branch: str
+    heads: Sequence[str]
+    """Head commits, the current one first."""
+    base: str
+    base_sha: str
+    merge_sha: str
+    fork: str
+    """The scope of the head's repository."""
+    reviewers: Sequence[str]
+    comments: int | None = None
+
+    def event(self) -> Event:
+        merged = self.state is State.OK
+        word = "merged" if merged else "closed"
+        if not self.state.terminal:
+            word = "wip" if self.draft else "open"
+        scopes = dict.fromkeys((self.repo.scope, self.fork))
+        merge = self.merge_sha if merged else ""
+        return Event(
+            **self.repo.identity("pull_request", self.number),
+            operation=Operation.PULL_REQUEST,
+            state=self.state,
+            occurred_at=self.at,
+            as_of=self.as_of,
+            started_at=self.created_at,
+            # A body has the change's current state, so it supersedes an earlier end.
+            supersedes=self.is_end_stated or not self.state.terminal,
+            name=self.title or f"#{self.number}",
+            actor=self.author,
+            url=web_url(self.url),
+            attributes=self.repo.attributes(
+                vcs__change__id=str(self.number),
+                vcs__change__title=self.title,
+                vcs__change__state=word,
+                vcs__ref__head__name=self.branch,
+                vcs__ref__head__revision=self.heads[0],
+                vcs__ref__base__name=self.base,
+                vcs__ref__base__revision=self.base_sha,
+                vs__pr__draft=self.draft,
+                vs__pr__comments=self.comments,
+                vs__pr__reviewers=",".join(name for name in self.reviewers if name),
+                vs__pr__merged_at=iso(self.at) if merged and self.is_end_stated else None,
+                vs__pr__merge_commit=merge,
+            ),
+            restates=RELATIONS,
+            offers=keys.offers(
+                Key("change", str(self.number), self.repo.scope),
+                *keys.offer_heads(self.heads, self.branch, scopes),
+                keys.commit(merge, self.repo.scope, "merge commit"),
+                keys.offer_branch(self.branch, self.fork),
+            ),
+            seeks=keys.proposed(self.branch, self.title, self.body, self.repo.scope),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """One push to one branch or tag."""
+
+    repo: Repository
+    ref: str
+    is_tag: bool = False
+    before: str = ""
+    after: str
+    """The newest commit; empty if it is unknown."""
+    at: Instant
+    actor: str
+    url: str = ""
+    shas: Iterable[str] = ()
+    """All its commits, the newest one first."""
+    subject: str = ""
+    """First line of the newest commit's message."""
+    written: Sequence[Instant] = ()
+    """When its commits were written."""
+    log: str = ""
+    """Its commits, in the format of `push_log`."""
+    default_branch: str = ""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Further attributes, with `__` for dots."""
+    offers: Sequence[Key] = ()
+    """Further keys."""
+    seeks: Iterable[Seek] = ()
+    """What the messages say."""
+
+    def event(self) -> Event:
+        """The event for the push: an instant."""
+        scope = self.repo.scope
+        if self.is_tag:
+            kind, identifier, name = "tag", self.ref, f"tag {self.ref}"
+            offered: Iterable[Key | None] = [Key("tag", self.ref, scope, "tag")]
+            first = [keys.seek_commit(Rule.COMMIT, self.after, scope)]
+        else:
+            kind, identifier = "push", f"{self.ref}@{self.after[:12]}"
+            name = self.subject or f"push to {self.ref}"
+            offered = [keys.commit(sha, scope, "pushed commit") for sha in self.shas]
+            first = []
+        return Event(
+            **self.repo.named_identity(kind, identifier),
+            operation=Operation.PUSH,
+            state=State.OK,
+            occurred_at=self.at,
+            started_at=self.at,
+            name=name,
+            actor=self.actor,
+            url=self.url,
+            attributes=self.repo.attributes(
+                vcs__ref__head__name=self.ref,
+                vcs__ref__head__type="tag" if self.is_tag else "branch",
+                vcs__ref__head__revision=self.after,
+                vcs__ref__base__revision=self.before,
+                **self.more,
+                vs__commit__first_at=iso(min(self.written)) if self.written else None,
+                vs__push__log=self.log,
+                vs__default_branch=self.default_branch,
+            ),
+            offers=keys.offers(*offered, *self.offers),
+            seeks=keys.seeks(*first, self.seeks),
+        )
+
+
+def review(
+    repo: Repository, change: Event, identifier: str, reviewer: str, verdict: str, at: Instant,
+    **more: object,
+) -> Event:  # fmt: skip
+    """The event for a reviewer's verdict: an instant below the change. `more` are attributes."""
+    return Event(
+        **repo.identity("review", identifier),
+        operation=Operation.REVIEW,
+        state=State.OK,
+        occurred_at=at,
+        started_at=at,
+        name=f"{reviewer or 'review'}: {verdict.replace('_', ' ') or 'reviewed'}",
+        actor=reviewer,
+        url=change.url,
+        attributes=repo.attributes(
+            vs__review__state=verdict, vcs__change__id=change.attributes["vcs.change.id"], **more
+        ),
+        seeks=(keys.seek_structure(change.key),),
+    )
 
 
 DELETED_FORK: Final = "-/deleted"

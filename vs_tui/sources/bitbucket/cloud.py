@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.bitbucket.common import Change, Push, Repo, merged_changes
 from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import DELETED_FORK, push_log, unreadable
+from vs_tui.sources.repository import (
+    DELETED_FORK,
+    Change,
+    Push,
+    Repository,
+    push_log,
+    review,
+    unreadable,
+)
 
+MAX_COMMITS: Final = 100
 _CHANGE_STATES: Final = {
     "pullrequest:created": State.RUNNING,
     "pullrequest:updated": State.RUNNING,
@@ -53,6 +61,44 @@ _ISSUES: Final = {
     "invalid": State.CANCELLED,
     "wontfix": State.CANCELLED,
 }
+
+
+class Repo(Repository):
+    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server. Its id is Cloud's UUID or
+    Server's number."""
+
+    __slots__ = ()
+
+    def __init__(self, path: str, web: str, identifier: str) -> None:
+        super().__init__("bitbucket", path, web, identifier)
+
+
+def pushed(
+    repo: Repository, ref: str, after: str, shas: Sequence[str], messages: Sequence[str]
+) -> dict[str, Any]:
+    """The fields of a Push to a branch that its commits give; both lists have the newest one
+    first."""
+    shas = list(dict.fromkeys((after, *shas)))[:MAX_COMMITS]
+    messages = messages[:MAX_COMMITS]
+    wishes = keys.seeks(
+        keys.pushed(shas, ref, messages, repo.scope),
+        *(merged_changes(message, repo.scope) for message in messages),
+    )
+    subject = messages[0].partition("\n")[0].strip() if messages else ""
+    return {"shas": shas, "subject": subject, "seeks": wishes}
+
+
+def merged_changes(message: str, scope: str) -> list[Seek]:
+    """Seeks for the changes that a merge message names: `Merged in BRANCH (pull request #7)`
+    (Cloud) or `Pull request #7: TITLE` (Server)."""
+    wishes = keys.merge_messages(message, scope)
+    first = message.partition("\n")[0].lower()
+    before, found, after = first.partition("pull request #")
+    if found and (not before or before.startswith("merge")):
+        digits = after[: len(after) - len(after.lstrip("0123456789"))]
+        if digits and (wish := keys.seek_change(digits[:9], scope, "commit message")):
+            wishes.append(wish)
+    return wishes
 
 
 def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
@@ -126,13 +172,15 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         reviewers=[person(entry) for entry in items(found, "reviewers")[:100]],
         comments=number(found, "comment_count"),
     )
+    whole = change.event()
     if event not in _REVIEWS:
-        return (change.event(),)
+        return (whole,)
     field, verdict = _REVIEWS[event]
     given = obj(body, field)
     at = parse_instant(given.get("date")) or updated
     reviewer = person(given, "user") or person(body, "actor")
-    return (change.review(reviewer, verdict, at), change.event())
+    own_id = f"{identifier}.{reviewer}.{at // 1_000_000}"
+    return (review(repo, whole, own_id, reviewer, verdict, at), whole)
 
 
 def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
@@ -144,13 +192,19 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         ref = text(new, "name")
         if after is None or not ref:
             continue
-        commits = items(entry, "commits")
-        times = [parse_instant(obj(commit).get("date")) for commit in commits]
+        commits = [obj(commit) for commit in items(entry, "commits")]
+        times = [parse_instant(commit.get("date")) for commit in commits]
+        is_tag = text(new, "type") in ("tag", "annotated_tag")
+        messages = [
+            text(new, "target", "message", limit=5_000),
+            *(text(commit, "message", limit=5_000) for commit in commits),
+        ]
+        shas = [text(commit, "hash") for commit in commits]
         events.append(
             Push(
                 repo=repo,
                 ref=ref,
-                is_tag=text(new, "type") in ("tag", "annotated_tag"),
+                is_tag=is_tag,
                 before=text(entry, "old", "target", "hash"),
                 after=after.value,
                 # The body has no time of the push; that of the tag or commit is nearest.
@@ -158,12 +212,10 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 or parse_instant(obj(new, "target").get("date"))
                 or received_at,
                 actor=person(body, "actor"),
-                url=text(entry, "links", "html", "href"),
-                shas=[text(commit, "hash") for commit in commits],
-                messages=[text(new, "target", "message", limit=5_000)]
-                + [text(commit, "message", limit=5_000) for commit in commits],
+                url=web_url(text(entry, "links", "html", "href")),
                 written=[when for when in times if when is not None],
-                log=push_log(reversed([obj(commit) for commit in commits])),
+                log=push_log(reversed(commits)),
+                **({} if is_tag else pushed(repo, ref, after.value, shas, messages)),
             ).event()
         )
     return tuple(events) or "a push that only deletes brings nothing to deliver"

@@ -9,9 +9,9 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.bitbucket.common import Change, Push, Repo
+from vs_tui.sources.bitbucket.cloud import Repo, pushed
 from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import push_log, unreadable
+from vs_tui.sources.repository import Change, Push, push_log, review, unreadable
 
 _CHANGE_STATES: Final = {
     "pr:opened": State.RUNNING,
@@ -104,10 +104,12 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         reviewers=[text(entry, "user", "name") for entry in items(found, "reviewers")[:100]],
         comments=number(found, "properties", "commentCount"),
     )
+    whole = change.event()
     if event not in _REVIEWS:
-        return (change.event(),)
+        return (whole,)
     reviewer = text(body, "participant", "user", "name") or text(body, "actor", "name")
-    return (change.review(reviewer, _REVIEWS[event], happened), change.event())
+    own_id = f"{identifier}.{reviewer}.{happened // 1_000_000}"
+    return (review(repo, whole, own_id, reviewer, _REVIEWS[event], happened), whole)
 
 
 def _fork(head: dict[str, Any]) -> str:
@@ -128,27 +130,29 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         if after is None or not full_ref or text(entry, "type") == "DELETE":
             continue
         is_tag = full_ref.startswith("refs/tags/")
+        ref = full_ref.removeprefix("refs/tags/") if is_tag else keys.branch_name(full_ref)
         # The body's commits belong to its only change; with several changes it lists none.
         brought = commits if len(items(body, "changes")) == 1 else []
         times = [parse_instant(commit.get("committerTimestamp")) for commit in brought]
         before = text(entry, "fromHash")
+        shas = [text(commit, "id") for commit in brought]
+        messages = [text(commit, "message", limit=5_000) for commit in brought]
         events.append(
             Push(
                 repo=repo,
-                ref=full_ref.removeprefix("refs/tags/") if is_tag else keys.branch_name(full_ref),
+                ref=ref,
                 is_tag=is_tag,
                 before=before if keys.commit(before) else "",
                 after=after.value,
                 at=_date(body, received_at),
                 actor=text(body, "actor", "name"),
                 url=f"{repo.web.removesuffix('/browse')}/commits/{after.value}" if repo.web else "",
-                shas=[text(commit, "id") for commit in brought],
-                messages=[text(commit, "message", limit=5_000) for commit in brought],
                 written=[when for when in times if when is not None],
                 log=push_log(
                     {**commit, "timestamp": commit.get("authorTimestamp")}
                     for commit in reversed(brought)
                 ),
+                **({} if is_tag else pushed(repo, ref, after.value, shas, messages)),
             ).event()
         )
     return tuple(events) or "a push that only deletes brings nothing to deliver"

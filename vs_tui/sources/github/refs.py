@@ -7,12 +7,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.model import artifacts, keys
-from vs_tui.model.time import Instant, iso
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import Hook, login
-from vs_tui.sources.repository import push_log
+from vs_tui.sources.repository import Push, push_log
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
@@ -133,24 +133,15 @@ def _pushed_at(hook: Hook) -> Instant:
 
 def _tag(hook: Hook, tag: str, sha: str) -> Event:
     """The event for a tag; `create` and the push of a tag make the same span."""
-    at = _pushed_at(hook)
-    return Event(
-        **hook.identity("tag", tag),
-        operation=Operation.PUSH,
-        state=State.OK,
-        occurred_at=at,
-        started_at=at,
-        name=f"tag {tag}",
+    return Push(
+        repo=hook,
+        ref=tag,
+        is_tag=True,
+        after=sha if keys.commit(sha) else "",
+        at=_pushed_at(hook),
         actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
         url=f"{hook.web}/tree/{quote(tag)}" if hook.web else "",
-        attributes=hook.attributes(
-            vcs__ref__head__name=tag,
-            vcs__ref__head__type="tag",
-            vcs__ref__head__revision=sha if keys.commit(sha) else None,
-        ),
-        offers=keys.offers(Key("tag", tag, hook.scope, "tag")),
-        seeks=keys.seeks(keys.seek_commit(Rule.COMMIT, sha, hook.scope)),
-    )
+    ).event()
 
 
 def _new_commits(hook: Hook) -> list[dict[str, Any]]:
@@ -168,32 +159,25 @@ def _listed(hook: Hook) -> list[dict[str, Any]]:
 
 
 def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) -> Event:
-    at = _pushed_at(hook)
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
-    written = [when for entry in commits if (when := time_of(entry, "timestamp"))]
-    subject = messages[-1].partition("\n")[0].strip()
     shas = dict.fromkeys([after, *(text(entry, "id") for entry in commits)])
     total = number(hook.body, "total_commits")
-    return Event(
-        **hook.identity("push", f"{branch}@{after[:12]}"),
-        operation=Operation.PUSH,
-        state=State.OK,
-        occurred_at=at,
-        started_at=at,
-        name=subject or f"push to {branch}",
+    return Push(
+        repo=hook,
+        ref=branch,
+        before=text(hook.body, "before"),
+        after=after,
+        at=_pushed_at(hook),
         actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
         url=web_url(text(hook.body, "compare") or text(hook.body, "compare_url")),
-        attributes=hook.attributes(
-            vcs__ref__head__name=branch,
-            vcs__ref__head__type="branch",
-            vcs__ref__head__revision=after,
-            vcs__ref__base__revision=text(hook.body, "before"),
-            vs__push__commits=total if total is not None else len(commits),
-            vs__push__forced=hook.body.get("forced") is True,
-            vs__commit__first_at=iso(min(written)) if written else None,
-            vs__push__log=push_log(_listed(hook)[-MAX_COMMITS:]),
-            vs__default_branch=hook.default_branch,
-        ),
-        offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
+        shas=shas,
+        subject=messages[-1].partition("\n")[0].strip(),
+        written=[when for entry in commits if (when := time_of(entry, "timestamp"))],
+        log=push_log(_listed(hook)[-MAX_COMMITS:]),
+        default_branch=hook.default_branch,
+        more={
+            "vs__push__commits": total if total is not None else len(commits),
+            "vs__push__forced": hook.body.get("forced") is True,
+        },
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
-    )
+    ).event()

@@ -22,7 +22,7 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
-from vs_tui.sources.repository import DELETED_FORK, is_incident
+from vs_tui.sources.repository import DELETED_FORK, is_incident, review
 
 ISSUE_ACTIONS: Final = frozenset(
     (
@@ -184,37 +184,22 @@ def read_review(hook: Hook) -> Reading:
     always OK, whatever its verdict."""
     if hook.action not in REVIEW_ACTIONS:
         return f"the action {hook.action or 'none'!r} of a review says nothing about a delivery"
-    review = obj(hook.body, "review")
-    identifier = text(review, "id", limit=120)
+    review_ = obj(hook.body, "review")
+    identifier = text(review_, "id", limit=120)
     if not identifier:
         raise hook.unreadable("review.id is missing")
     change = _change(hook)
-    at = hook.time(review, "submitted_at", "updated_at")
-    state = lowered(review, "state")
-    reviewer = login(review, "user")
+    at = hook.time(review_, "submitted_at", "updated_at")
+    state = lowered(review_, "state")
+    reviewer = login(review_, "user")
     if reviewer and reviewer == change.actor and state == "commented":
         # An author's answer in the own pull request makes a review too; it is not counted.
         return (change,)
-    return (
-        Event(
-            **hook.identity("review", identifier),
-            operation=Operation.REVIEW,
-            state=State.OK,
-            occurred_at=at,
-            as_of=max(at, change.as_of),
-            started_at=at,
-            name=f"{reviewer or 'review'}: {state.replace('_', ' ') or 'reviewed'}",
-            actor=reviewer,
-            url=web_url(text(review, "html_url")),
-            attributes=hook.attributes(
-                vs__review__state=state,
-                vcs__change__id=change.attributes.get("vcs.change.id"),
-                vcs__ref__head__revision=text(review, "commit_id"),
-            ),
-            seeks=(keys.seek_structure(change.key),),
-        ),
-        change,
-    )
+    head = text(review_, "commit_id")
+    found = review(
+        hook, change, identifier, reviewer, state, at, vcs__ref__head__revision=head
+    )._replace(as_of=max(at, change.as_of), url=web_url(text(review_, "html_url")))
+    return (found, change)
 
 
 def _change(hook: Hook) -> Event:

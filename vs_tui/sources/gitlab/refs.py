@@ -6,12 +6,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.model import artifacts, keys
-from vs_tui.model.time import iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, latest
-from vs_tui.sources.repository import push_log
+from vs_tui.sources.repository import Push, push_log
 
 MAX_COMMITS: Final = 100
 _MESSAGE: Final = 5_000
@@ -33,35 +32,27 @@ def read_push(hook: Hook) -> Reading:
     times = [when for entry in commits if (when := time_of(entry, "timestamp"))]
     at = latest(*times, *(time_of(e, "committed_date") for e in commits)) or hook.received_at
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
-    subject = messages[-1].partition("\n")[0].strip()
     shas = dict.fromkeys([after.value, *(text(entry, "id") for entry in commits)])
     total = number(hook.body, "total_commits_count")
     before = text(hook.body, "before")
     compare = f"{hook.web}/-/compare/{before[:40]}...{after.value}" if keys.commit(before) else ""
-    return (
-        Event(
-            **hook.named_identity("push", f"{branch}@{after.value[:12]}"),
-            operation=Operation.PUSH,
-            state=State.OK,
-            occurred_at=at,
-            started_at=at,
-            name=subject or f"push to {branch}",
-            actor=hook.user or text(hook.body, "user_name"),
-            url=compare if hook.web else "",
-            attributes=hook.attributes(
-                vcs__ref__head__name=branch,
-                vcs__ref__head__type="branch",
-                vcs__ref__head__revision=after.value,
-                vcs__ref__base__revision=before,
-                vs__push__commits=len(commits) if total is None else total,
-                vs__commit__first_at=iso(min(times)) if times else None,
-                vs__push__log=push_log(commits),
-                vs__default_branch=hook.default_branch,
-            ),
-            offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
-            seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
-        ),
+    push = Push(
+        repo=hook,
+        ref=branch,
+        before=before,
+        after=after.value,
+        at=at,
+        actor=hook.user or text(hook.body, "user_name"),
+        url=compare if hook.web else "",
+        shas=shas,
+        subject=messages[-1].partition("\n")[0].strip(),
+        written=times,
+        log=push_log(commits),
+        default_branch=hook.default_branch,
+        more={"vs__push__commits": len(commits) if total is None else total},
+        seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     )
+    return (push.event(),)
 
 
 def read_tag(hook: Hook) -> Reading:
@@ -75,30 +66,18 @@ def read_tag(hook: Hook) -> Reading:
         return "deleting a tag undoes nothing that was delivered"
     times = [time_of(entry, "timestamp") for entry in _commits(hook)]
     at = latest(*times) or hook.received_at
-    return (
-        Event(
-            **hook.named_identity("tag", tag),
-            operation=Operation.PUSH,
-            state=State.OK,
-            occurred_at=at,
-            started_at=at,
-            name=f"tag {tag}",
-            actor=hook.user or text(hook.body, "user_name"),
-            url=f"{hook.web}/-/tags/{quote(tag)}" if hook.web else "",
-            attributes=hook.attributes(
-                vcs__ref__head__name=tag,
-                vcs__ref__head__type="tag",
-                vcs__ref__head__revision=sha.value if sha else None,
-            ),
-            offers=keys.offers(
-                Key("tag", tag, hook.scope, "tag"), Key("ref", hook.full_ref("tag", tag))
-            ),
-            seeks=keys.seeks(
-                keys.seek_commit(Rule.COMMIT, sha.value, hook.scope) if sha else None,
-                keys.mentions(text(hook.body, "message", limit=_MESSAGE), "tag message"),
-            ),
-        ),
+    push = Push(
+        repo=hook,
+        ref=tag,
+        is_tag=True,
+        after=sha.value if sha else "",
+        at=at,
+        actor=hook.user or text(hook.body, "user_name"),
+        url=f"{hook.web}/-/tags/{quote(tag)}" if hook.web else "",
+        offers=(Key("ref", hook.full_ref("tag", tag)),),
+        seeks=keys.mentions(text(hook.body, "message", limit=_MESSAGE), "tag message"),
     )
+    return (push.event(),)
 
 
 def read_release(hook: Hook) -> Reading:

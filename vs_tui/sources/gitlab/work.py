@@ -12,7 +12,7 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, Stat
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
-from vs_tui.sources.repository import DELETED_FORK, is_incident
+from vs_tui.sources.repository import DELETED_FORK, is_incident, review
 
 ISSUE_ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """The action may be empty in updates of older versions."""
@@ -134,7 +134,9 @@ def read_merge_request(hook: Hook) -> Reading:
     whole = _change(hook, change, identifier, action)
     if action not in REVIEWS:
         return (whole,)
-    return (_review(hook, whole, identifier, REVIEWS[action]), whole)
+    at, reviewer = whole.snapshot_at, hook.user
+    own_id = f"{identifier}.{reviewer}.{at // 1_000_000}"
+    return (review(hook, whole, own_id, reviewer, REVIEWS[action], at), whole)
 
 
 def _change(hook: Hook, change: dict[str, Any], identifier: int, action: str) -> Event:
@@ -270,21 +272,3 @@ def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
     branch = text(change, "source_branch")
     description = text(change, "description", limit=keys.TEXT_LIMIT)
     return keys.proposed(branch, title, description, hook.scope, "description")
-
-
-def _review(hook: Hook, change: Event, identifier: int, word: str) -> Event:
-    """The event for an approval or its withdrawal: an instant below the merge request."""
-    reviewer = hook.user
-    at = change.snapshot_at
-    return Event(
-        **hook.identity("review", f"{identifier}.{reviewer}.{at // 1_000_000}"),
-        operation=Operation.REVIEW,
-        state=State.OK,
-        occurred_at=at,
-        started_at=at,
-        name=f"{reviewer or 'review'}: {word}",
-        actor=reviewer,
-        url=change.url,
-        attributes=hook.attributes(vs__review__state=word, vcs__change__id=str(identifier)),
-        seeks=(keys.seek_structure(change.key),),
-    )
