@@ -157,7 +157,7 @@ def test_speed_paces_and_a_gauge_shows_how_far_it_is(server, shell):
         (["good.txt", "--speed", "0"], "write 60"),
         (["good.txt", "--only", "/jira"], "nothing to replay"),
         (["good.txt", "--to", "http://127.0.0.1:1"], "start it with `vs-tui serve`"),
-        (["good.txt", "--to", "URL", "--token", "wrong"], "refuses the token"),
+        (["good.txt", "--to", "URL", "--token", "wrong"], "does not accept our token"),
     ],
 )
 def test_what_is_wrong_is_said(server, shell, arguments, hint):

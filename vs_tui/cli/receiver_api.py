@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import CommandError, receiver
@@ -16,12 +17,20 @@ from vs_tui.cli.importing import Delivery
 from vs_tui.model.display import clean
 from vs_tui.model.request_signing import signed_body, signed_delivery, signed_head
 
-_ATTEMPTS: Final = 5
+_PAUSES: Final = (0.2, 0.4, 0.8, 1.6)
+"""Seconds before each further attempt to deliver."""
+_OURS: Final = frozenset({"authorization", "content-length", "host"})
+"""Headers of a recorded request that belong to its connection."""
+PROTOBUF: Final = "application/x-protobuf"
 _ANSWER_SECONDS: Final = 10.0
 _COMMIT_SECONDS: Final = 60.0
 """A delivery waits for its commit, and folding may hold that up."""
 _MOST: Final = 64 * 1024 * 1024
 """Bytes of an answer that are read."""
+
+
+class Away(CommandError):
+    """The receiver cannot be reached."""
 
 
 class Missing(CommandError):
@@ -69,16 +78,25 @@ class ReceiverApi:
     def send(self, deliveries: Iterable[Delivery]) -> None:
         """Send each delivery once the one before is committed; `verdicts` counts the answers."""
         for delivery in deliveries:
-            self.verdicts[self._send(delivery)] += 1
+            verdict = self.deliver(delivery.path, delivery.headers, delivery.body)
+            self.verdicts[verdict] += 1
 
-    def _send(self, delivery: Delivery) -> str:
-        for attempt in range(_ATTEMPTS):
-            signed = signed_delivery(self._token, delivery.path, delivery.headers, delivery.body)
-            headers = {**delivery.headers, **signed}
-            answer = self._request("POST", delivery.path, headers, delivery.body, _COMMIT_SECONDS)
-            if answer.status != 503:
-                break
-            time.sleep(0.2 * 2**attempt)
+    def deliver(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Send one delivery; the verdict, or `refused`. A receiver that cannot store or does not
+        answer is asked again for some seconds."""
+        path = quote(f"/{path.lstrip('/')}", safe="/?%&=+,;:@!$'()*~")
+        sent = {name: text for name, text in headers.items() if name.lower() not in _OURS}
+        for pause in (*_PAUSES, None):
+            signed = signed_delivery(self._token, path, sent, body)
+            try:
+                answer = self._request("POST", path, {**sent, **signed}, body, _COMMIT_SECONDS)
+            except Away:
+                if pause is None:
+                    raise
+            else:
+                if answer.status != 503 or pause is None:
+                    break
+            time.sleep(pause)
         fields = _fields(answer)
         if answer.status >= 500:
             raise CommandError(
@@ -86,7 +104,9 @@ class ReceiverApi:
                 f"{str(fields.get('detail', ''))[:200]}; "
                 "run the same command again: it goes on where it stopped"
             )
-        if answer.status < 300 and fields.get("result") != "success":
+        if answer.status < 300 and answer.headers.get("content-type") == PROTOBUF:
+            return "accepted"
+        if answer.status < 400 and fields.get("result") != "success":
             raise CommandError(self._foreign(answer))
         return str(fields.get("verdict", "refused"))
 
@@ -107,14 +127,14 @@ class ReceiverApi:
             answer = self._connection.request(
                 method,
                 self._base + path,
-                {"User-Agent": "vs-tui", **headers},
+                headers,
                 body,
                 timeout=timeout,
                 repeat="X-VS-Signature" not in headers,
                 limit=_MOST,
             )
         except (OSError, HttpError) as error:
-            raise CommandError(
+            raise Away(
                 f"{self._shown} cannot be reached: {error}; start it with `vs-tui serve`, or set "
                 "VS_URL to another one"
             ) from None

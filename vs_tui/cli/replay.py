@@ -8,20 +8,24 @@ import asyncio
 import math
 import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.progress import Bar
+from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import Config
 from vs_tui.log.recording import Delivery, pace, read, shift, whole_seconds
 from vs_tui.model.display import clean
 
 _SHOWN_EVERY: Final = 25
 """Deliveries between two updates of the gauge."""
+_CONNECTIONS: Final = 16
+"""Connections to a receiver; it commits together what arrives together."""
 
 
 class Target(Protocol):
@@ -164,10 +168,7 @@ def _tally(counts: dict[str, int], done: set[asyncio.Task[str]]) -> None:
 @asynccontextmanager
 async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Target]:
     if args.to:
-        from vs_tui.api.delivery_sender import HttpTarget
-
-        target = HttpTarget(args.to, receiver(args.to, args.token or "").token)
-        async with target:
+        with ReceiverTarget(args.to, args.token or "") as target:
             yield target
     else:
         from vs_tui.cli.runtime import Runtime
@@ -185,6 +186,33 @@ async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Tar
             yield StoreTarget(runtime)
         finally:
             await runtime.close()
+
+
+class ReceiverTarget:
+    """Posts to a receiver over several connections, each in a thread of its own."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._free = [ReceiverApi(url, token) for _ in range(_CONNECTIONS)]
+        self._threads = ThreadPoolExecutor(_CONNECTIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for api in self._free:
+            api.close()
+
+    async def send(self, delivery: Delivery) -> str:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._send, delivery)
+
+    def _send(self, delivery: Delivery) -> str:
+        api = self._free.pop()
+        try:
+            return api.deliver(delivery.path, delivery.headers, delivery.body)
+        finally:
+            self._free.append(api)
 
 
 class StoreTarget:
