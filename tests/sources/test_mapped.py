@@ -15,7 +15,7 @@ from vs_tui.model.errors import ConfigError
 from vs_tui.model.vocabulary import State, Verdict
 from vs_tui.sources import dispatch
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
-from vs_tui.sources.expressions import MAX_STEPS, Run, WrongExpression, compiled
+from vs_tui.sources.expressions import MAX_STEPS, Evaluation, WrongExpression, compiled
 from vs_tui.sources.mapped import MAX_EVENTS, MappedSource
 
 TEN_LINES = """
@@ -170,7 +170,7 @@ def test_times_are_the_payloads_and_the_end_of_a_state_that_ends() -> None:
 
 def test_functions_of_ours_chain_over_what_is_missing() -> None:
     body = {"r": "main@sha1:abc", "tags": "env:prod,service:x", "i": "r:5000/a/b:1.2", "n": None}
-    run = Run(Inbound("/x", {"x-kind": "push"}, b"", 1), body)
+    run = Evaluation(Inbound("/x", {"x-kind": "push"}, b"", 1), body)
     for text, wanted in (
         ("after(after(r, '@'), ':')", "abc"),
         ("before(r, '@')", "main"),

@@ -46,7 +46,7 @@ class _Functions(Functions):
     """JMESPath's functions and vs-tui's own, which return null for null, so that they can be
     chained."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Evaluation) -> None:
         self._run = run
 
     def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:
@@ -106,7 +106,7 @@ class _Functions(Functions):
 class _Interpreter(TreeInterpreter):
     """An interpreter that counts its steps."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Evaluation) -> None:
         functions = _Functions(run)
         super().__init__(Options(custom_functions=functions))
         self._run = run
@@ -119,7 +119,7 @@ class _Interpreter(TreeInterpreter):
         return found
 
 
-class Run:
+class Evaluation:
     """Evaluates expressions on one body."""
 
     def __init__(self, inbound: Inbound, body: Any) -> None:

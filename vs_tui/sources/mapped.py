@@ -30,8 +30,8 @@ from vs_tui.model.vocabulary import Event, Operation
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.expressions import (
     HEADER,
+    Evaluation,
     Expression,
-    Run,
     TooManySteps,
     WrongExpression,
     compiled,
@@ -116,7 +116,7 @@ class MappedSource(Source):
     def _recognise(self) -> Expression | None:
         return _expression(self.name, "recognise", self.definition.get("recognise"))
 
-    def recognises(self, run: Run) -> bool:
+    def recognises(self, run: Evaluation) -> bool:
         """Whether a body sent to another path is certainly of this tool."""
         return self._recognise is not None and run.value(self._recognise, run.body) is True
 
@@ -125,13 +125,13 @@ class MappedSource(Source):
 
     def explain(self, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
         """The result of parse(), and the expressions that failed."""
-        run = Run(inbound, json_body(inbound))
+        run = Evaluation(inbound, json_body(inbound))
         try:
             return self._parsed(run), run.problems
         except TooManySteps as error:
             raise Unreadable(str(error)) from None
 
-    def _parsed(self, run: Run) -> Parsed:
+    def _parsed(self, run: Evaluation) -> Parsed:
         events: list[Event] = []
         reasons: list[str] = []
         matched = cut = False
@@ -162,7 +162,7 @@ class MappedSource(Source):
         return parsed(kind or "request", reason or "`each` is empty")
 
 
-def _roots(rule: Rule, run: Run) -> Iterator[Any]:
+def _roots(rule: Rule, run: Evaluation) -> Iterator[Any]:
     """The values that a rule's fields are read from: the body, or each element that `each`
     finds."""
     if rule.each is None:
@@ -315,7 +315,7 @@ def recognised(
     found = []
     for source in presets().values() if sources is None else sources:
         try:
-            if source.enabled and source.recognises(Run(inbound, body)):
+            if source.enabled and source.recognises(Evaluation(inbound, body)):
                 found.append(source)
         except TooManySteps:
             continue

@@ -12,7 +12,7 @@ from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, State
 from vs_tui.model.vocabulary import Rule as LinkRule
 from vs_tui.sources.base import defaults
-from vs_tui.sources.expressions import Expression, Run
+from vs_tui.sources.expressions import Evaluation, Expression
 from vs_tui.sources.fields import exact, known, web_url
 
 STATES: Final[Mapping[str, State]] = {state.name.lower(): state for state in State}
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 class _Read(NamedTuple):
     """Evaluates the fields of one event."""
 
-    run: Run
+    run: Evaluation
     rule: Rule
     root: Any
 
@@ -63,7 +63,7 @@ class _Read(NamedTuple):
         return f"!{self.rule.place}: {field} is missing ({expression.text if expression else ''})"
 
 
-def event_of(source: str, rule: Rule, run: Run, root: Any) -> tuple[list[Event], str]:
+def event_of(source: str, rule: Rule, run: Evaluation, root: Any) -> tuple[list[Event], str]:
     """The events of a rule: the event, preceded by its default name if it has none. Returns no
     event, and the reason, if the body lacks a required field."""
     read = _Read(run, rule, root)

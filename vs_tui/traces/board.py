@@ -11,9 +11,9 @@ from vs_tui.model.filters import Filter, Term
 from vs_tui.model.settings import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.traces.evidence import severity_rank
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing, matches_text
+from vs_tui.traces.trace_facts import severity_rank
 
 ORDERS: Final = ("state", "over", "person", "project", "name")
 """Sort orders of the rows in a section; the first is each section's default."""

@@ -16,10 +16,11 @@ from typing import Final
 
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.evidence import (
+from vs_tui.traces.steps import end_at
+from vs_tui.traces.trace_facts import (
     CONTEXT,
     NOT_BEGUN,
-    Evidence,
+    TraceFacts,
     attribute_instant,
     is_bot,
     is_draft,
@@ -28,7 +29,6 @@ from vs_tui.traces.evidence import (
     named,
     verdict,
 )
-from vs_tui.traces.steps import end_at
 
 SHORTEST: Final = MINUTE
 """Shortest wait that is shown."""
@@ -159,7 +159,7 @@ def _nearest(items: Sequence[_Item], place: int, after: _Item) -> _Item:
 
 def waits_of(spans: Sequence[Span], now: Instant) -> list[Wait]:
     """All waits with a known reason, on the critical path or not."""
-    evidence = Evidence(spans, now, {}, False)
+    evidence = TraceFacts(spans, now, {}, False)
     found = [*_queues(spans, now), *_coding(spans, evidence, now), *_deploys(evidence, now)]
     for change in evidence.of("pull_request"):
         if change.started_at is not None:
@@ -251,7 +251,7 @@ def _approval(deploy: Span, who: Sequence[str]) -> str:
     return f"{verb} {what}" + (f": {', '.join(who)}" if who else "")
 
 
-def _coding(spans: Sequence[Span], e: Evidence, now: Instant) -> Iterable[Wait]:
+def _coding(spans: Sequence[Span], e: TraceFacts, now: Instant) -> Iterable[Wait]:
     """From the first sign of work on an issue to its first change."""
     issue = e.issue
     if issue is None or issue.started_at is None:
@@ -276,7 +276,7 @@ def _coding(spans: Sequence[Span], e: Evidence, now: Instant) -> Iterable[Wait]:
     yield _wait("coding", name, issue.key, begins, ends, after=issue.key, until=until, who=who)
 
 
-def _review(change: Span, e: Evidence, now: Instant) -> Iterable[Wait]:
+def _review(change: Span, e: TraceFacts, now: Instant) -> Iterable[Wait]:
     """The waits from opening a change to its merge: for a review, for changes, for the merge."""
     ends = end_at(change, now)
     closed = change.key if change.ended_at is not None else ""
@@ -335,7 +335,7 @@ def _missing(word: str, who: Sequence[str]) -> str:
     return f"{word}: {', '.join(people)}" + (" asked" if word.startswith("nobody rev") else "")
 
 
-def _deploys(e: Evidence, now: Instant) -> Iterable[Wait]:
+def _deploys(e: TraceFacts, now: Instant) -> Iterable[Wait]:
     """Before each deploy: from the end of what came before it, or from the merge."""
     merged = [c for c in e.of("pull_request") if c.status is Status.OK and c.ended_at is not None]
     deploys = [d for d in e.deploys if d.started_at is not None]

@@ -12,8 +12,9 @@ from typing import Final
 
 from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.evidence import (
-    Evidence,
+from vs_tui.traces.steps import step_name
+from vs_tui.traces.trace_facts import (
+    TraceFacts,
     Usual,
     acknowledged_by,
     attribute_instant,
@@ -30,7 +31,6 @@ from vs_tui.traces.evidence import (
     severity_rank,
     verdict,
 )
-from vs_tui.traces.steps import step_name
 
 
 class Section(StrEnum):
@@ -68,7 +68,7 @@ class NextAction:
     """One sentence with the evidence."""
 
 
-Rule = Callable[[Evidence], NextAction | None]
+Rule = Callable[[TraceFacts], NextAction | None]
 
 
 def next_action(
@@ -82,10 +82,10 @@ def next_action(
     """Where a trace stands at `now`. `usual` is the history of its machine steps by key;
     `goes_on_to_deploy`, whether most merged changes of its project are deployed later;
     `superseded`, keys of runs that a newer one of another trace has replaced."""
-    return decide(Evidence(spans, now, usual or {}, goes_on_to_deploy, superseded))
+    return decide(TraceFacts(spans, now, usual or {}, goes_on_to_deploy, superseded))
 
 
-def decide(evidence: Evidence) -> NextAction:
+def decide(evidence: TraceFacts) -> NextAction:
     """The result of the first rule that applies."""
     for rule in RULES:
         found = rule(evidence)
@@ -97,7 +97,7 @@ def decide(evidence: Evidence) -> NextAction:
 # The rules, in their order.
 
 
-def incident_is_open(e: Evidence) -> NextAction | None:
+def incident_is_open(e: TraceFacts) -> NextAction | None:
     if not e.incidents:
         return None
     incident = min(e.incidents, key=lambda s: (severity_rank(s), s.at, s.key))
@@ -109,7 +109,7 @@ def incident_is_open(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def machine_is_silent(e: Evidence) -> NextAction | None:
+def machine_is_silent(e: TraceFacts) -> NextAction | None:
     if not e.working or not all(e.is_silent(step) for step in e.working):
         return None
     step = max(e.working, key=lambda s: (s.last_event_at, s.key))
@@ -121,7 +121,7 @@ def machine_is_silent(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def machine_works(e: Evidence) -> NextAction | None:
+def machine_works(e: TraceFacts) -> NextAction | None:
     if not e.working:
         return None
     begun = [s for s in e.working if s.state is not State.QUEUED]
@@ -136,7 +136,7 @@ def machine_works(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def gate_waits(e: Evidence) -> NextAction | None:
+def gate_waits(e: TraceFacts) -> NextAction | None:
     if not e.gates:
         return None
     reviewers = "vs.deploy.reviewers"
@@ -152,7 +152,7 @@ def gate_waits(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def merge_queue_works(e: Evidence) -> NextAction | None:
+def merge_queue_works(e: TraceFacts) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight or change.stage != "merge queue":
         return None
@@ -162,7 +162,7 @@ def merge_queue_works(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def run_failed(e: Evidence) -> NextAction | None:
+def run_failed(e: TraceFacts) -> NextAction | None:
     run = e.failed_run
     if run is None or e.dropped:
         return None
@@ -181,7 +181,7 @@ def run_failed(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def code_is_written(e: Evidence) -> NextAction | None:
+def code_is_written(e: TraceFacts) -> NextAction | None:
     change, issue = e.change, e.issue
     if change is not None and not is_reopened(issue, change):
         if not change.in_flight or not is_draft(change):
@@ -217,7 +217,7 @@ def is_reopened(issue: Span | None, change: Span) -> bool:
     return moved or (issue.reopens > 0 and issue.last_event_at > change.ended_at)
 
 
-def change_was_asked_for(e: Evidence) -> NextAction | None:
+def change_was_asked_for(e: TraceFacts) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight:
         return None
@@ -233,7 +233,7 @@ def change_was_asked_for(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def change_is_blocked(e: Evidence) -> NextAction | None:
+def change_is_blocked(e: TraceFacts) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight:
         return None
@@ -249,7 +249,7 @@ def change_is_blocked(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def review_is_missing(e: Evidence) -> NextAction | None:
+def review_is_missing(e: TraceFacts) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight or is_approved(e):
         return None
@@ -270,7 +270,7 @@ def review_is_missing(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def approved_change_waits(e: Evidence) -> NextAction | None:
+def approved_change_waits(e: TraceFacts) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight:
         return None
@@ -283,7 +283,7 @@ def approved_change_waits(e: Evidence) -> NextAction | None:
     return NextAction(Section.WAITING, "merge", "merge", "", who, nobody, last.at, change, why=why)
 
 
-def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
+def merged_waits_for_a_deploy(e: TraceFacts) -> NextAction | None:
     merged = e.merged_at
     if merged is None or not e.goes_on_to_deploy or e.shipped:
         return None
@@ -296,7 +296,7 @@ def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def issue_waits_for_a_start(e: Evidence) -> NextAction | None:
+def issue_waits_for_a_start(e: TraceFacts) -> NextAction | None:
     issue = e.issue
     if issue is None or not issue.in_flight:
         return None
@@ -308,7 +308,7 @@ def issue_waits_for_a_start(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
-def everything_ended(e: Evidence) -> NextAction | None:
+def everything_ended(e: TraceFacts) -> NextAction | None:
     verb, what, step = _outcome(e)
     at = step.ended_at if step is not None and step.ended_at else None
     if at is None:
@@ -338,7 +338,7 @@ RULES: Final[tuple[Rule, ...]] = (
 """The first that holds decides."""
 
 
-def _decides_the_end(steps: Sequence[Span], e: Evidence) -> Span:
+def _decides_the_end(steps: Sequence[Span], e: TraceFacts) -> Span:
     """The step expected to end last, of steps that run at the same time."""
 
     def left(step: Span) -> Duration:
@@ -348,7 +348,7 @@ def _decides_the_end(steps: Sequence[Span], e: Evidence) -> Span:
     return min(steps, key=lambda s: (-max(left(s), -1), min(s.at, e.now), s.key))
 
 
-def _words(step: Span, e: Evidence) -> tuple[str, str]:
+def _words(step: Span, e: TraceFacts) -> tuple[str, str]:
     """(verb, what) of a machine step."""
     deploy = step if step.operation == "deploy" else None
     parent = next((s for s in e.machines if s.key == step.parent_key), None)
@@ -372,7 +372,7 @@ def _job_name(step: Span) -> str:
     return step_name(step)[1]
 
 
-def _outcome(e: Evidence) -> tuple[str, str, Span | None]:
+def _outcome(e: TraceFacts) -> tuple[str, str, Span | None]:
     """(verb, what, the span) of what a finished trace came to."""
     if e.dropped:
         return "closed", "unmerged", e.change

@@ -14,8 +14,8 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status
 from vs_tui.traces.critical_path import STATES, Path, Wait, path_of
-from vs_tui.traces.evidence import is_machine, is_phase
 from vs_tui.traces.steps import children_of, step_name
+from vs_tui.traces.trace_facts import is_machine, is_phase
 
 SIBLINGS: Final = 8
 """Most successful siblings off the critical path that are shown; more become one row."""

@@ -10,7 +10,6 @@ from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_incident
 from vs_tui.traces.next_action import (
     NextAction,
     Section,
@@ -18,6 +17,7 @@ from vs_tui.traces.next_action import (
     decide,
     version_of,
 )
+from vs_tui.traces.trace_facts import TraceFacts, Usual, is_approved, is_draft, is_incident
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
 """The cells of the track, in order."""
@@ -158,7 +158,7 @@ def standing(
     custom, usual = custom or Custom(), usual or {}
     keys = {span.key for span in spans}
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
-    evidence = Evidence(spans, now, usual, custom.deploys_later, superseded, shipped)
+    evidence = TraceFacts(spans, now, usual, custom.deploys_later, superseded, shipped)
     action = decide(evidence)
     action = replace(action, who=people.logins(action.who)) if people else action
     incident = action.step if action.rule == "incident" else None
@@ -183,7 +183,7 @@ def standing(
     )
 
 
-def _deploy_before(incident: Span, e: Evidence, around: Surroundings) -> DeployBefore | None:
+def _deploy_before(incident: Span, e: TraceFacts, around: Surroundings) -> DeployBefore | None:
     """The deploy that an incident follows: one in its own trace above it, else the newest that it
     is linked to."""
     above = {span.key: span.parent_key for span in e.spans}
@@ -207,11 +207,11 @@ def _before(incident: Span, deploy: Span, *, is_named: bool) -> DeployBefore:
     return DeployBefore(f"{what} {version_of(deploy)}".strip(), gap, is_named)
 
 
-def _fix_of(incident: Span, e: Evidence, around: Surroundings) -> str:
+def _fix_of(incident: Span, e: TraceFacts, around: Surroundings) -> str:
     """The newest work begun after the incident that names it, here or in another trace."""
     found: list[tuple[Instant, str]] = []
     for spans in (e.spans, *around.fixes):
-        own = Evidence([s for s in spans if not is_incident(s)], e.now, {}, False)
+        own = TraceFacts([s for s in spans if not is_incident(s)], e.now, {}, False)
         change = own.change
         work = change or own.issue
         if work is None or work.at < incident.at:
@@ -235,7 +235,7 @@ def label_of(span: Span) -> str:
 
 
 def track(
-    e: Evidence, action: NextAction, custom: Custom, environments: Environments
+    e: TraceFacts, action: NextAction, custom: Custom, environments: Environments
 ) -> tuple[Cell, ...]:
     """The six cells, in the order of `CELLS`."""
     over = action.section is Section.FINISHED
@@ -271,7 +271,7 @@ def custom_of(traces: Iterable[Sequence[Span]], environments: Environments) -> C
     count = deployed = 0
     for spans in traces:
         count += 1
-        e = Evidence(spans, 0, {}, False)
+        e = TraceFacts(spans, 0, {}, False)
         staging, production = _deploys(e, environments)
         cells = (_cell_of(e.issue), _cell_of(e.change), _review(e), _jobs(e), staging, production)
         for name, cell in zip(CELLS, cells, strict=True):
@@ -288,7 +288,7 @@ def custom_of(traces: Iterable[Sequence[Span]], environments: Environments) -> C
     )
 
 
-def _past_waits(e: Evidence) -> Iterable[tuple[str, Duration]]:
+def _past_waits(e: TraceFacts) -> Iterable[tuple[str, Duration]]:
     change = e.change
     if change is not None and change.started_at is not None:
         approved = [r.at for r in e.reviews.values()]
@@ -311,7 +311,7 @@ def _usual_of(action: NextAction, usual: Mapping[str, Usual], custom: Custom) ->
     return found if found is not None and found.n >= FEWEST else None
 
 
-def _began_at(e: Evidence, root: Span) -> Instant:
+def _began_at(e: TraceFacts, root: Span) -> Instant:
     pushes = [s.at for s in e.of("push")]
     if e.change is not None:
         return min([*pushes, e.change.at])
@@ -335,7 +335,7 @@ def _cell_of(span: Span | None) -> Cell:
     return Cell("dropped" if span.status is Status.CANCELLED else "done")
 
 
-def _review(e: Evidence) -> Cell:
+def _review(e: TraceFacts) -> Cell:
     change = e.change
     if change is None or is_draft(change):
         return Cell()
@@ -346,7 +346,7 @@ def _review(e: Evidence) -> Cell:
     return Cell("failed" if change_was_asked_for(e) is not None else "waiting")
 
 
-def _jobs(e: Evidence) -> Cell:
+def _jobs(e: TraceFacts) -> Cell:
     """The jobs of the newest run; a second attempt replaces the first."""
     runs = [run for run in e.runs if run.operation != "deploy"]
     if not runs:
@@ -384,7 +384,7 @@ def _jobs(e: Evidence) -> Cell:
     return whole
 
 
-def _deploys(e: Evidence, environments: Environments) -> tuple[Cell, Cell]:
+def _deploys(e: TraceFacts, environments: Environments) -> tuple[Cell, Cell]:
     """(the last environment before production, production)."""
     newest: dict[tuple[str, str], Span] = {}
     for deploy in e.deploys:
@@ -402,7 +402,7 @@ def _is_production(deploy: Span, environments: Environments) -> bool:
     return marked or environments.is_production(deploy.environment)
 
 
-def _deployed(deploys: Sequence[Span], e: Evidence) -> Cell:
+def _deployed(deploys: Sequence[Span], e: TraceFacts) -> Cell:
     if not deploys:
         return Cell()
     done = sum(d.status is Status.OK for d in deploys)

@@ -12,11 +12,11 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_durat
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.board import Totals
-from vs_tui.traces.evidence import severity
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Cell, Standing
 from vs_tui.traces.steps import PastRun, step_name, upcoming
 from vs_tui.traces.time_axis import short
+from vs_tui.traces.trace_facts import severity
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.theme import Glyphs

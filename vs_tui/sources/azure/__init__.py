@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from vs_tui.sources.azure.code import read_pull_request, read_push, read_renamed, read_work_item
 from vs_tui.sources.azure.hook import Hook
 from vs_tui.sources.azure.pipelines import (
     read_build,
@@ -18,6 +17,12 @@ from vs_tui.sources.azure.pipelines import (
     read_job,
     read_run,
     read_stage,
+)
+from vs_tui.sources.azure.repos_and_boards import (
+    read_pull_request,
+    read_push,
+    read_renamed,
+    read_work_item,
 )
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
 from vs_tui.sources.fields import json_object, small_object, text

@@ -1,8 +1,8 @@
 """GitHub: webhooks of repositories and organisations, one module per kind of work.
 
-This module verifies the origin and chooses the reader of an event; `work`, `refs`, `actions`,
-`checks` and `deploys` each read one family of events; `hook` has their common parts. Gitea and
-Forgejo send bodies of the same shape and use the same readers.
+This module verifies the origin and chooses the reader of an event; `issues_and_changes`, `refs`,
+`actions`, `checks` and `deploys` each read one family of events; `hook` has their common parts.
+Gitea and Forgejo send bodies of the same shape and use the same readers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ from vs_tui.sources.github.actions import read_deployment_review, read_job, read
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
 from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
 from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, hook_of
+from vs_tui.sources.github.issues_and_changes import (
+    read_change,
+    read_issue,
+    read_review,
+    read_sub_issue,
+)
 from vs_tui.sources.github.refs import (
     read_create,
     read_delete,
@@ -34,7 +40,6 @@ from vs_tui.sources.github.refs import (
     read_release,
     read_repository,
 )
-from vs_tui.sources.github.work import read_change, read_issue, read_review, read_sub_issue
 from vs_tui.sources.signatures import require_sha256
 
 READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {

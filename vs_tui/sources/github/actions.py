@@ -6,6 +6,7 @@ their steps are below the jobs. Waiting for a runner is a phase of the job.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from vs_tui.model import keys
@@ -13,12 +14,37 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading, Unreadable, moment
 from vs_tui.sources.fields import items, lowered, number, obj, text, texts, time_of, web_url
-from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
+from vs_tui.sources.github.hook import Hook, change_scope, login
 from vs_tui.sources.repository import DELETED_FORK
 
 RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})
 JOB_ACTIONS: Final = frozenset({"queued", "waiting", "in_progress", "completed"})
 MAX_STEPS: Final = 500
+
+OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
+    "success": (State.OK, "", "success"),
+    "neutral": (State.OK, "", "success"),
+    # Newer commits made the check obsolete: nothing failed, and there is no result.
+    "stale": (State.OK, "", ""),
+    "skipped": (State.CANCELLED, "", "skip"),
+    "cancelled": (State.CANCELLED, "", "cancellation"),
+    "failure": (State.ERROR, "failure", "failure"),
+    "timed_out": (State.ERROR, "timeout", "timeout"),
+    "startup_failure": (State.ERROR, "startup_failure", "error"),
+    "action_required": (State.WAITING, "", ""),
+    # Completed without a verdict: an end until a verdict arrives.
+    "": (State.CANCELLED, "", ""),
+}
+"""A run's `conclusion` -> state, `error.type` and OpenTelemetry's result (may be empty)."""
+
+PHASES: Final[Mapping[str, tuple[State, str]]] = {
+    "requested": (State.QUEUED, "queued"),
+    "queued": (State.QUEUED, "queued"),
+    "pending": (State.QUEUED, "queued"),
+    "waiting": (State.WAITING, "waiting"),
+    "in_progress": (State.RUNNING, "running"),
+}
+"""A run's `status` before its completion -> state and phase."""
 
 
 def read_run(hook: Hook) -> Reading:
@@ -202,18 +228,19 @@ def _attempt(run: dict[str, Any]) -> int:
 
 
 def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
-    """State, phase, error type and result of a run, job or step."""
-    status = lowered(run, "status")
+    return outcome(hook, lowered(run, "status"), lowered(run, "conclusion"))
+
+
+def outcome(hook: Hook, status: str, conclusion: str) -> tuple[State, str, str, str]:
+    """State, phase, error type and result of a run, job, step or check."""
     if status == "completed":
-        conclusion = lowered(run, "conclusion")
         if conclusion not in OUTCOMES:
             raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
         state, error, result = OUTCOMES[conclusion]
         return state, "waiting" if state is State.WAITING else "", error, result
     if status not in PHASES:
         raise hook.unreadable(f"the status {status or 'none'!r} is not known")
-    state, stage = PHASES[status]
-    return state, stage, "", ""
+    return (*PHASES[status], "", "")
 
 
 def _former_attempt(key: str, attempt: int) -> Seek | None:

@@ -13,7 +13,8 @@ from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
-from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
+from vs_tui.sources.github.actions import outcome
+from vs_tui.sources.github.hook import Hook, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})
 SUITE_ACTIONS: Final = frozenset({"completed", "requested", "rerequested"})
@@ -110,14 +111,7 @@ def _check(
     began = time_of(check, start)
     status = lowered(check, "status") or "queued"
     conclusion = lowered(check, "conclusion")
-    if status == "completed":
-        if conclusion not in OUTCOMES:
-            raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
-        state, error, result = OUTCOMES[conclusion]
-    elif status in PHASES:
-        (state, _), error, result = PHASES[status], "", ""
-    else:
-        raise hook.unreadable(f"the status {status!r} is not known")
+    state, _, error, result = outcome(hook, status, conclusion)
     at = max(hook.time(check, end, start), began or 0) if status == "completed" else began
     label = text(check, "name") or text(check, "app", "name") or kind.replace("_", " ")
     url = web_url(text(check, "html_url")) or web_url(text(check, "details_url"))

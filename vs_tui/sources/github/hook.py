@@ -8,35 +8,10 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Scalar, State
+from vs_tui.model.vocabulary import Scalar
 from vs_tui.sources.base import Unreadable
 from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.repository import Repository, unreadable
-
-OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
-    "success": (State.OK, "", "success"),
-    "neutral": (State.OK, "", "success"),
-    # Newer commits made the check obsolete: nothing failed, and there is no result.
-    "stale": (State.OK, "", ""),
-    "skipped": (State.CANCELLED, "", "skip"),
-    "cancelled": (State.CANCELLED, "", "cancellation"),
-    "failure": (State.ERROR, "failure", "failure"),
-    "timed_out": (State.ERROR, "timeout", "timeout"),
-    "startup_failure": (State.ERROR, "startup_failure", "error"),
-    "action_required": (State.WAITING, "", ""),
-    # Completed without a verdict: an end until a verdict arrives.
-    "": (State.CANCELLED, "", ""),
-}
-"""A run's `conclusion` -> state, `error.type` and OpenTelemetry's result (may be empty)."""
-
-PHASES: Final[Mapping[str, tuple[State, str]]] = {
-    "requested": (State.QUEUED, "queued"),
-    "queued": (State.QUEUED, "queued"),
-    "pending": (State.QUEUED, "queued"),
-    "waiting": (State.WAITING, "waiting"),
-    "in_progress": (State.RUNNING, "running"),
-}
-"""A run's `status` before its completion -> state and phase."""
 
 
 @dataclass(frozen=True, slots=True)

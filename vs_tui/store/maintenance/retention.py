@@ -148,16 +148,16 @@ class Held:
 
 
 P = TypeVar("P")
-Place = tuple[Instant, int]
+RootPlace = tuple[Instant, int]
 """(time of the last event, rowid) of a root, the order in which roots are read."""
 
 
 def prune_traces(
     connection: sqlite3.Connection,
     before: Instant,
-    after: Place | None,
+    after: RootPlace | None,
     held: frozenset[str] = frozenset(),
-) -> tuple[Pruned, Place | None]:
+) -> tuple[Pruned, RootPlace | None]:
     """Delete finished traces among the next 200 whose root has an older last event, except held
     ones. Returns the place to continue from, None at the end. Runs in the caller's transaction."""
     at, rowid = after or (0, 0)
@@ -306,8 +306,8 @@ async def prune_all_traces(run: Run, transact: Transact, before: Instant) -> Pru
     kept = await run(held.traces)
 
     def some(
-        db: sqlite3.Connection, before: Instant, place: Place | None
-    ) -> tuple[Pruned, Place | None]:
+        db: sqlite3.Connection, before: Instant, place: RootPlace | None
+    ) -> tuple[Pruned, RootPlace | None]:
         return prune_traces(db, before, place, kept)
 
     traces = await _to_the_end(transact, some, before)

@@ -20,8 +20,8 @@ from vs_tui.store.queries.past_runs import read_histories
 from vs_tui.store.queries.span_search import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.correlation import NAMED
-from vs_tui.traces.evidence import MACHINES, is_incident
 from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom_of, standing
+from vs_tui.traces.trace_facts import MACHINES, is_incident
 
 MOST: Final = 5_000
 """Most traces that are read."""

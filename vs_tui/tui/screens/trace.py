@@ -12,9 +12,9 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.critical_path import QUEUES, Wait
-from vs_tui.traces.evidence import is_machine
 from vs_tui.traces.outline import Elsewhere, Outline
 from vs_tui.traces.steps import children_of, end_at, self_time
+from vs_tui.traces.trace_facts import is_machine
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fact, flowed
 from vs_tui.tui.screens.base import View

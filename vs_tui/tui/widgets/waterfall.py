@@ -17,10 +17,10 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.critical_path import Wait
-from vs_tui.traces.evidence import CONTEXT, is_machine
 from vs_tui.traces.outline import Elsewhere, Outline, outline
 from vs_tui.traces.steps import Row, bounds, end_at, tree
 from vs_tui.traces.time_axis import Axis, broken, linear
+from vs_tui.traces.trace_facts import CONTEXT, is_machine
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.theme import Look

@@ -9,10 +9,10 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
-from vs_tui.traces.evidence import CONTEXT, is_machine
 from vs_tui.traces.outline import PSEUDO, Outline
 from vs_tui.traces.steps import PastRun, Row, Upcoming, children_of, end_at, upcoming
 from vs_tui.traces.time_axis import Axis
+from vs_tui.traces.trace_facts import CONTEXT, is_machine
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.theme import Look

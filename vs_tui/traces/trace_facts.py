@@ -50,7 +50,7 @@ class Usual(Protocol):
     def p90(self) -> Duration: ...
 
 
-class Evidence:
+class TraceFacts:
     """The spans of a trace, sorted by kind, as the rules need them."""
 
     def __init__(
@@ -244,7 +244,7 @@ def is_bot(name: str) -> bool:
     return name.lower().endswith(_BOT)
 
 
-def is_approved(e: Evidence) -> bool:
+def is_approved(e: TraceFacts) -> bool:
     """Whether somebody approved, every request for changes is answered, and no further approval is
     required."""
     verdicts = [verdict(review) for review in e.reviews.values()]
@@ -277,7 +277,7 @@ def severity(incident: Span) -> str:
     return str(found)
 
 
-def is_answered(review: Span, change: Span, e: Evidence) -> bool:
+def is_answered(review: Span, change: Span, e: TraceFacts) -> bool:
     """Whether something was pushed after a review requested changes."""
     if verdict(review) != "changes_requested":
         return False
