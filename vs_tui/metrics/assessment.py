@@ -93,10 +93,13 @@ def assess(
     """
     course = Course(sorted({d.key: d for d in facts.deployments}.values(), key=order))
     tests = {test.key: test for test in facts.tests}.values()
-    signals = signals_of(course, tests, _blames(course, facts, rules))
+    blames = _blames(course, facts, rules)
+    causes = [(incident, d) for incident, found in blames for d in found if d.finished]
+    signals = signals_of(course, tests, causes)
     first_seen = _first_seen(course, facts.seen)
     changes = {d.key: changes_of(d, facts.shipped.get(d.key, ())) for d in course.deployments}
-    repaired = repairs(course, signals)
+    others = (incident for incident, found in blames if not found and _is_of_target(incident))
+    repaired = repairs(course, signals, others if rules.incident_window else ())
     rollbacks = _rollbacks(course, changes, first_seen)
     known = {seen.version for seen in facts.seen if seen.ok}
     builds = Builds(facts.builds)
@@ -168,12 +171,19 @@ def _shipped(
 
 def _blames(
     course: Course, facts: TargetFacts, rules: MetricRules
-) -> list[tuple[Incident, Deployment]]:
+) -> list[tuple[Incident, Sequence[Deployment]]]:
+    """Each incident with the deployments that it is about."""
     incidents = {incident.key: incident for incident in facts.incidents}.values()
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
     pending = [d for d in facts.deployments if d.outcome is DeployOutcome.PENDING]
-    window = rules.incident_window
-    return [(i, d) for i in ordered for d in blamed(i, course, window, pending) if d.finished]
+    return [(i, blamed(i, course, rules.incident_window, pending)) for i in ordered]
+
+
+def _is_of_target(incident: Incident) -> bool:
+    """Whether an incident that no deployment caused is about the target all the same: it names no
+    other deployment, and nobody has said otherwise."""
+    elsewhere = incident.only_named or incident.names_deployment or incident.linked
+    return not (elsewhere or incident.alike or incident.cut)
 
 
 def _signal_order(signal: Signal) -> tuple[Instant, str, str]:

@@ -20,21 +20,31 @@ def merge_attempts(
     it retries.
 
     A merged deployment starts with its first attempt and has the outcome of its last one. Cancelled
-    retries are ignored: they say nothing about the service.
+    retries are ignored: they say nothing about the service. After a success an attempt is a new
+    deployment.
     """
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
         groups.setdefault(_first(deployment.key, retry_of), []).append(deployment)
     merged = []
     for attempts in groups.values():
-        attempts.sort(key=lambda d: (d.started_at, d.ended_at, d.key))
-        counted = [d for d in attempts if d.outcome is not DeployOutcome.CANCELLED]
-        last = (counted or attempts)[-1]
-        first = min(d.started_at for d in attempts)
-        spans = tuple(dict.fromkeys(d.span for d in attempts))
-        members = spans if len(spans) > 1 else ()
-        merged.append(replace(last, started_at=first, members=members))
+        current: list[Deployment] = []
+        for attempt in sorted(attempts, key=lambda d: (d.started_at, d.ended_at, d.key)):
+            if current and _tried(current).ok:
+                merged.append(_tried(current))
+                current = []
+            current.append(attempt)
+        merged.append(_tried(current))
     return sorted(merged, key=order)
+
+
+def _tried(attempts: Sequence[Deployment]) -> Deployment:
+    """Attempts, in the order of their starts, as one deployment."""
+    counted = [d for d in attempts if d.outcome is not DeployOutcome.CANCELLED]
+    first = min(d.started_at for d in attempts)
+    spans = tuple(dict.fromkeys(d.span for d in attempts))
+    members = spans if len(spans) > 1 else ()
+    return replace((counted or attempts)[-1], started_at=first, members=members)
 
 
 def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:

@@ -62,9 +62,10 @@ def bare_title(title: str) -> str:
 
 def reverted_title(title: str) -> str:
     """The bare title of the change that a change with this title reverts; empty if it reverts
-    none."""
+    none. The revert of a revert brings a change back, so it reverts none."""
     match = _REVERT.match(bare_title(title))
-    return bare_title(match[1]) if match else ""
+    reverted = bare_title(match[1]) if match else ""
+    return "" if reverted and reverted_title(reverted) else reverted
 
 
 class Course:
@@ -295,22 +296,29 @@ def rework_of(
     return ""
 
 
-def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
+def repairs(
+    course: Course, signals: Mapping[str, Sequence[Signal]], others: Iterable[Incident] = ()
+) -> frozenset[str]:
     """Keys of the deployments that closed a failure of another one: they began during its incident
     or after its failed test, and ended no later than the failure. A rerun of a failed deploy is a
-    retry and not a repair."""
+    retry and not a repair. `others` are incidents that no deployment caused."""
     found: set[str] = set()
-    for key, of_key in signals.items():
-        for signal in of_key:
-            if signal.kind not in ("incident", "test") or signal.ended_at is None:
-                continue
-            first = bisect_left(course.starts, signal.started_at)
-            after = bisect_right(course.starts, signal.ended_at)
-            found.update(
-                deployment.key
-                for deployment in course.begun[first:after]
-                if deployment.ended_at <= signal.ended_at and deployment.key != key
-            )
+    failures = [
+        (key, signal.started_at, signal.ended_at)
+        for key, of_key in signals.items()
+        for signal in of_key
+        if signal.kind in ("incident", "test")
+    ]
+    failures += [("", incident.started_at, incident.restored_at) for incident in others]
+    for key, began, ended in failures:
+        if ended is None:
+            continue
+        first = bisect_left(course.starts, began)
+        found.update(
+            deployment.key
+            for deployment in course.begun[first : bisect_right(course.starts, ended)]
+            if deployment.ended_at <= ended and deployment.key != key
+        )
     return frozenset(found)
 
 

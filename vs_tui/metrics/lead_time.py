@@ -37,14 +37,17 @@ def stages_of(
     build that continues during the deploy counts only up to the deploy's start, so that no time
     counts twice.
     """
-    merged = change.merged_at
+    merged, first_review, approved, ready_again = (
+        None if moment is None or moment > deployment.ended_at else moment
+        for moment in (change.merged_at, change.reviewed_at, change.approved_at, change.ready_at)
+    )
     ready = change.opened_at
-    if ready is not None and change.ready_at is not None:
-        ready = max(ready, change.ready_at)
-        if change.reviewed_at is not None:
-            ready = min(ready, change.reviewed_at)
-    reviewed = change.approved_at if change.approved_at is not None else merged
-    if change.reviewed_at is None:
+    if ready is not None and ready_again is not None:
+        ready = max(ready, ready_again)
+        if first_review is not None:
+            ready = min(ready, first_review)
+    reviewed = approved if approved is not None else merged
+    if first_review is None:
         reviewed = None
     made = build if build and (merged is None or build.started_at >= merged) else None
     built = made.ended_at if made else None
@@ -53,8 +56,8 @@ def stages_of(
     queued = merged if merged is not None or made is None else made.started_at
     moments: tuple[tuple[str, Instant | None, Instant | None], ...] = (
         ("coding", started, ready),
-        ("pickup", ready, change.reviewed_at),
-        ("review", change.reviewed_at, reviewed),
+        ("pickup", ready, first_review),
+        ("review", first_review, reviewed),
         ("merge wait", reviewed, merged),
         ("build", queued, built),
         ("deploy wait", built if built is not None else merged, deployment.started_at),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.ingest.server import Server
 from tests.metrics.http.clock import at, hours, minutes, number, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
@@ -230,9 +231,17 @@ def test_every_history_has_the_values_computed_by_hand(configured, reverse) -> N
         story = Story()
         wanted[name] = tell(story)
         send(server, reversed(story.posts) if reverse else story.posts)
+    assert differences(server, {f"acme/{name}": values for name, values in wanted.items()}) == {}
+    counted, linked = blamed(server.db)
+    assert counted == linked, "the number and the link of the trace say the same"
+
+
+def differences(server: Server, wanted: dict[str, Wanted]) -> dict[str, tuple[Wanted, Wanted]]:
+    """Project -> (values wanted, values found), where they are not the same."""
     answered = items(server)
-    for name, values in wanted.items():
-        metrics = answered[f"acme/{name}"]["metrics"]
+    differing = {}
+    for project, values in wanted.items():
+        metrics = answered[project]["metrics"]
         lead, recovery = metrics[LEAD], metrics[RECOVERY]
         found = {
             "lead": (lead["value"] and hours(lead["value"]), lead["n"]),
@@ -240,9 +249,10 @@ def test_every_history_has_the_values_computed_by_hand(configured, reverse) -> N
             "rework": rate(metrics[REWORK]),
             "recovery": (minutes(recovery["value"]), recovery["n"]),
         }
-        assert {key: found[key] for key in values} == values, name
-    counted, linked = blamed(server.db)
-    assert counted == linked, "the number and the link of the trace say the same"
+        found = {name: found[name] for name in values}
+        if found != values:
+            differing[project] = (values, found)
+    return differing
 
 
 def blamed(path: Any) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:

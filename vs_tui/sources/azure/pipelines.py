@@ -168,7 +168,7 @@ def _run_commit(hook: Hook) -> _Commit:
     own = obj(hook.resource, "run", "resources", "repositories", "self")
     listed = obj(next(iter(items(hook.resource, "repositories")), None))
     change = obj(listed, "change")
-    repo = Repo.of(obj(own, "repository") or {"url": listed.get("url")})
+    repo = Repo.of({"url": listed.get("url"), **obj(own, "repository")})
     sha = text(own, "version") or text(change, "version")
     ref = text(own, "refName")
     return _Commit(repo, sha, ref, text(change, "message", limit=2000))

@@ -162,20 +162,23 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         elif at <= stretches[n].until:
             merges.append(_Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
+    sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
+    defaults = default_branches(db, sourced)
     carried: list[tuple[_Merge, Stretch]] = []
     for merge in merges:
         own = stretches[merge.stretch]
         base = merge.base or own.branch
         through = (*own.through, *dict.fromkeys((own.branch, base)))
-        if merge.since is not None and merge.source in through:
+        back = merge.since is not None and merge.source in through
+        if back and keys.is_shared_branch(merge.source, defaults[own.project]):
             found[merge.stretch].promotions.add(merge.key)  # merged back from where it leads to
-        elif merge.since is None or len(through) >= MAX_CARRIED:
+        elif back or merge.since is None or len(through) >= MAX_CARRIED:
+            # With `back` its own branch was deployed before it was merged.
             found[merge.stretch].pull_requests[merge.key] = merge.at
         else:
             stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
             carried.append((merge, stretch))
     if carried:
-        defaults = default_branches(db, {stretch.project for _, stretch in carried})
         for (merge, stretch), brought in zip(
             carried, contained(db, [stretch for _, stretch in carried]), strict=True
         ):

@@ -87,6 +87,7 @@ CREATE TABLE metric_incidents (
 CREATE INDEX metric_incidents_began ON metric_incidents (started_at);
 CREATE INDEX metric_incidents_of ON metric_incidents (service, environment, started_at);
 CREATE INDEX metric_incidents_in ON metric_incidents (project, started_at);
+CREATE INDEX metric_incidents_over ON metric_incidents (service, restored_at);
 CREATE TABLE metric_since (
     project TEXT NOT NULL,
     service TEXT NOT NULL,

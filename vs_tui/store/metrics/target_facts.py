@@ -39,14 +39,14 @@ _POSITIONS: Final = (
 """SQL: the positions of deploys whose commit is known from a push or a merge."""
 _RUN_ABOVE: Final = (
     "WITH RECURSIVE up(start, key, parent, operation, attributes, depth) AS ("
-    f"SELECT key, key, parent_key, operation, '{{}}', 0 FROM spans WHERE key {rows.KEYS} "
+    f"SELECT key, key, parent_key, operation, attributes, 0 FROM spans WHERE key {rows.KEYS} "
     "UNION ALL SELECT up.start, u.key, u.parent_key, u.operation, u.attributes, up.depth + 1 "
     "FROM up JOIN spans u ON u.key = up.parent WHERE up.depth < 6 "
     "AND u.operation IN ('build', 'pipeline', 'stage', 'deploy')) "
     "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"'), "
     "json_extract(attributes, '$.\"cicd.pipeline.name\"'), "
     "json_extract(attributes, '$.\"cicd.pipeline.run.id\"') "
-    "FROM up WHERE depth > 0 ORDER BY start, depth"
+    "FROM up WHERE depth > 0 OR operation = 'build' ORDER BY start, depth"
 )
 _LAST: Final = (
     "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
@@ -175,23 +175,27 @@ class TargetReader:
     def _incidents(
         self, begun: Instant, services: Sequence[str], keys: Sequence[str]
     ) -> list[Incident]:
-        """The incidents of the target's services or project, and those linked to its deploys; one
-        for each time that it was open."""
+        """The incidents of the target's services or project that began or were restored since, and
+        those linked to its deploys; one for each time that it was open."""
         names = ("", *spellings(self.target.environment))
         of_place = (
             "SELECT key FROM metric_incidents i WHERE environment IN (SELECT value FROM "
-            "json_each(?1)) AND started_at >= ?2 AND {} "
+            "json_each(?1)) AND {} >= ?2 AND {} "
             f"AND (project = ?3 OR {PLACELESS.format('i')})"
         )
-        by_service = of_place.format("service IN (SELECT value FROM json_each(?4))")
-        by_project = of_place.format("service = '' AND project = ?3")
+        places = ("service IN (SELECT value FROM json_each(?4))", "service = '' AND project = ?3")
+        of_places = " UNION ".join(
+            of_place.format(clock, place)
+            for clock in ("started_at", "restored_at")
+            for place in places
+        )
         linked = (
             "SELECT i.key FROM links l JOIN metric_incidents i ON i.key = l.child "
             "WHERE l.rule <> 'proximity' AND l.parent IN (SELECT value FROM json_each(?5))"
         )
         found = rows.spans(
             self.db,
-            f"key IN ({by_service} UNION {by_project} UNION {linked})",
+            f"key IN ({of_places} UNION {linked})",
             *(rows.as_json(names), begun, self.target.project),
             *(rows.as_json(services), rows.as_json(keys)),
         )
@@ -271,7 +275,8 @@ def _by_key(key: str, runs: Sequence[SpanRun]) -> list[tuple[str, SpanRun]]:
 
 
 def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """The deployments with the run and the job above each, unless its sender names the run.
+    """The deployments with the run and the job above each, unless its sender names the run. A job
+    that counts as a deployment is its own job.
 
     A job also names its run, for senders that do not report the run itself (GitLab with only job
     events ticked).
@@ -286,7 +291,8 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
             if pipeline and run:
                 named.setdefault(start, f"{pipeline} {run}")
         elif operation == "pipeline":
-            runs.setdefault(start, key)
+            # Attempts of a run may be spans of their own.
+            runs.setdefault(start, f"{pipeline} {run}" if pipeline and run else key)
     found = []
     for d in deployments:
         run = d.run or runs.get(d.span) or named.get(d.span, "")
