@@ -240,6 +240,16 @@ def stories(tmp_path_factory):
     1,
 )
 @example(
+    [
+        (1, 0, "prod", "acme/api", "", False),
+        (24, 0, "prod", "acme/api", "", False),
+        (25, 2, "prod", "acme/api", "", True),
+    ],
+    [(26, "prod", "acme/api", "api", "")],
+    Random(0),
+    4,
+)
+@example(
     [(2, 0, "staging", "acme/api", "", None), (1, 9, "prod", "acme/api", "", None)],
     [(13, "", "acme/api", "api", "")],
     Random(0),

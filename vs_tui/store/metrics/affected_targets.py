@@ -133,12 +133,20 @@ class _Affected:
             "AND (version = ? OR commit_id LIKE ? || '%' "
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
+        # The last ones to begin, which may have ended before others did. More than one, because
+        # attempts and regions of a run begin at different times.
+        begun = (
+            "SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE project = ? "
+            "AND service = ? AND environment = ? AND started_at <= ? "
+            "ORDER BY started_at DESC LIMIT 5)"
+        )
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
         condition = anywhere if service else "project = ?1 AND ?2 = ''"
         for target in self._targets(condition, span.project, service):
             if span.environment and span.environment not in spellings(target.environment):
                 continue
             self.touch(target, moment)
+            self.touch(target, self._db.execute(begun, (*target, moment)).fetchone()[0])
             if version:
                 bound = (*target, moment, version, version.lower(), version.lower())
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
