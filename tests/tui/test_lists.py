@@ -15,6 +15,7 @@ from vs_tui.tui import span_format
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.dashboard_settings import no_cards
 from vs_tui.tui.theme import UNICODE
+from vs_tui.tui.widgets.listing import Listing
 
 
 def builds(count: int, prefix: str = "b") -> list:
@@ -44,6 +45,23 @@ async def test_enter_opens_the_row_the_cursor_is_on_though_others_came_above() -
         await on.sees("Live › build 9")
         await on.press("escape")
         assert line_of(on, "▌✓ ok     build    build 9 ") == at
+
+
+async def test_a_row_below_the_screen_repaints_no_row_in_sight(monkeypatch) -> None:
+    painted: list[int] = []
+    paint = Listing.paint_row
+
+    def noting(box: Listing, index: int, width: int) -> object:
+        painted.append(index)
+        return paint(box, index, width)
+
+    async with stage(FakeReader(builds(200)), size=NARROW) as on:
+        await on.sees("of 200")
+        monkeypatch.setattr(Listing, "paint_row", noting)
+        on.reader.put(span("old", "build", "old", began=HOUR, took=SECOND))
+        await on.sees("of 201")
+        await on.settle()
+        assert painted == []
 
 
 async def test_a_scrolled_list_keeps_the_row_at_its_line() -> None:

@@ -219,6 +219,12 @@ class VsTuiApp(Session):
         self.by_trace = self.navigation.current == "spans"
         self.navigation.show(self.navigation.home)
 
+        async def count() -> None:
+            await self.feed.read_status()
+            self.paint_frame()
+
+        start(self, count, "status")
+
     def do_last_view(self) -> None:
         self.navigation.show(self.navigation.previous)
 

@@ -167,8 +167,9 @@ class Feed:
         """Read the data of the header and the banners."""
         app = self._app
         app.health = await app.reader.sources()
-        counts = await app.reader.counts()
-        app.in_flight, app.failed = counts.in_flight, counts.failed
+        if not app.by_trace or app.totals is None:  # else the header shows the totals of traces
+            counts = await app.reader.counts()
+            app.in_flight, app.failed = counts.in_flight, counts.failed
         view = app.shown
         if app.by_trace and app.frozen_at is None and (view is None or view.tab != "live"):
             # Live reads all traces itself, and so their counts.

@@ -58,9 +58,24 @@ class BoardRows(WorkView):
         self.folded: set[str] = {Section.NOT_STARTED.value}
         self.opened_quiet = False
         self._rows: dict[str, Standing] = {}
+        self._listed: dict[str, Row] = {}
+        """Trace -> its row of the list."""
         self._details: dict[str, Trace] = {}
-        self._sections: dict[str, str] = {}
-        """Trace -> section at the last read, to report where the selected row moved."""
+        self._before: Mapping[str, Standing] = {}
+        """The traces as they were listed last, to report where the selected row moved."""
+
+    def take(self, board: Board) -> None:
+        """Keep the traces of a read. Rows of unchanged traces are kept: to make hundreds again took
+        longer than to paint those in sight."""
+        self.board = board
+        self._rows = {row.trace_id: row for row in board.rows}
+        before, self._listed = self._listed, {}
+        for trace_id, row in self._rows.items():
+            kept = before.get(trace_id)
+            if kept is None or kept.data is not row:
+                incident = row.section is Section.INCIDENT
+                kept = Row(trace_id, failed=row.failed or incident, data=row, whole=incident)
+            self._listed[trace_id] = kept
 
     def _columns(self, wide: bool) -> Sequence[Column]:
         columns = WIDE if wide else NARROW
@@ -68,7 +83,9 @@ class BoardRows(WorkView):
             columns = columns[:-1]
         # `12/20` needs more room than `3/5`.
         counted = (
-            len(trace_rows.cell(r.cells[3], self.look.glyphs)[0]) for r in self._rows.values()
+            len(trace_rows.cell(row.cells[3], self.look.glyphs)[0])
+            for row in self._rows.values()
+            if row.cells[3].all > 1
         )
         most = min(max(counted, default=0), 7)
         return [replace(c, width=max(c.width, most)) if c.title == "ci" else c for c in columns]
@@ -80,7 +97,7 @@ class BoardRows(WorkView):
         for row in listed:
             parts[row.section].append(row)
         incidents = parts[Section.INCIDENT]
-        lines += [self._row(row) for row in incidents[:MOST_INCIDENTS]]
+        lines += [self._listed[row.trace_id] for row in incidents[:MOST_INCIDENTS]]
         if len(incidents) > MOST_INCIDENTS:
             lines.append(Row(f"{HEAD}more-incidents", whole=True, data=len(incidents)))
         for section in list(Section)[1:]:
@@ -90,32 +107,29 @@ class BoardRows(WorkView):
             lines.append(Row(f"{HEAD}{section.value}", whole=True, data=section))
             if section.value in self.folded:
                 continue
-            quiet = [row for row in part if row.is_quiet(now)]
-            shown = [row for row in part if not row.is_quiet(now)] if quiet else part
+            quiet, shown = [], part
+            if section is Section.WAITING:
+                quiet = [row for row in part if row.is_quiet(now)]
+                shown = [row for row in part if not row.is_quiet(now)]
             most = MOST_FINISHED if section is Section.FINISHED else len(shown)
             for row in shown[:most]:
-                lines += self._with_steps(row, now)
+                lines.append(self._listed[row.trace_id])
+                if row.trace_id in self.unfolded:
+                    lines += self._step_rows(row, now)
             if len(shown) > most:
                 lines.append(Row(f"{HEAD}history", whole=True, data=len(shown) - most))
             if quiet:
                 lines.append(Row(f"{HEAD}quiet", whole=True, data=tuple(quiet)))
                 if self.opened_quiet:
-                    lines += [self._row(row) for row in quiet]
+                    lines += [self._listed[row.trace_id] for row in quiet]
         return lines
 
-    def _row(self, row: Standing) -> Row:
-        incident = row.section is Section.INCIDENT
-        return Row(row.trace_id, failed=row.failed or incident, data=row, whole=incident)
-
-    def _with_steps(self, row: Standing, now: Instant) -> list[Row]:
-        lines = [self._row(row)]
+    def _step_rows(self, row: Standing, now: Instant) -> list[Row]:
         trace = self._details.get(row.trace_id)
-        if row.trace_id in self.unfolded and trace is not None:
-            lines += [
-                Row(f"{row.trace_id}/{number}", whole=True, data=(row.trace_id, number, key))
-                for number, (key, _) in enumerate(self._steps(row, trace, now))
-            ]
-        return lines
+        return [
+            Row(f"{row.trace_id}/{number}", whole=True, data=(row.trace_id, number, key))
+            for number, (key, _) in enumerate(self._steps(row, trace, now) if trace else ())
+        ]
 
     def _steps(
         self, row: Standing, trace: Trace, now: Instant
@@ -219,10 +233,11 @@ class BoardRows(WorkView):
     def _tell_where_it_went(self) -> None:
         selected = self.list.selected_key
         row = self._rows.get(selected)
-        before = self._sections.get(selected)
-        if row is not None and before not in (None, row.section.value) and self.list.touched:
+        before = self._before.get(selected)
+        moved = row is not None and before is not None and before.section is not row.section
+        if row is not None and moved and self.list.touched:
             self.dash.notify_text(f"now in {trace_rows.NAMES[row.section]}")
-        self._sections = {key: found.section.value for key, found in self._rows.items()}
+        self._before = self._rows
 
     def _show_foot(self) -> None:
         row = self._selected_row()

@@ -84,8 +84,7 @@ class LiveView(BoardRows):
         dash = self.dash
         wanted = filtering.effective(self.filter_text, dash.team, "")
         found = await dash.reader.board(wanted, at=dash.frozen_at)
-        self.board = found
-        self._rows = {row.trace_id: row for row in found.rows}
+        self.take(found)
         if dash.frozen_at is None or dash.travelled:
             dash.totals = found.everything
         self.unfolded &= self._rows.keys()

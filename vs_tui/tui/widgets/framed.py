@@ -113,10 +113,14 @@ class Framed(ScrollView, can_focus=True):
         return int(self.scroll_offset.y)
 
     def resized(self) -> None:
-        """Update the scrollable size after the number of rows changed."""
-        self.virtual_size = Size(
-            self.size.width, self.count + 2 + self.head_lines + self.tail_lines
-        )
+        """Update the scrollable size after the number of rows changed.
+
+        Only the limits of scrolling depend on it. As a plain assignment it would have Textual lay
+        out the screen and repaint every line of the box, for each row that comes.
+        """
+        height = self.count + 2 + self.head_lines + self.tail_lines
+        self.set_reactive(Framed.virtual_size, Size(self.size.width, height))
+        self._refresh_line(self.size.height - 1)
 
     def set_heading(self, heading: Sequence[Piece], note: str = "") -> None:
         """Set the title and note of the frame; repaints the top line if they changed."""
