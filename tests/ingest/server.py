@@ -150,9 +150,11 @@ class Nearby(Server):
     on the same port. Where the process matters (signals, kill -9, its files, its output) use
     `Server`."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, db: str = "t.db", env: Mapping[str, str] | None = None
+    ) -> None:
         self._port = free_port()
-        super().__init__(folder, env=env)
+        super().__init__(folder, db=db, env=env)
 
     def start(self) -> None:
         config = self.folder / "config.toml"
@@ -168,6 +170,10 @@ class Nearby(Server):
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
         try:
             await runtime.open_store()
+        except Exception as error:
+            url.set_exception(error)
+            return
+        try:
             url.set_result(await runtime.listen())
             await self._told.wait()
         except Exception as error:
@@ -187,13 +193,15 @@ class Nearby(Server):
         return 0
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """`vs-tui` with the configuration of a folder, run in this process: most of the time of a
     command is its imports."""
     from vs_tui.cli.main import main
 
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
-    own = {"VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)}
+    own = {"VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder), **(env or {})}
     mask = os.umask(0)
     os.umask(mask)
     with (
@@ -235,9 +243,11 @@ def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -
 
 
 @contextlib.contextmanager
-def nearby(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[Nearby]:
+def nearby(
+    folder: Path, *, db: str = "t.db", env: Mapping[str, str] | None = None
+) -> Iterator[Nearby]:
     """A receiver in a thread; `serving` has one in a process."""
-    server = Nearby(folder, env=env)
+    server = Nearby(folder, db, env)
     try:
         yield server
     finally:

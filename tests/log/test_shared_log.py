@@ -6,11 +6,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import random
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.ingest.server import TOKEN, Server, serving
+from tests.ingest.server import TOKEN, Nearby, Server, nearby, run, serving
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
 from tests.patience import PATIENCE
 from tests.store.conftest import T, custom
@@ -36,6 +33,7 @@ from vs_tui.model.time import DAY, HOUR
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import WriterSettings
+from vs_tui.store.schema import StoreError
 from vs_tui.store.shared_writer import SharedWriter
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -85,8 +83,14 @@ class Sender(threading.Thread):
         return response.status == 200
 
 
-def node(folder: Path, url: str, name: str) -> Server:
-    return Server(folder, db=f"{name}.db", env={"VS_LOG": url})
+def started(folder: Path, url: str, *names: str, kind: type[Server] = Nearby) -> list[Server]:
+    """Nodes of one log, started at the same time."""
+
+    def node(name: str) -> Server:
+        return kind(folder, db=f"{name}.db", env={"VS_LOG": url})
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(node, names))
 
 
 PROJECTION = {
@@ -147,7 +151,7 @@ def test_any_node_and_the_server_killed_under_load_lose_nothing(
 ) -> None:
     url = postgres.new_database()
     names = [*(f"receiver-{n}" for n in range(each)), *(f"follower-{n}" for n in range(each - 1))]
-    nodes = started(tmp_path, url, *names)
+    nodes = started(tmp_path, url, *names, kind=Server)
     receivers, followers = nodes[:each], nodes[each:]
     senders = [Sender(receivers, f"s{n}") for n in range(each + 1)]
     try:
@@ -194,12 +198,6 @@ def test_any_node_and_the_server_killed_under_load_lose_nothing(
             sender.stopped.set()
         for one in [*receivers, *followers]:
             one.stop()
-
-
-def started(folder: Path, url: str, *names: str) -> list[Server]:
-    """Nodes of one log, started at the same time."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda name: node(folder, url, name), names))
 
 
 @pytest.fixture
@@ -306,18 +304,18 @@ def test_the_database_of_a_node_may_be_deleted(tmp_path, pair) -> None:
 
 
 def test_a_database_with_deliveries_of_its_own_is_refused(tmp_path, url) -> None:
-    with serving(tmp_path) as alone:
+    with nearby(tmp_path) as alone:
         alone.call("/customhttp", build("mine"))
-    with pytest.raises(AssertionError, match="copy-log") as error:
-        Server(tmp_path, env={"VS_LOG": url})
+    with pytest.raises(StoreError, match="copy-log") as error:
+        Nearby(tmp_path, env={"VS_LOG": url})
     assert PASSWORD_IN_URL not in str(error.value)
 
 
 def test_a_cache_is_no_log(tmp_path, url) -> None:
-    with serving(tmp_path, env={"VS_LOG": url}) as shared:
+    with nearby(tmp_path, env={"VS_LOG": url}) as shared:
         shared.call("/customhttp", build("x"))
-    with pytest.raises(AssertionError, match="is a cache of the log"):
-        Server(tmp_path)
+    with pytest.raises(StoreError, match="is a cache of the log"):
+        Nearby(tmp_path)
 
 
 def test_a_receiver_starts_while_the_log_is_away_and_says_why(tmp_path, url) -> None:
@@ -336,35 +334,25 @@ def test_a_receiver_starts_while_the_log_is_away_and_says_why(tmp_path, url) -> 
         assert secret not in printed
 
 
-def test_a_password_file_opens_the_log(tmp_path, url) -> None:
+def test_a_password_file_opens_the_log(tmp_path, url, monkeypatch) -> None:
     parts = urlsplit(url)
     file = tmp_path / "pgpass"
     file.write_text(f"127.0.0.1:{parts.port}:*:postgres:{PASSWORD}\n")
     file.chmod(0o600)
     without = url.replace(f":{PASSWORD_IN_URL}@", "@")
-    with serving(tmp_path, env={"VS_LOG": without, "PGPASSFILE": str(file)}) as server:
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    with nearby(tmp_path, env={"VS_LOG": without}) as server:
         assert server.call("/customhttp", build("x"))[0] == 200
 
 
 def command(tmp_path: Path, *words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """(exit code, everything that a command printed)."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vs_tui", *words],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env={
-            **os.environ,
-            "VS_CONFIG_DIR": str(tmp_path),
-            "VS_DATA_DIR": str(tmp_path),
-            **(env or {}),
-        },
-    )
+    done = run(tmp_path, *words, env=env)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_a_log_is_copied_to_postgresql_and_back(tmp_path, url) -> None:
-    with serving(tmp_path) as alone:
+    with nearby(tmp_path) as alone:
         for n in range(5):
             alone.call("/customhttp", build(f"x{n}"))
         alone.call("/customhttp", build("x0"))
@@ -377,7 +365,7 @@ def test_a_log_is_copied_to_postgresql_and_back(tmp_path, url) -> None:
         code, printed = command(tmp_path, "db", "copy-log", str(tmp_path / "t.db"), url)
         assert code == 0, printed
         assert PASSWORD_IN_URL not in printed
-    with serving(tmp_path, "--db", str(tmp_path / "node.db"), env={"VS_LOG": url}) as node:
+    with nearby(tmp_path, db="node.db", env={"VS_LOG": url}) as node:
         assert len(node.spans()) == 5
         counts = node.call("/api/sources")[1]["items"][0]["counts"]
         assert counts == {"accepted": 5, "duplicate": 1}
@@ -391,7 +379,7 @@ def test_a_log_is_copied_to_postgresql_and_back(tmp_path, url) -> None:
     assert (before[1]["id"], 1) in changed
     without = [{**row, "duplicates": 0} for row in back if row["id"] <= before[-1]["id"]]
     assert without == [{**row, "duplicates": 0} for row in before]
-    with serving(tmp_path, "--db", str(tmp_path / "back.db")) as alone:
+    with nearby(tmp_path, db="back.db") as alone:
         assert len(alone.spans()) == 6
 
 
@@ -403,7 +391,7 @@ def deliveries(db: Path) -> list[dict]:
 
 def test_what_is_copied_does_not_mix_with_other_deliveries(tmp_path, url) -> None:
     for name in ("one", "two"):
-        with serving(tmp_path, "--db", str(tmp_path / name)) as alone:
+        with nearby(tmp_path, db=name) as alone:
             alone.call("/customhttp", build(name))
     assert command(tmp_path, "db", "copy-log", str(tmp_path / "one"), url)[0] == 0
     code, printed = command(tmp_path, "db", "copy-log", str(tmp_path / "two"), url)
@@ -429,7 +417,7 @@ def test_prune_is_a_decision_that_every_node_follows(tmp_path, pair, url) -> Non
     wait_until_the_same(pair, {"old", "in-flight"})
     for one in pair:
         prune_until(tmp_path, url, one, {"in-flight"})
-    late = node(tmp_path, url, "late")
+    (late,) = started(tmp_path, url, "late")
     try:
         wait_until_the_same([*pair, late], {"in-flight"}, KEPT)
         with contextlib.closing(psycopg.connect(url)) as server:
@@ -441,7 +429,7 @@ def test_prune_is_a_decision_that_every_node_follows(tmp_path, pair, url) -> Non
 
 
 def test_a_follower_that_was_away_longer_than_the_retention_makes_itself_again(
-    tmp_path, pair, url
+    tmp_path, pair, url, caplog
 ) -> None:
     a, b = pair
     a.call("/customhttp", build("x"))
@@ -454,8 +442,7 @@ def test_a_follower_that_was_away_longer_than_the_retention_makes_itself_again(
     b.start()
     found = wait_until_the_same(pair, {"kept"}, KEPT)
     assert shown_ids(found) == {"kept"}, "x would be in flight for ever"
-    b.process.terminate()
-    assert "is made again" in b.process.communicate(timeout=PATIENCE)[1]
+    assert "is made again" in caplog.text
 
 
 def test_a_person_is_forgotten_by_every_node(tmp_path, pair, url) -> None:
@@ -494,12 +481,12 @@ def test_doctor_finds_a_node_that_no_longer_follows_the_log(tmp_path, url) -> No
     def said(db: Path) -> str:
         return command(tmp_path, "doctor", "--db", str(db), env={"VS_LOG": url})[1]
 
-    with serving(tmp_path, env={"VS_LOG": url}) as first:
+    with nearby(tmp_path, env={"VS_LOG": url}) as first:
         first.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
         first.wait_for(lambda: len(first.spans()) == 1, "the first node to follow")
     assert "follower" not in said(first.db)
     (tmp_path / "b").mkdir()
-    with serving(tmp_path / "b", env={"VS_LOG": url}) as second:
+    with nearby(tmp_path / "b", env={"VS_LOG": url}) as second:
         second.call("/customhttp", {"type": "build", "id": "2", "action": "start"})
         assert "follower" not in said(second.db)
         stale = said(first.db)
@@ -517,13 +504,13 @@ def test_a_crash_report_masks_the_password(tmp_path, url) -> None:
 
 
 async def test_a_dashboard_follows_the_log_and_a_second_one_reads_its_file(tmp_path, url) -> None:
-    with serving(tmp_path, env={"VS_LOG": url}) as receiver:
+    with nearby(tmp_path, env={"VS_LOG": url}) as receiver:
         receiver.call("/customhttp", build("x"))
     config = load(env={}, flags={"log": url, "db": tmp_path / "view.db"})
     following = await _follow(config)
     assert following is not None
     try:
-        assert await following.caught_up(10)
+        assert await following.caught_up(PATIENCE)
         assert shown_ids(projection(tmp_path / "view.db")) == {"x"}
         assert await _follow(config) is None
     finally:
@@ -547,7 +534,7 @@ async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatc
 
     async def swept() -> None:
         for writer in writers:
-            assert await writer.caught_up(30)
+            assert await writer.caught_up(PATIENCE)
             await writer.sweep()
 
     try:
