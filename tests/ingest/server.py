@@ -151,15 +151,19 @@ class Nearby(Server):
     `Server`."""
 
     def __init__(
-        self, folder: Path, db: str = "t.db", env: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        db: str = "t.db",
+        env: Mapping[str, str] | None = None,
+        **flags: object,
     ) -> None:
-        self._port = free_port()
+        self._flags = {"port": free_port(), "db": folder / db, **flags}
         super().__init__(folder, db=db, env=env)
 
     def start(self) -> None:
         config = self.folder / "config.toml"
         config.touch(mode=0o600)
-        self._config = load(config, env=self.env, flags={"port": self._port, "db": self.db})
+        self._config = load(config, env=self.env, flags=self._flags)
         url: Future[str] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(url)))
         self._thread.start()
@@ -244,10 +248,10 @@ def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -
 
 @contextlib.contextmanager
 def nearby(
-    folder: Path, *, db: str = "t.db", env: Mapping[str, str] | None = None
+    folder: Path, *, db: str = "t.db", env: Mapping[str, str] | None = None, **flags: object
 ) -> Iterator[Nearby]:
-    """A receiver in a thread; `serving` has one in a process."""
-    server = Nearby(folder, db, env)
+    """A receiver in a thread, with options by their names; `serving` has one in a process."""
+    server = Nearby(folder, db, env, **flags)
     try:
         yield server
     finally:

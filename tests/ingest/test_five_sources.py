@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.server import SECRETS, Server, serving
+from tests.ingest.server import SECRETS, Server, nearby, serving
 
 REPO = {
     "id": 1,
@@ -144,7 +144,7 @@ def post(server: Server, call: tuple[str, dict, dict]) -> dict[str, Any]:
 @pytest.mark.parametrize("order", ["start first", "end first"])
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_start_and_an_end_in_any_order_with_a_kill_between(tmp_path, order, killed) -> None:
-    with serving(tmp_path) as server:
+    with (serving if killed else nearby)(tmp_path) as server:
         for start, end, _ in CASES.values():
             post(server, start if order == "start first" else end)
         if killed:

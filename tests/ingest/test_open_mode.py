@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from os import environ
 
 import pytest
 
-from tests.ingest.server import Server, serving
+from tests.ingest.server import Server, nearby, run
 from vs_tui.cli import reachability
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.reachability import refuse_open
@@ -76,16 +73,7 @@ def test_the_setting_and_a_word_that_is_none(tmp_path, monkeypatch) -> None:
 
 
 def test_serve_does_not_start_open_on_every_address(tmp_path) -> None:
-    command = [sys.executable, "-m", "vs_tui", "serve", "--port", "0", "--no-auth"]
-    env = {**environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [*command, "--host", "0.0.0.0"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=env,
-        check=False,
-    )
+    done = run(tmp_path, "serve", "--port", "0", "--no-auth", "--host", "0.0.0.0")
     assert done.returncode == 1
     assert done.stdout == ""
     assert "--no-auth-public" in done.stderr
@@ -114,7 +102,7 @@ def statuses(server: Server, headers: dict[str, str]) -> tuple[int, int]:
 
 
 def test_an_open_receiver_answers_nobody_from_afar(tmp_path) -> None:
-    with serving(tmp_path, "--no-auth") as server:
+    with nearby(tmp_path, no_auth=True) as server:
         for headers in NEARBY:
             assert statuses(server, headers) == (200, 200), headers
         for headers in FROM_AFAR:
@@ -125,13 +113,13 @@ def test_an_open_receiver_answers_nobody_from_afar(tmp_path) -> None:
 
 
 def test_it_does_when_that_is_wanted(tmp_path) -> None:
-    with serving(tmp_path, "--no-auth-public", "--host", "0.0.0.0") as server:
+    with nearby(tmp_path, no_auth=True, no_auth_public=True, host="0.0.0.0") as server:
         for headers in (*NEARBY, *FROM_AFAR):
             assert statuses(server, headers) == (200, 200), headers
 
 
 def test_with_authentication_a_proxy_is_welcome(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         for headers in FROM_AFAR:
             assert server.call("/customhttp", START, headers)[0] == 200, headers
             assert statuses(server, headers) == (401, 401)

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 
-from tests.ingest.server import TOKEN, Server, serving
+from tests.ingest.server import TOKEN, Server, nearby
 from tests.patience import PATIENCE
 from vs_tui.config import Config, Secrets, read_secrets, rotate, write_secrets
 from vs_tui.ingest.auth import SecretsFile
@@ -22,7 +22,7 @@ def ping(server: Server, secret: str, number: int) -> int:
 
 
 def test_a_rotation_under_load_refuses_nobody(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         path = tmp_path / "secrets.toml"
         old = read_secrets(path).sources["github"][0]
         statuses: list[int] = []
@@ -88,7 +88,7 @@ BEFORE = "secret before the last rotation"
 def test_the_inspector_shows_which_secret_matched(tmp_path) -> None:
     path = tmp_path / "secrets.toml"
     start = {"type": "build", "id": "1", "action": "start"}
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         secrets = read_secrets(path).sources["github"]
         for number, expected in enumerate(("newest secret", BEFORE)):
             assert ping(server, secrets[number], number) == 200
@@ -104,6 +104,6 @@ def test_the_inspector_shows_which_secret_matched(tmp_path) -> None:
             return proof_of(server, answer["delivery"]) == f"token, {BEFORE}"
 
         assert server.wait_for(by_the_old_one, "the rotation")
-    with serving(tmp_path, "--no-auth") as server:
+    with nearby(tmp_path, no_auth=True) as server:
         _, answer = server.call("/customhttp", {**start, "id": "2"}, token="")
         assert proof_of(server, answer["delivery"]) == "none was asked for"
