@@ -85,7 +85,7 @@ class Raw:
     async def closed(self) -> bool:
         """Whether the other side hangs up, sooner than the usual limits would make it."""
         with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(self.reader.read(1), Limits.idle_seconds / 2) == b""
+            return await asyncio.wait_for(self.reader.read(1), Limits().idle_seconds / 2) == b""
         return True
 
     def close(self) -> None:

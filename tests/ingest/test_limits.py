@@ -285,7 +285,7 @@ async def test_a_slowloris_does_not_keep_a_real_event_waiting(tmp_path, kind) ->
         slow = [await Raw.to(runtime) for _ in range(300)]
         for connection in slow:
             await connection.send(half)
-        async with asyncio.timeout(Limits.read_seconds / 2):
+        async with asyncio.timeout(Limits().read_seconds / 2):
             assert (await ask(runtime, post()))[0] == 200
         for connection in slow:
             connection.close()

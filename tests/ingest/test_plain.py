@@ -184,6 +184,7 @@ async def test_an_idle_connection_is_closed(tmp_path) -> None:
     async with receiving(tmp_path, Limits(idle_seconds=0.3)) as runtime:
         connection = await Raw.to(runtime)
         await connection.send(WHOLE)
+        assert (await connection.answer())[0] == 200
         assert await connection.closed()
 
 
