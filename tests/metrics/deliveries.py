@@ -10,8 +10,9 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
+from vs_tui.store.folding.link_queue import is_waiting
 from vs_tui.store.folding.span_folding import Context
-from vs_tui.store.folding.transaction import Folding, fold_and_link, next_seq
+from vs_tui.store.folding.transaction import Folding, fold_and_link, link_waiting, next_seq
 from vs_tui.store.maintenance.retention import prune_traces
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.schema import open_writer
@@ -41,6 +42,13 @@ class Database:
             raise
         self.db.execute("COMMIT")
 
+    def settle(self) -> None:
+        """Judge what waits for it, as the projector does between deliveries."""
+        while is_waiting(self.db):
+            self.db.execute("BEGIN IMMEDIATE")
+            link_waiting(self.db, self.folding)
+            self.db.execute("COMMIT")
+
     def prune(self, before: Instant) -> None:
         """Delete the traces that ended before, all of them."""
         pruned, after = prune_traces(self.db, before, None)
@@ -66,6 +74,7 @@ class Database:
 
     def kept(self) -> dict[str, list[Any]]:
         """Everything that the read models say; places by name, as ids depend on the order."""
+        self.settle()
         places = {
             row[0]: row[1:]
             for row in self.db.execute(

@@ -443,6 +443,33 @@ def test_a_slow_rollout_takes_the_blame_of_an_alert_during_it(base, order) -> No
     assert base.kept() == kept
 
 
+def test_an_event_about_an_old_deployment_is_judged_in_small_transactions(
+    base, monkeypatch
+) -> None:
+    """Else a comment on last year's pull request keeps deliveries waiting."""
+    monkeypatch.setattr(keeper, "DEPLOYS_AT_ONCE", 3)
+    judged: list[int] = []
+    rows_of = keeper.rows_of
+    monkeypatch.setattr(keeper, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    for number in range(20):
+        base.tell(*deploy(number, BEGIN + number * HOUR, ok=number % 4 != 3))
+    base.settle()
+    judged.clear()
+    base.tell(*incident(1, BEGIN + 30 * MINUTE, BEGIN + 90 * MINUTE))
+    assert len(judged) < 10
+    assert base.db.execute("SELECT service, since FROM judge_queue").fetchall() == [
+        ("api", BEGIN + 4 * HOUR)
+    ]
+    base.tell(*incident(2, BEGIN + 10 * HOUR + MINUTE, BEGIN + 11 * HOUR))
+    kept = base.kept()
+    assert {row[0] for row in kept["dora_signals"] if row[1] == "incident"} == {
+        "deploy-0",
+        "deploy-10",
+    }
+    base.rebuild()
+    assert base.kept() == kept
+
+
 MINUTES = st.integers(0, 3 * 24 * 60)
 SERVICES = st.sampled_from(["api", "web"])
 STORIES = st.lists(
@@ -570,14 +597,14 @@ def test_a_target_is_judged_in_a_time_that_grows_no_faster_than_its_deployments(
         def step(*_: object, count: list[int] = count) -> None:
             count[0] += 1
 
-        keeper = MetricsKeeper(Environments())
-        while keeper.adopt_some(world.db):
+        judging = MetricsKeeper(Environments())
+        while judging.adopt_some(world.db):
             pass
         sql = "SELECT DISTINCT project, service, environment FROM metric_deploys"
         (target,) = world.db.execute(sql).fetchall()
         world.db.set_progress_handler(step, 10)
         sys.setprofile(step)
-        keeper._judge(world.db, {Target(*target): 0})
+        judging._judge(world.db, {Target(*target): (0, keeper.NEVER)})
         sys.setprofile(None)
         judged = world.db.execute("SELECT COUNT(*) FROM dora_signals").fetchone()[0]
         assert judged == number / 4

@@ -402,7 +402,7 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
     allowed = (
         *("names", "moved", "place", "merge", "target", "repo", "up", "above", "below", "level"),
         *("a", "d", "m"),
-        *("renamed_spans", "link_queue"),  # the next of them, and mostly none
+        *("renamed_spans", "link_queue", "judge_queue"),  # the next of them, and mostly none
         "(subquery-2)",  # the distinct spans of one key, at most a crowd
         *("(subquery-4)", "(subquery-5)"),  # the bases of a hundred pull requests
     )

@@ -58,8 +58,9 @@ def seekers(
 
 
 def is_waiting(db: sqlite3.Connection) -> bool:
-    """Whether any span waits to be linked."""
-    return db.execute("SELECT 1 FROM link_queue LIMIT 1").fetchone() is not None
+    """Whether any span waits to be linked, or any deployment to be judged."""
+    sql = "SELECT EXISTS (SELECT 1 FROM link_queue) OR EXISTS (SELECT 1 FROM judge_queue)"
+    return bool(db.execute(sql).fetchone()[0])
 
 
 def take(db: sqlite3.Connection) -> tuple[set[str], str]:

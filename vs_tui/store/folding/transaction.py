@@ -140,8 +140,9 @@ def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list
 
 
 def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Change]:
-    """Link the next spans of the queue (see `link_queue`) and update the read models. The spans
-    that offer a queued key are updated once, after its last seeker is linked."""
+    """Link the next spans of the queue (see `link_queue`) and update the read models, also what
+    waits there. The spans that offer a queued key are updated once, after its last seeker is
+    linked."""
     from vs_tui.store.folding.linker import offering, relink
 
     folding.context.seq = next_seq(connection)
@@ -150,7 +151,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
     ended = _end_jobs(connection, _unchanged(connection, keys), folding)
     changed = [change for change in ended if change.old != change.new]
     changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
-    for hook in folding.after_fold if changed else ():
+    for hook in folding.after_fold:
         hook(connection, changed, ())
     return changed
 

@@ -196,7 +196,7 @@ VERSION: Final = 5
 """Version of the rules for verdicts; a new version judges everything again."""
 SPANS_AT_ONCE: Final = 2_000
 DEPLOYS_AT_ONCE: Final = 100
-"""Most deployments that one transaction judges when all are judged again."""
+"""Most deployments of a target that one transaction judges; the others wait in `judge_queue`."""
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
     "SELECT project, service, environment FROM (SELECT project, service, environment "
@@ -226,7 +226,8 @@ class MetricsKeeper:
     def after_fold(
         self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str] = ()
     ) -> None:
-        """Judge again what these changed and deleted spans may affect.
+        """Judge again what these changed and deleted spans may affect. Without any, judge the next
+        deployments that wait for it.
 
         A bug here must not lose a delivery: the work is rolled back and logged, and the next start
         judges everything again.
@@ -234,14 +235,15 @@ class MetricsKeeper:
         db.execute("SAVEPOINT metrics")
         try:
             moved = self._counted.update(db, changes, gone)
-            if touched := affected_targets(db, changes, gone, moved):
-                self._judge(db, touched)
+            touched = affected_targets(db, changes, gone, moved)
+            self._judge_first(db, touched) if touched else self._judge_next(db)
         except sqlite3.OperationalError:
             raise  # a storage error, which the writer handles
         except Exception:
             log.exception("the delivery metrics are out of date until the next start")
             db.execute("ROLLBACK TO metrics")
             db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (_DIRTY,))
+            db.execute("DELETE FROM judge_queue")
         db.execute("RELEASE metrics")
 
     def adopt_some(self, db: sqlite3.Connection, _: object = None) -> bool:
@@ -270,11 +272,12 @@ class MetricsKeeper:
 
     def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
         """Start with the first step; returns it. Partial work of another configuration is invalid.
-        TableRows of an older version or after a bug are deleted, except those of pruned traces."""
+        Rows of an older version or after a bug are deleted, except those of pruned traces."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
         db.execute("DELETE FROM metric_deploys")
         db.execute("DELETE FROM metric_incidents WHERE key IN (SELECT key FROM spans)")
+        db.execute("DELETE FROM judge_queue")
         know_since_all(db)
         if stored.startswith(f"({VERSION}, "):
             return ["facts", 0]
@@ -321,37 +324,65 @@ class MetricsKeeper:
         following = {"history": "positions", "positions": "facts"}.get(step)
         return [following, 0] if following else ["targets", "", "", "", NEVER]
 
+    def _judge_first(self, db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
+        """Judge the first deployments after each of these instants. The others wait, because a late
+        event about an old deployment may affect all that came after it."""
+        waiting = {Target(*t): since for *t, since in db.execute("SELECT * FROM judge_queue")}
+        parts = {}
+        for target, moment in touched.items():
+            since = waiting.get(target, NEVER)
+            if moment < since:
+                parts[target] = (moment, min(self._end_of_part(db, target, moment), since))
+        self._judge(db, parts)
+        for target, (_, until) in parts.items():
+            _wait(db, target, until)
+
+    def _judge_next(self, db: sqlite3.Connection) -> None:
+        """Judge the next deployments that wait."""
+        row = db.execute("SELECT * FROM judge_queue LIMIT 1").fetchone()
+        if row is not None:
+            *target, since = row
+            _wait(db, Target(*target), self._judge_some(db, Target(*target), since))
+
     def _judge_some(self, db: sqlite3.Connection, target: Target, since: Instant) -> Instant:
         """Judge the next deployments of a target, those that ended at `since` or later, as if they
         had just arrived. Returns the end of the next ones, NEVER if there are none."""
-        last = (
-            f"SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} AND ended_at > ? "
-            "ORDER BY ended_at LIMIT 1 OFFSET ?"
-        )
-        found = db.execute(last, (*target, since, DEPLOYS_AT_ONCE)).fetchone()
-        until: Instant = found[0] if found else NEVER
+        until = self._end_of_part(db, target, since)
         begun = (
             f"SELECT MIN(started_at) FROM metric_deploys WHERE {OF_TARGET} "
             "AND ended_at >= ? AND ended_at < ?"
         )
         (first,) = db.execute(begun, (*target, since, until)).fetchone()
-        moment = since if first is None else min(since, first)
-        self._judge(db, {target: moment}, until)
+        self._judge(db, {target: (since if first is None else min(since, first), until)})
         return until
 
+    def _end_of_part(self, db: sqlite3.Connection, target: Target, since: Instant) -> Instant:
+        sql = (
+            f"SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} AND ended_at > ? "
+            "ORDER BY ended_at LIMIT 1 OFFSET ?"
+        )
+        found = db.execute(sql, (*target, since, DEPLOYS_AT_ONCE)).fetchone()
+        return found[0] if found else NEVER
+
     def _judge(
-        self,
-        db: sqlite3.Connection,
-        touched: Mapping[Target, Instant],
-        until: Instant = NEVER,
+        self, db: sqlite3.Connection, parts: Mapping[Target, tuple[Instant, Instant]]
     ) -> None:
         judging = Judging(db, self._rules, self._teams)
-        for target, moment in touched.items():
+        for target, (moment, until) in parts.items():
             judging.target(target, moment, until)
         judging.products()
         judging.mark_shipped_again()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
+
+
+def _wait(db: sqlite3.Connection, target: Target, since: Instant) -> None:
+    """Let the deployments of a target that ended at `since` or later wait to be judged."""
+    if since == NEVER:
+        sql = "DELETE FROM judge_queue WHERE (project, service, environment) = (?, ?, ?)"
+        db.execute(sql, target)
+    else:
+        db.execute("REPLACE INTO judge_queue VALUES (?, ?, ?, ?)", (*target, since))
 
 
 def _place_deploys(db: sqlite3.Connection, spans: Sequence[Span]) -> None:

@@ -94,12 +94,20 @@ CREATE TABLE metric_since (
     at INTEGER NOT NULL,
     PRIMARY KEY (project, service)
 ) WITHOUT ROWID;
+CREATE TABLE judge_queue (
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (project, service, environment)
+) WITHOUT ROWID;
 CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
     DELETE FROM metric_deploys WHERE key = OLD.key;
 END;
 """
 """Spans that count as production deployments and incidents, by the rules of the configuration.
-Incidents of pruned traces still count."""
+Incidents of pruned traces still count. `judge_queue` holds the targets whose deployments since an
+instant wait to be judged."""
 
 DORA_ROWS: Final = """
 CREATE TABLE judged (
