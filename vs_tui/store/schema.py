@@ -20,14 +20,7 @@ from vs_tui.model.errors import Explained
 from vs_tui.store.folding.link_queue import CREATE_LINK_QUEUE
 from vs_tui.store.folding.renamed import CREATE_NAMES
 from vs_tui.store.folding.vcs_history import CREATE_HISTORY
-from vs_tui.store.metrics.schema import (
-    COUNTED_SPANS,
-    DORA_ROWS,
-    FIRST_OF_PROJECT,
-    MARK_AGAIN,
-    SCHEMA_5,
-    SPAN_INDEXES,
-)
+from vs_tui.store.metrics.shipments import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 
@@ -121,7 +114,7 @@ CREATE_VIEWS: Final = _SPANS + _LINKS + _DEPLOYMENTS + _CHANGES + _INCIDENTS
 _V6: Final = "\n".join(
     (
         _script("schema_6"),
-        *(CREATE_LINK_QUEUE, CREATE_HISTORY, COUNTED_SPANS, SPAN_INDEXES, DORA_ROWS),
+        *(CREATE_LINK_QUEUE, CREATE_HISTORY, _script("metrics_6")),
         f"{MARK_AGAIN};",
         CREATE_REPORTED,
         CREATE_VIEWS,
@@ -133,7 +126,7 @@ _V6: Final = "\n".join(
 MIGRATIONS: Final[Sequence[str]] = (
     _script("schema_1"),
     *("", "", ""),  # their tables do not exist in schema 6
-    SCHEMA_5,
+    _script("schema_5"),
     _V6,
 )
 """MIGRATIONS[n] migrates a database from user_version n to n + 1."""

@@ -36,7 +36,7 @@ from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
-from vs_tui.store.metrics.schema import MARK_AGAIN
+from vs_tui.store.metrics.shipments import MARK_AGAIN
 from vs_tui.store.metrics.target_facts import TargetReader
 from vs_tui.store.metrics.verdicts import (
     OF_TARGET,

@@ -1,65 +1,9 @@
-"""Tables of the delivery metrics: judged deployments, the changes they shipped and the signs of
-their failures (`DORA_ROWS`), and the spans that count (`COUNTED_SPANS`).
+-- The part of schema 6 for the delivery metrics. The tables are written within the transactions that
+-- fold (`store/metrics/keeper.py`).
 
-They are written within the writer's transactions (`keeper`). Instants are INTEGER microseconds.
-"""
-
-from typing import Final
-
-SCHEMA_5: Final = """
-DROP TABLE IF EXISTS dora_changes;
-DROP TABLE IF EXISTS dora_deployments;
-DROP TABLE IF EXISTS dora_places;
-DROP TABLE IF EXISTS dora_episodes;
-DROP TABLE IF EXISTS dora_incidents;
-DROP TABLE IF EXISTS dora_members;
-DROP TABLE IF EXISTS dora_blames;
-DROP TABLE IF EXISTS dora_strands;
-DROP TABLE IF EXISTS dora_pages;
-DROP INDEX IF EXISTS spans_deployed;
-DROP INDEX IF EXISTS spans_merges_by_author;
-DROP INDEX IF EXISTS spans_tickets;
-CREATE TABLE dora_places (
-    id INTEGER PRIMARY KEY,
-    team TEXT NOT NULL,
-    project TEXT NOT NULL,
-    service TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    product TEXT NOT NULL,
-    UNIQUE (team, project, service, environment, product)
-);
-CREATE TABLE dora_deployments (key, span, unit, place, project, service, environment, started_at,
-    ended_at, outcome, version, commit_id, product_group, reasons, repair, verdict);
-CREATE TABLE dora_changes (deployment, change, unit, at, lead);
-CREATE TABLE dora_episodes (deployment, started_at);
-CREATE TABLE dora_incidents (
-    key TEXT PRIMARY KEY,
-    team TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    restored_at INTEGER,
-    finished_at INTEGER,
-    deployed_at INTEGER
-) WITHOUT ROWID;
-CREATE INDEX dora_incidents_started
-    ON dora_incidents (started_at, team, restored_at, finished_at, deployed_at);
-CREATE TABLE dora_members (key, records);
-CREATE TABLE dora_blames (incident);
-CREATE TABLE dora_strands (id);
-CREATE TABLE dora_pages (id);
-"""
-"""The tables of schema 5 that `DORA_ROWS` reads, empty: verdicts of older schemas are made
-again."""
-
-SPAN_INDEXES: Final = """
-CREATE INDEX IF NOT EXISTS spans_deployed
-    ON spans (project, service, environment, ended_at, team) WHERE operation = 'deploy';
-CREATE INDEX IF NOT EXISTS spans_tested ON spans (project, service, environment, ended_at)
-    WHERE operation = 'test' AND environment <> '';
-CREATE INDEX IF NOT EXISTS spans_built ON spans (project, started_at)
-    WHERE operation IN ('build', 'pipeline');
-"""
-
-COUNTED_SPANS: Final = """
+-- Spans that count as production deployments and incidents, by the rules of the configuration.
+-- Incidents of pruned traces still count. `judge_queue` holds the targets whose deployments since an
+-- instant wait to be judged.
 CREATE TABLE metric_deploys (
     key TEXT PRIMARY KEY,
     project TEXT NOT NULL,
@@ -104,12 +48,15 @@ CREATE TABLE judge_queue (
 CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
     DELETE FROM metric_deploys WHERE key = OLD.key;
 END;
-"""
-"""Spans that count as production deployments and incidents, by the rules of the configuration.
-Incidents of pruned traces still count. `judge_queue` holds the targets whose deployments since an
-instant wait to be judged."""
+CREATE INDEX IF NOT EXISTS spans_deployed
+    ON spans (project, service, environment, ended_at, team) WHERE operation = 'deploy';
+CREATE INDEX IF NOT EXISTS spans_tested ON spans (project, service, environment, ended_at)
+    WHERE operation = 'test' AND environment <> '';
+CREATE INDEX IF NOT EXISTS spans_built ON spans (project, started_at)
+    WHERE operation IN ('build', 'pipeline');
 
-DORA_ROWS: Final = """
+-- Judged deployments, the changes they shipped and the signs of their failures, from which figures
+-- are computed; those of pruned traces are kept. Schema 5 had them as JSON.
 CREATE TABLE judged (
     key TEXT NOT NULL UNIQUE,
     span TEXT NOT NULL,
@@ -248,16 +195,3 @@ CREATE VIEW dora_incidents AS SELECT i.key, CASE i.team WHEN '' THEN COALESCE(
         WHERE s.span = i.key AND s.span <> '' AND s.unit < 2) AS deployed_at
     FROM metric_incidents i WHERE i.is_production = 1 OR EXISTS (SELECT 1 FROM dora_signals s
         WHERE s.span = i.key AND s.span <> '' AND s.unit < 2);
-"""
-"""The rows from which figures are computed; those of pruned traces are kept."""
-
-MARK_AGAIN: Final = """
-UPDATE dora_changes AS c SET again = EXISTS (SELECT 1 FROM dora_changes e
-    WHERE e.change = c.change AND (e.at, e.deployment) < (c.at, c.deployment))"""
-"""SQL: tells the later shipments of a change from its first one."""
-
-FIRST_OF_PROJECT: Final = """(c.again = 0 OR NOT EXISTS (SELECT 1 FROM dora_changes e
-    JOIN dora_places q ON q.id = e.place JOIN dora_places p ON p.id = c.place
-    WHERE e.change = c.change AND (e.at, e.deployment) < (c.at, c.deployment)
-    AND e.unit <> 1 AND q.project = p.project)) AND c.unit <> 1"""
-"""SQL: whether a row `c` of dora_changes is the first shipment of the change in its project."""
