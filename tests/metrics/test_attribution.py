@@ -239,6 +239,16 @@ def stories(tmp_path_factory):
     Random(1),
     1,
 )
+@example(  # the latest that had begun ended before the last success
+    [
+        (1, 0, "prod", "acme/api", "", False),
+        (24, 0, "prod", "acme/api", "", False),
+        (25, 2, "prod", "acme/api", "", True),
+    ],
+    [(26, "prod", "acme/api", "api", "")],
+    Random(0),
+    4,
+)
 @example(
     [
         (1, 0, "prod", "acme/api", "", False),

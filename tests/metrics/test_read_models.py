@@ -350,6 +350,28 @@ def test_the_lead_time_of_a_product_deployed_by_one_activity(base, order) -> Non
     assert base.kept() == kept
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_an_incident_of_an_artifact_blames_the_last_deployment_that_brought_it(base, last) -> None:
+    """However many deployments of other artifacts came after it, and whatever is told last."""
+    told = [
+        [
+            e
+            for n in range(8)
+            for e in activity(n, "deployment", n, **{"ui" if n else "auth": f"{n}"})
+        ],
+        [
+            event._replace(project="shop")
+            for event in incident(1, BEGIN + 9 * HOUR, None, service="auth")
+        ],
+    ]
+    base.tell(*told[1 - last])
+    base.tell(*told[last])
+    kept = base.kept()
+    base.rebuild()
+    assert base.kept() == kept
+    assert {row[3] for row in kept["dora_signals"]} == {"incident-1"}
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_artifacts_of_one_activity_count_by_service_however_they_came(base, order) -> None:
     """And after judging all anew, and when their traces are deleted."""

@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
 from vs_tui.metrics.span_facts import commit_of, version_of
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
@@ -31,7 +31,11 @@ _BELOW: Final = (
 
 
 def affected_targets(
-    db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str], moved: Touched
+    db: sqlite3.Connection,
+    changes: Sequence[Change],
+    gone: Sequence[str],
+    moved: Touched,
+    incident_window: Duration,
 ) -> Touched:
     """Production target -> earliest instant that these changed and deleted spans may affect.
 
@@ -46,7 +50,7 @@ def affected_targets(
     def of(operations: Collection[str], also: Collection[str] = ()) -> list[str]:
         return [key for key, s in spans.items() if s.operation in operations or key in also]
 
-    found = _Affected(db)
+    found = _Affected(db, incident_window)
     found.judged_before([*spans, *gone])
     found.deploys(of({"deploy"}, counted))
     for target, moment in moved.items():
@@ -65,8 +69,9 @@ def affected_targets(
 
 
 class _Affected:
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, incident_window: Duration) -> None:
         self._db = db
+        self._window = incident_window
         self.touched: Touched = {}
 
     def touch(self, target: Target, moment: Instant | None) -> None:
@@ -133,20 +138,15 @@ class _Affected:
             "AND (version = ? OR commit_id LIKE ? || '%' "
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
-        # The last ones to begin, which may have ended before others did. More than one, because
-        # attempts and regions of a run begin at different times.
-        begun = (
-            "SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE project = ? "
-            "AND service = ? AND environment = ? AND started_at <= ? "
-            "ORDER BY started_at DESC LIMIT 5)"
-        )
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
         condition = anywhere if service else "project = ?1 AND ?2 = ''"
         for target in self._targets(condition, span.project, service):
             if span.environment and span.environment not in spellings(target.environment):
                 continue
             self.touch(target, moment)
-            self.touch(target, self._db.execute(begun, (*target, moment)).fetchone()[0])
+            if target.service != service and moment is not None:
+                # Of deployments of several artifacts, the last one of this artifact may be older.
+                self.touch(target, moment - self._window)
             if version:
                 bound = (*target, moment, version, version.lower(), version.lower())
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])

@@ -101,15 +101,22 @@ class Judging:
         self._replace(where, (*target, low, until), verdicts)
 
     def _before(self, target: Target, moment: Instant) -> Instant:
-        """The instant from which verdicts depend on an event at `moment`: the success before it, or
-        an earlier failure that was still open or that a test closes."""
+        """The instant from which verdicts depend on an event at `moment`: the success before it, an
+        earlier failure that was still open or that a test closes, or the end of the deployment that
+        had begun last, which an incident is about."""
         sql = (
             f"SELECT MIN(at) FROM dora_signals WHERE {_PLACES} AND (ended_at >= ? OR "
             "(ended_at IS NULL AND (kind <> 'incident' OR started_at >= ?)))"
         )
-        failed = self._db.execute(sql, (*target, moment, moment)).fetchone()[0]
-        before = self._success_before(target, moment)
-        return before if failed is None else min(before, failed)
+        (failed,) = self._db.execute(sql, (*target, moment, moment)).fetchone()
+        # More than one, because attempts of a deployment begin at different times.
+        sql = (
+            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
+            "AND started_at <= ? AND status <> 'cancelled' ORDER BY started_at DESC LIMIT 5)"
+        )
+        (begun,) = self._db.execute(sql, (*target, moment)).fetchone()
+        known = (self._success_before(target, moment), failed, begun)
+        return min(at for at in known if at is not None)
 
     def _success_before(self, target: Target, moment: Instant) -> Instant:
         # More than one, because attempts and regions of a run end at different times.
@@ -235,7 +242,7 @@ class MetricsKeeper:
         db.execute("SAVEPOINT metrics")
         try:
             moved = self._counted.update(db, changes, gone)
-            touched = affected_targets(db, changes, gone, moved)
+            touched = affected_targets(db, changes, gone, moved, self._rules.incident_window)
             self._judge_first(db, touched) if touched else self._judge_next(db)
         except sqlite3.OperationalError:
             raise  # a storage error, which the writer handles

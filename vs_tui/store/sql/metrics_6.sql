@@ -15,6 +15,8 @@ CREATE TABLE metric_deploys (
 ) WITHOUT ROWID;
 CREATE INDEX metric_deploys_of
     ON metric_deploys (project, service, environment, ended_at, status);
+CREATE INDEX metric_deploys_from
+    ON metric_deploys (project, service, environment, started_at, status, ended_at);
 CREATE INDEX metric_deploys_began ON metric_deploys (service, started_at, key);
 CREATE INDEX metric_deploys_in ON metric_deploys (project, started_at, key);
 CREATE TABLE metric_incidents (
