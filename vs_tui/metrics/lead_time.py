@@ -123,28 +123,21 @@ class Regression:
         return self.median / self.before
 
 
-def regression(
-    name: str, recent: Sequence[Duration], history: Sequence[Duration]
-) -> Regression | None:
-    """A regression if the recent median is at least 25 % above the history's median and above its
-    75th percentile. Both lists are sorted. None if not, or if either has fewer than MIN_HISTORY
-    values."""
-    if len(recent) < MIN_HISTORY or len(history) < MIN_HISTORY:
-        return None
-    now, usual, upper = median(recent), median(history), percentile(history, 75)
-    if not now or not usual or upper is None:
-        return None
-    if now < usual * REGRESSION_FACTOR or now <= upper:
-        return None
-    return Regression(name, now, usual, len(recent), len(history))
-
-
 def regressions(
     recent: Mapping[str, Sequence[Duration]], history: Mapping[str, Sequence[Duration]]
 ) -> list[Regression]:
-    """All regressed stages, worst first."""
-    found = [regression(name, values, history.get(name, ())) for name, values in recent.items()]
-    return sorted((r for r in found if r is not None), key=lambda r: -r.factor)
+    """The stages whose recent median is at least 25 % above the history's median and above its 75th
+    percentile, worst first. All lists are sorted; those with fewer than MIN_HISTORY values are left
+    out."""
+    found = []
+    for name, values in recent.items():
+        before = history.get(name, ())
+        if min(len(values), len(before)) < MIN_HISTORY:
+            continue
+        now, usual, upper = median(values), median(before), percentile(before, 75)
+        if now and usual and now >= usual * REGRESSION_FACTOR and now > (upper or 0):
+            found.append(Regression(name, now, usual, len(values), len(before)))
+    return sorted(found, key=lambda regression: -regression.factor)
 
 
 class Basis(StrEnum):

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
-from itertools import pairwise, repeat
+from itertools import pairwise
+from math import fsum
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -112,16 +113,10 @@ class Window:
     def length(self) -> float:
         """Elapsed days: a whole day counts 1 however many hours it has, a partial day counts its
         share."""
-        if not self.days:
-            return 0.0
-        total = float(len(self.days))
-        first = day_start(self.days[0], self.zone)
-        last = day_start(self.days[-1], self.zone)
-        after = day_start(self.days[-1] + timedelta(1), self.zone)
-        second = day_start(self.days[0] + timedelta(1), self.zone)
-        total -= (self.since - first) / (second - first)
-        total -= (after - self.end) / (after - last)
-        return total
+        return fsum(
+            (min(after, self.end) - max(begin, self.since)) / (after - begin)
+            for begin, after in pairwise(self._day_starts)
+        )
 
     @cached_property
     def working_days(self) -> tuple[date, ...]:
@@ -162,19 +157,12 @@ class Window:
         after = self.days[-1] + timedelta(1)
         return tuple(day_start(day, self.zone) for day in (*self.days, after))
 
-    def _day_edges(self, instants: Sequence[Instant]) -> list[int]:
-        """The index in sorted instants where each day begins, and where the last one ends."""
-        start, stop = self.contained(instants)
-        edges = list(map(bisect_left, repeat(instants), self._day_starts))
-        if edges:
-            edges[0], edges[-1] = start, min(edges[-1], stop)
-        return edges
-
     def day_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[date, int, int]]:
         """Each day with the start and stop index of its part of sorted instants; only instants in
         the window count."""
-        for day, (a, b) in zip(self.days, pairwise(self._day_edges(instants)), strict=False):
-            yield day, a, b
+        inside = (min(max(at, self.since), self.until) for at in self._day_starts)
+        edges = [bisect_left(instants, at) for at in inside]
+        return zip(self.days, edges, edges[1:], strict=False)
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:

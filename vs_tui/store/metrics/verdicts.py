@@ -152,6 +152,13 @@ def places(db: sqlite3.Connection) -> dict[int, Place]:
     return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
 
 
+_SAME: Final = (
+    *("key", "project", "service", "environment", "started_at", "ended_at", "version"),
+    *("artifact", "name", "trace_id"),
+)
+"""Columns with the name of the field that they hold."""
+
+
 def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
     """The verdicts on the parts of a product deployment, with the fields that the product needs."""
     sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
@@ -160,45 +167,36 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
     teams = {number: place.team for number, place in places(db).items()}
     found = []
     for row in stored["dora_deployments"]:
-        key, span, _, place, *target, started, ended, outcome = row[:10]
-        _, _, repair, version, commit, _, artifact, name, trace_id = row[10:]
+        told = dict(zip(_COLUMNS["dora_deployments"].split(", "), row, strict=True))
+        key = told["key"]
         deployment = Deployment(
-            key=key,
-            run_of=span,
-            project=target[0],
-            service=target[1],
-            environment=target[2],
-            started_at=started,
-            ended_at=ended,
-            outcome=DeployOutcome(outcome),
-            version=version,
-            commit=commit,
+            **{name: told[name] for name in _SAME},
+            run_of=told["span"],
+            outcome=DeployOutcome(told["outcome"]),
+            commit=told["commit_id"],
             product=product,
             correlation=correlation,
-            artifact=artifact,
-            team=teams[place],
-            name=name,
-            trace_id=trace_id,
+            team=teams[told["place"]],
         )
         signals = [
             Signal(kind, about, began, over, run_of)
             for owner, kind, about, run_of, began, over, *_ in stored["dora_signals"]
             if owner == key
         ]
-        shipped = [_shipped(row, ended) for row in stored["dora_changes"] if row[0] == key]
+        shipped = [_shipped(row) for row in stored["dora_changes"] if row[0] == key]
         found.append(
             Assessed(
                 deployment,
                 tuple(sorted(signals, key=lambda s: (s.started_at, s.kind, s.key))),
-                repair,
+                told["repair"],
                 tuple(sorted(shipped, key=lambda s: s.change.key)),
             )
         )
     return found
 
 
-def _shipped(row: tuple[Any, ...], at: int) -> Shipped:
-    _, change, kind, title, _, _, _, lead, basis, *taken = row
+def _shipped(row: tuple[Any, ...]) -> Shipped:
+    _, change, kind, title, _, _, at, lead, basis, *taken = row
     stages = {stage: took for stage, took in zip(STAGES, taken, strict=True) if took is not None}
     began = None if lead is None else at - lead
     return Shipped(
