@@ -176,6 +176,28 @@ def test_bots_are_no_engineers_and_their_merges_none_of_theirs(base) -> None:
     assert beside() == (2, 2)
 
 
+def test_what_is_beside_the_metrics_counts_for_both_teams_of_a_project(tmp_path) -> None:
+    teams = Teams((Team("core", ("acme/*",)), Team("web", ("acme/web",))))
+    base = Database(tmp_path / "shared.db", teams)
+    for service in ("api", "web"):
+        number = len(service) + (service == "web")
+        base.tell(*incident(number, BEGIN + HOUR, BEGIN + 2 * HOUR, service=service))
+        base.tell(*merge(number, BEGIN, BEGIN + HOUR, service=service, actor=service))
+        stray = incident(number + 9, BEGIN, None, service=service)
+        base.tell(
+            *deploy(number, BEGIN, project="other/x"),
+            *(e._replace(project="other/x") for e in stray),
+        )
+
+    def beside(**more):
+        found = read_scorecards(base.db, WINDOW, teams=teams, beside=True, **more)
+        return {card.name: (card.beside.incidents.n, card.beside.merged) for card in found}
+
+    assert beside() == {"core": (2, 2), "web": (1, 1), "(no team)": (2, 0)}
+    assert beside(by="all") == {"": (4, 2)}
+    base.db.close()
+
+
 def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> None:
     for number, place in enumerate(("prod", "blue", "prod", "green", "blue")):
         base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))

@@ -97,7 +97,8 @@ FROM dora_changes c JOIN dora_places p ON p.id = c.place;
 
 _INCIDENTS: Final = f"""
 CREATE VIEW v_incidents AS SELECT
-    i.key, s.ref, s.name, {_texts("i.team", "s.project", "s.service", "s.environment")},
+    i.key, s.ref, s.name, {_TEAMS.replace("p.", "i.")},
+    {_texts("s.project", "s.service", "s.environment")},
     {_time("i.started_at", "started_at")},
     {_time("i.restored_at", "restored_at")},
     {_time("i.finished_at", "finished_at")},

@@ -13,7 +13,7 @@ from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules, is_production
 from vs_tui.metrics.span_facts import deploy_began, incident_of
 from vs_tui.model import filters
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
@@ -29,9 +29,10 @@ _TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
 class CountedSpans:
     """Updates the rows by one configuration."""
 
-    def __init__(self, rules: MetricRules, environments: Environments) -> None:
+    def __init__(self, rules: MetricRules, environments: Environments, teams: Teams) -> None:
         self._rules = rules
         self._environments = environments
+        self._teams = teams
         self.operations = _operations(rules)
         """Kinds of spans that can have a row; none: all kinds."""
 
@@ -77,7 +78,7 @@ class CountedSpans:
             return None
         times = (incident.started_at, incident.restored_at, incident.finished_at)
         counts = not span.environment or is_production(span, self._environments)
-        return (span.key, *place, *times, span.team, int(counts))
+        return (span.key, *place, *times, team_text(span, self._teams), int(counts))
 
     def _work(self, span: Span) -> _Row | None:
         """A merged pull request by its author, or a finished ticket by its type."""
@@ -86,13 +87,21 @@ class CountedSpans:
         if span.operation == Operation.PULL_REQUEST:
             account = str(span.attributes.get("vs.actor.type", ""))
             kind = "bot" if self._rules.is_bot(span.actor, account) else "merge"
-            return (span.key, kind, span.team, span.actor, span.ended_at, 0)
+            return (span.key, kind, team_text(span, self._teams), span.actor, span.ended_at, 0)
         if span.operation == Operation.ISSUE:
             names = span.attributes
             kind = str(names.get("vs.issue.type") or names.get("type") or "").lower()
             spent = max(span.duration or 0, 0) if span.active is None else span.active
-            return (span.key, "ticket", span.team, kind, span.ended_at, spent)
+            return (span.key, "ticket", team_text(span, self._teams), kind, span.ended_at, spent)
         return None
+
+
+def team_text(span: Span, teams: Teams) -> str:
+    """The team of a span; if several teams list its project, all of them, separated by line
+    ends."""
+    if not teams.teams:
+        return span.team
+    return "\n".join(teams.all_of(span.project, span.service, span.actor))
 
 
 def _replace(

@@ -227,7 +227,7 @@ class MetricsKeeper:
         self._rules = rules
         self._links = links
         self._teams = Teams(tuple(teams))
-        self._counted = CountedSpans(rules, environments)
+        self._counted = CountedSpans(rules, environments, self._teams)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
     def after_fold(

@@ -65,6 +65,11 @@ _SIGNALS: Final = (
     "SELECT deployment, at, started_at, ended_at FROM dora_signals "
     f"INDEXED BY dora_signals_counted WHERE {_IN} AND at >= :since AND at < :until"
 )
+_OF_TEAM: Final = (
+    f"instr(char(10) || COALESCE(NULLIF(team, ''), '{NO_TEAM}') || char(10), "
+    "char(10) || :team || char(10))"
+)
+"""SQL: whether `:team` is one of the teams of a row."""
 Bound = dict[str, int | str]
 
 
@@ -241,7 +246,7 @@ def read_beside(
     """Figures about incidents, deploys, pull requests and tickets of a team (empty for all) in a
     window."""
     db, team = found.db, group.name
-    of_team, bound = ("AND team = :team" if team else ""), found.bound(window, group)
+    of_team, bound = (f"AND {_OF_TEAM}" if team else ""), found.bound(window, group)
     bound |= {"team": team, "until": window.end}
     sql = (
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "

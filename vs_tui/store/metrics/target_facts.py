@@ -25,7 +25,7 @@ from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
-from vs_tui.store.metrics.counted_spans import attempts_around
+from vs_tui.store.metrics.counted_spans import attempts_around, team_text
 from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -123,10 +123,7 @@ class TargetReader:
         # The rule that counts it may name another service or environment.
         _, service, environment = self.target
         span = span._replace(service=service, environment=environment)
-        if self.teams.teams:
-            team = "\n".join(self.teams.all_of(span.project, service, span.actor))
-            span = span._replace(team=team)
-        return replace(deployment_of(span), position=position)
+        return replace(deployment_of(span), team=team_text(span, self.teams), position=position)
 
     def _services(self, deployments: Iterable[Deployment]) -> list[str]:
         """The names that tests and incidents may use for the service. An artifact that is deployed
