@@ -30,7 +30,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
-from vs_tui.store.metrics import keeper
+from vs_tui.store.metrics import judging, keeper
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.scorecards import read_scorecards
@@ -252,7 +252,7 @@ def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monk
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper, "assess", broken)
+        patch.setattr(judging, "assess", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0
@@ -493,8 +493,8 @@ def test_an_event_about_an_old_deployment_is_judged_in_small_transactions(
     """Else a comment on last year's pull request keeps deliveries waiting."""
     monkeypatch.setattr(keeper, "DEPLOYS_AT_ONCE", 3)
     judged: list[int] = []
-    rows_of = keeper.rows_of
-    monkeypatch.setattr(keeper, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    rows_of = judging.rows_of
+    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
     for number in range(20):
         base.tell(*deploy(number, BEGIN + number * HOUR, ok=number % 4 != 3))
     base.settle()
@@ -510,6 +510,25 @@ def test_an_event_about_an_old_deployment_is_judged_in_small_transactions(
         "deploy-0",
         "deploy-10",
     }
+    base.rebuild()
+    assert base.kept() == kept
+
+
+def test_a_failed_test_that_no_run_repeats_costs_later_deployments_nothing(
+    base, monkeypatch
+) -> None:
+    judged: list[int] = []
+    rows_of = judging.rows_of
+    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    base.tell(*deploy(0, BEGIN), *test_run(1, BEGIN + MINUTE, False))
+    for number in range(2, 30):
+        base.tell(*deploy(number, BEGIN + number * HOUR))
+    judged.clear()
+    base.tell(*deploy(30, BEGIN + 30 * HOUR))
+    assert len(judged) < 10
+    base.tell(*test_run(31, BEGIN + 31 * HOUR, True))
+    kept = base.kept()
+    assert [row[5] for row in kept["dora_signals"]] == [BEGIN + 31 * HOUR], "it is over now"
     base.rebuild()
     assert base.kept() == kept
 
@@ -641,14 +660,14 @@ def test_a_target_is_judged_in_a_time_that_grows_no_faster_than_its_deployments(
         def step(*_: object, count: list[int] = count) -> None:
             count[0] += 1
 
-        judging = MetricsKeeper(Environments())
-        while judging.adopt_some(world.db):
+        judges = MetricsKeeper(Environments())
+        while judges.adopt_some(world.db):
             pass
         sql = "SELECT DISTINCT project, service, environment FROM metric_deploys"
         (target,) = world.db.execute(sql).fetchall()
         world.db.set_progress_handler(step, 10)
         sys.setprofile(step)
-        judging._judge(world.db, {Target(*target): (0, keeper.NEVER)})
+        judges._judge(world.db, {Target(*target): (0, judging.NEVER)})
         sys.setprofile(None)
         judged = world.db.execute("SELECT COUNT(*) FROM dora_signals").fetchone()[0]
         assert judged == number / 4

@@ -1,0 +1,191 @@
+"""Judges deployments from the stored spans and writes the rows that differ.
+
+A changed span affects its target from a little before its own time on: the deployments whose
+failure it may close, and all later ones. Only these are read and judged, and the result is the same
+as judging everything (a test compares the two).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from vs_tui.metrics.assessment import (
+    Assessed,
+    assess,
+    assess_parts,
+    failed_with,
+    product_deployments,
+)
+from vs_tui.metrics.counted import WHOLE, Place
+from vs_tui.metrics.facts import DeployOutcome, Target
+from vs_tui.metrics.failures import reverted_title
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.teams import Teams
+from vs_tui.model.time import Instant
+from vs_tui.store import rows
+from vs_tui.store.metrics.shipments import MARK_AGAIN
+from vs_tui.store.metrics.target_facts import TargetReader
+from vs_tui.store.metrics.verdicts import (
+    OF_TARGET,
+    TOLD,
+    TableRows,
+    parts_of,
+    place_of,
+    places,
+    pruned,
+    replace_rows,
+    rows_of,
+    unit_of,
+)
+
+_PLACES: Final = (
+    "place IN (SELECT id FROM dora_places "
+    "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
+)
+"""SQL: the places of a target, given by its first three parameters. An artifact of a product has a
+place of its own."""
+
+_PASSED: Final = (
+    "SELECT 1 FROM spans INDEXED BY spans_ended WHERE derived = 0 AND ended_at >= ? "
+    "AND operation = 'test' AND (status = 'ok' OR reopens > 0) LIMIT 1"
+)
+NEVER: Final[Instant] = 1 << 62
+
+
+class Judging:
+    """One pass over some targets."""
+
+    def __init__(self, db: sqlite3.Connection, rules: MetricRules, teams: Teams) -> None:
+        self._db = db
+        self._rules = rules
+        self._teams = teams
+        self._groups: set[str] = set()
+        self._changes: set[str] = set()
+        self.blamed: set[str] = set()
+        """Incidents that are now counted as failures of other deployments than before."""
+        self._places = {place: number for number, place in places(db).items()}
+
+    def target(self, target: Target, moment: Instant, until: Instant = NEVER) -> None:
+        """Judge the deployments of a target that an event at `moment` may affect, as if those that
+        ended since `until` were not known yet."""
+        low = self._before(target, moment)
+        while True:
+            since = self._before(target, self._success_before(target, low))
+            facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
+            concerned = [d for d in facts.deployments if d.ended_at >= low]
+            found = assess(facts, {d.key for d in concerned}, self._rules)
+            reverted = self._reverted(target, found)
+            if reverted is None or reverted >= low:
+                break
+            low = reverted
+        judged = {v.deployment.key: v for v in found}
+        verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
+        parts: dict[str, list[Assessed]] = {}
+        for part in assess_parts(facts, concerned, self._rules):
+            assert part.deployment.whole is not None
+            parts.setdefault(part.deployment.whole.key, []).append(part)
+        verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
+        verdicts += [part for own in parts.values() for part in own]
+        where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ? AND ended_at < ?"
+        self._replace(where, (*target, low, until), verdicts)
+
+    def _before(self, target: Target, moment: Instant) -> Instant:
+        """The instant from which verdicts depend on an event at `moment`: the success before it, an
+        earlier failure that was still open, or the end of the deployment that had begun last, which
+        an incident is about. Only a test that passes later closes the failure of a test."""
+        sql = (
+            "SELECT MIN(at), MIN(CASE WHEN ended_at IS NOT NULL OR kind <> 'test' THEN at END) "
+            f"FROM dora_signals WHERE {_PLACES} AND (ended_at >= ?4 OR "
+            "(ended_at IS NULL AND (kind <> 'incident' OR started_at >= ?4)))"
+        )
+        failed, but_open_tests = self._db.execute(sql, (*target, moment)).fetchone()
+        if failed != but_open_tests and self._db.execute(_PASSED, (moment,)).fetchone() is None:
+            failed = but_open_tests
+        # More than one, because attempts of a deployment begin at different times.
+        sql = (
+            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
+            "AND started_at <= ? AND status <> 'cancelled' ORDER BY started_at DESC LIMIT 5)"
+        )
+        (begun,) = self._db.execute(sql, (*target, moment)).fetchone()
+        known = (self._success_before(target, moment), failed, begun)
+        return min(at for at in known if at is not None)
+
+    def _success_before(self, target: Target, moment: Instant) -> Instant:
+        # More than one, because attempts and regions of a run end at different times.
+        sql = (
+            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
+            "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 5) "
+            "HAVING COUNT(*) > 0"
+        )
+        row = self._db.execute(sql, (*target, moment)).fetchone()
+        if row is None:  # it may have been pruned
+            sql = (
+                f"SELECT ended_at FROM dora_deployments WHERE {OF_TARGET} AND ended_at < ? "
+                "AND unit < 2 AND outcome = 'ok' AND span NOT IN (SELECT key FROM spans "
+                "WHERE key = dora_deployments.span) ORDER BY ended_at DESC LIMIT 1"
+            )
+            row = self._db.execute(sql, (*target, moment)).fetchone()
+        return row[0] if row else 0
+
+    def _reverted(self, target: Target, found: Iterable[Assessed]) -> Instant | None:
+        """The first shipment of a change that these deployments revert; None without a revert."""
+        titles = {reverted_title(s.change.title) for verdict in found for s in verdict.shipped}
+        titles.discard("")
+        if not titles:
+            return None
+        sql = (
+            "SELECT MIN(c.at) FROM json_each(?4) t CROSS JOIN dora_changes c "
+            # with or without the number of its pull request, such as ` (#7)`
+            "ON c.title >= t.value AND c.title < t.value || ' )' AND c.title <> '' "
+            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{_PLACES}"
+        )
+        at: Instant | None = self._db.execute(sql, (*target, rows.as_json(titles))).fetchone()[0]
+        return at
+
+    def _replace(
+        self,
+        where: str,
+        bound: Sequence[Any],
+        verdicts: Iterable[Assessed],
+        unit: int | None = None,
+    ) -> None:
+        """Replace the stored deployments that meet a condition by these verdicts."""
+        wanted: TableRows = {}
+        for verdict in verdicts:
+            place = self._place(place_of(verdict))
+            own = unit_of(verdict) if unit is None else unit
+            for table, found in rows_of(verdict, own, place).items():
+                wanted.setdefault(table, set()).update(found)
+        keys = {row[0] for row in wanted.get("dora_deployments", ())}
+        sql = f"SELECT key, span FROM dora_deployments WHERE {where}"
+        stored = dict(self._db.execute(sql, bound).fetchall())
+        if unit != WHOLE:
+            # Verdicts stay when their traces are deleted.
+            gone = pruned(self._db, (span for key, span in stored.items() if key not in keys))
+            stored = {key: span for key, span in stored.items() if span not in gone}
+        for each in replace_rows(self._db, keys | stored.keys(), wanted):
+            self._changes.update(row[1] for row in each["dora_changes"])
+            self.blamed.update(row[3] for row in each["dora_signals"] if row[3])
+            if unit != WHOLE:
+                self._groups.update(row[15] for row in each["dora_deployments"] if row[15])
+
+    def _place(self, place: Place) -> int:
+        if place not in self._places:
+            self._places[place] = rows.id_of(self._db, "dora_places", Place._fields, place)
+        return self._places[place]
+
+    def products(self) -> None:
+        """Build the product deployments again whose parts changed."""
+        for group in sorted(self._groups):
+            parts = parts_of(self._db, group)
+            whole = product_deployments(
+                [part for part in parts if part.deployment.finished],
+                [p.deployment for p in parts if p.deployment.outcome is DeployOutcome.PENDING],
+            )
+            self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
+
+    def mark_shipped_again(self) -> None:
+        """Tell the later shipments of the changed changes from the first one."""
+        self._db.execute(f"{MARK_AGAIN} WHERE change {rows.KEYS}", (rows.as_json(self._changes),))
