@@ -15,7 +15,7 @@ from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.traces.critical_path import Wait
 from vs_tui.traces.outline import Outline
 from vs_tui.traces.time_axis import Axis
-from vs_tui.tui.screens.spans import trace_facts
+from vs_tui.tui.span_format import trace_facts
 from vs_tui.tui.theme import PALETTES, UNICODE, Look
 from vs_tui.tui.widgets.timeline import scale_text, true_time
 from vs_tui.tui.widgets.waterfall_rows import Scene
