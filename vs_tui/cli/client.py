@@ -223,14 +223,16 @@ class _Wire:
     def post(self, entry: Entry) -> str:
         """Empty if the receiver has committed the event, else why it never will. Raises _Stopped if
         a later try may succeed."""
-        status, _, answer = self._exchange(entry)
-        if 200 <= status < 300:
-            if _is_ours(answer):
-                return ""
+        answer = self._exchange(entry)
+        status, fields = answer.status, answer.fields
+        accepted = 200 <= status < 300
+        # Other servers may answer 2xx to anything.
+        if accepted and fields.get("result") == "success":
+            return ""
+        if accepted or "detail" not in fields:
             raise _Stopped(_NOT_OURS.format(self._target, status))
-        detail = _detail(answer)
-        if detail is None:
-            raise _Stopped(_NOT_OURS.format(self._target, status))
+        words = str(fields["detail"])[:300]
+        detail = "".join(c if c.isprintable() else " " for c in words).strip()
         if status in _NEVER:
             return f"the receiver refused the event: {status} {detail}"
         if status in _PROOF:
@@ -275,21 +277,3 @@ class _Wire:
             signer = secret.encode() if secret else signing_key(token)
             headers["X-VS-Signature"] = hmac.new(signer, body, "sha256").hexdigest()
         return headers
-
-
-def _is_ours(answer: bytes) -> bool:
-    """Whether the answer is that of a receiver which has the event: other servers may answer 2xx to
-    anything."""
-    try:
-        return bool(json.loads(answer)["result"] == "success")
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-def _detail(answer: bytes) -> str | None:
-    """The receiver's message, printable characters only; None if no receiver wrote it."""
-    try:
-        text = str(json.loads(answer)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return "".join(c if c.isprintable() else " " for c in text[:300]).strip()

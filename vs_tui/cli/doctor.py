@@ -9,7 +9,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +26,7 @@ from vs_tui.cli.doctor_store import (
     source_findings,
     to_the_second,
 )
-from vs_tui.cli.http_client import Connection, HttpError, Response
-from vs_tui.cli.http_client import address as address_of
+from vs_tui.cli.http_client import HttpError, ask
 from vs_tui.cli.reachability import agent_url
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config, ConfigError, readable_by_others
@@ -230,12 +229,12 @@ def _receiver(config: Config) -> Finding:
         return Finding("ok", "receiver", "port 0: any free one")
     began = time.time()
     try:
-        answer = _ask(f"http://{address}/readyz")
+        answer = ask(f"http://{address}/readyz", ASK_SECONDS)
     except (OSError, HttpError):
         with socket.socket() as probe:
             taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
         return _another(address) if taken else _absent(config, address)
-    said = _fields(answer)
+    said = answer.fields
     if "detail" not in said and "behind" not in said:
         return _another(f"{address} answers {answer.status}: it")
     if answer.status != 200:
@@ -260,25 +259,6 @@ def _absent(config: Config, address: str) -> Finding:
             "`vs-tui event` and the other commands find it",
         )
     return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
-
-
-def _ask(url: str) -> Response:
-    """The answer to a GET, without any proxy of the environment."""
-    where = address_of(url)
-    connection = Connection(where)
-    try:
-        return connection.request("GET", where.path, {"User-Agent": "vs-tui"}, timeout=ASK_SECONDS)
-    finally:
-        connection.close()
-
-
-def _fields(answer: Response) -> Mapping[str, Any]:
-    """The object in an answer; empty if it is not one."""
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _skew(sent: str, began: float) -> str:
@@ -315,7 +295,7 @@ def _tunnel(config: Config, *, ready: bool) -> Finding:
 def _not_here(url: str) -> str:
     """Why a public URL does not lead to a receiver; empty if it does."""
     try:
-        answer = _ask(f"{url.rstrip('/')}/healthz")
+        answer = ask(f"{url.rstrip('/')}/healthz", ASK_SECONDS)
     except (OSError, HttpError) as error:
         return str(error) or type(error).__name__
-    return "" if _fields(answer).get("status") else f"it answers {answer.status}"
+    return "" if answer.fields.get("status") else f"it answers {answer.status}"

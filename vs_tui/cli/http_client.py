@@ -98,6 +98,27 @@ class Response(NamedTuple):
     """Lower-case names."""
     body: bytes
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The JSON object in the body; empty for anything else."""
+        import json
+
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def ask(url: str, seconds: float) -> Response:
+    """The answer to one GET, asked without a proxy. TimeoutError or HttpError without an answer."""
+    where = address(url)
+    connection = Connection(where)
+    try:
+        return connection.request("GET", where.path, {"User-Agent": "vs-tui"}, timeout=seconds)
+    finally:
+        connection.close()
+
 
 class Connection:
     """A connection to the server of an address; it opens with the first request. Follows no

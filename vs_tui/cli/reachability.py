@@ -7,7 +7,6 @@ reports it.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,14 +15,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.http_client import is_loopback
+from vs_tui.cli.http_client import HttpError, ask, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
 from vs_tui.tui.source_status import Connection
 
 AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5
-_MAX_ANSWER: Final = 256 * 1024
 
 
 def refuse_open(config: Config) -> None:
@@ -53,27 +51,16 @@ def agent_url(port: int, agent: str = AGENT) -> str:
     list tunnels, newer ones also endpoints (https://ngrok.com/docs/agent/api):
     `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`."""
     for resource in ("tunnels", "endpoints"):
-        answer = _ask(f"{agent}/{resource}")
-        listed = answer.get(resource) if isinstance(answer, dict) else None
+        try:
+            listed = ask(f"{agent}/{resource}", SECONDS).fields.get(resource)
+        except (OSError, HttpError):
+            continue
         pairs = map(_ends, listed if isinstance(listed, list) else [])
         urls = [url for url, behind in pairs if _is_web(url) and _leads_to(behind, port)]
         # An agent may offer http and https for one port; secrets belong into https.
         for url in sorted(urls, key=lambda url: not url.startswith("https://")):
             return url
     return ""
-
-
-def _ask(url: str) -> Any:
-    """The agent's answer; None if there is none in time. Proxies in the environment are ignored."""
-    import urllib.request  # takes a tenth of the time to the first rows
-    from http.client import HTTPException
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=SECONDS) as response:
-            return json.loads(response.read(_MAX_ANSWER))
-    except (OSError, ValueError, HTTPException):
-        return None
 
 
 def _ends(tunnel: Any) -> tuple[str, str]:

@@ -62,7 +62,7 @@ class ReceiverApi:
     def check(self) -> None:
         """Raise CommandError if no receiver answers, before a tool is asked anything."""
         answer = self._question("/api/health")
-        if "ready" not in _fields(answer):
+        if "ready" not in answer.fields:
             raise CommandError(self._foreign(answer))
 
     def get(self, path: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class ReceiverApi:
                 if answer.status != 503 or pause is None:
                     break
             time.sleep(pause)
-        fields = _fields(answer)
+        fields = answer.fields
         if answer.status >= 500:
             raise CommandError(
                 f"{self._shown} cannot store now: {answer.status} "
@@ -147,7 +147,7 @@ class ReceiverApi:
 
     def _object(self, answer: Response) -> dict[str, Any]:
         """The object of a 2xx answer; else CommandError with the receiver's words."""
-        fields = _fields(answer)
+        fields = answer.fields
         if 200 <= answer.status < 300 and fields:
             return fields
         if "detail" not in fields:
@@ -160,12 +160,3 @@ class ReceiverApi:
             f"{self._shown} answered {answer.status}, but not as a receiver does: something else "
             "listens there; is the address right?"
         )
-
-
-def _fields(answer: Response) -> dict[str, Any]:
-    """The answer parsed as a JSON object; empty if it is not one."""
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
