@@ -6,19 +6,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vs_tui.cli.client import Client, Report
 from vs_tui.cli.commands import USAGE, add_command
 from vs_tui.cli.custom_event import (
+    Checkout,
     SpanId,
     add_span_options,
     end_body,
     named_span,
     new_span,
+    parent,
     start_body,
     tags_of,
+    who,
 )
 
 DEFAULT_TYPE: Final = "build"
@@ -84,37 +87,46 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    def printed(span: SpanId) -> str:
+        if not args.json:
+            return span.ref
+        return json.dumps({"event_id": span.id, "ref": span.ref, "type": span.type})
+
+    # git works while the settings are read.
+    checkout = Checkout() if args.action == "start" else None
+    status = "ok"
+    if args.action == "end":
+        status = "error" if args.error else "cancelled" if args.cancelled else "ok"
     try:
-        tags = tags_of(args)
-        kind = checked_type(args.type)
-        if args.action == "end":
-            span = named_span(args.event_id, kind, args.namespace)
-            status = "error" if args.error else "cancelled" if args.cancelled else "ok"
-            body = end_body(span, name=args.name, status=status, tags=tags)
-            return send(Client(), body, "vs-tui event")
-        return _start(args, new_span(kind, args.namespace, args.event_id or ""), tags)
+        return tell(args, Client(), "vs-tui event", status, printed, checkout)
     except ValueError as error:  # TooLarge is one
         print(f"vs-tui event: {error}", file=sys.stderr)
         return USAGE
 
 
-def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
-    from vs_tui.cli.custom_event import Checkout, parent, who
-
-    checkout = Checkout()
-    client = Client()
+def tell(
+    args: argparse.Namespace,
+    client: Client,
+    program: str,
+    status: str,
+    printed: Callable[[SpanId], str],
+    checkout: Checkout | None = None,
+) -> int:
+    """Send the start or the end of the span that the arguments describe; prints what a start gets
+    as its name. ValueError says what is wrong with them."""
+    tags, kind = tags_of(args), checked_type(args.type)
+    if args.action == "end":
+        span = named_span(args.event_id or "", kind, args.namespace)
+        return send(client, end_body(span, name=args.name, status=status, tags=tags), program)
+    span = new_span(kind, args.namespace, args.event_id or "")
     body = start_body(
         span,
         name=args.name,
         parent=args.parent_event_id or parent(),
         traceparent=os.environ.get("TRACEPARENT", ""),
-        tags={**who(), **checkout.tags(), **tags},
+        tags={**who(), **(checkout.tags() if checkout else {}), **tags},
     )
-    if args.json:
-        printed = json.dumps({"event_id": span.id, "ref": span.ref, "type": span.type})
-    else:
-        printed = span.ref
-    return send(client, body, "vs-tui event", printed)
+    return send(client, body, program, printed(span))
 
 
 def checked_type(kind: str) -> str:

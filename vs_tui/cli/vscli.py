@@ -15,15 +15,8 @@ from typing import Final
 
 from vs_tui.cli.client import Client
 from vs_tui.cli.commands import USAGE, Parser, to_the_end
-from vs_tui.cli.custom_event import (
-    add_span_options,
-    end_body,
-    named_span,
-    new_span,
-    start_body,
-    tags_of,
-)
-from vs_tui.cli.event import checked_type, send
+from vs_tui.cli.custom_event import add_span_options
+from vs_tui.cli.event import tell
 
 DEFAULT_TYPE: Final = "deploy"
 """ValueStream's default."""
@@ -65,32 +58,11 @@ def _main(arguments: Sequence[str]) -> int:
         answer(with_one_dash(vscli_parser()))
     args = vscli_parser().parse_args([_two_dashes(argument) for argument in arguments])
     try:
-        return _run(args)
+        client = Client(args.event_source_url or "", args.secret_key or "")
+        return tell(args, client, "vscli", "error" if args.error else "ok", lambda span: span.id)
     except ValueError as error:
         print(f"vscli: {error}", file=sys.stderr)
         return USAGE
-
-
-def _run(args: argparse.Namespace) -> int:
-    kind = checked_type(args.type)
-    tags = tags_of(args)
-    client = Client(args.event_source_url or "", args.secret_key or "")
-    if args.action == "end":
-        span = named_span(args.event_id or "", kind, args.namespace)
-        status = "error" if args.error else "ok"
-        body = end_body(span, name=args.name, status=status, tags=tags)
-        return send(client, body, "vscli")
-    span = new_span(kind, args.namespace, args.event_id or "")
-    from vs_tui.cli.custom_event import parent, who
-
-    body = start_body(
-        span,
-        name=args.name,
-        parent=args.parent_event_id or parent(),
-        traceparent=os.environ.get("TRACEPARENT", ""),
-        tags={**who(), **tags},
-    )
-    return send(client, body, "vscli", span.id)
 
 
 def _two_dashes(argument: str) -> str:
