@@ -9,7 +9,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +20,8 @@ from vs_tui.cli.dashboard import check_keys
 from vs_tui.cli.doctor_store import (
     Finding,
     database_findings,
-    export_findings,
     look_deep,
-    metrics_findings,
-    source_findings,
+    stored_findings,
     to_the_second,
 )
 from vs_tui.cli.http_client import HttpError, ask
@@ -83,22 +81,9 @@ def show(finding: Finding) -> None:
 
 
 def examine(config: Config) -> Iterator[Finding]:
-    """Run every check, in the order in which people want to read them."""
-    yield from _configuration(config)
-    yield from _names(config)
-    yield from _secrets(config)
-    yield _user()
-    yield _clock()
-    yield _sqlite()
-    yield _http_parser()
-    yield from _log(config)
-    yield from database_findings(config)
-    receiver = _receiver(config)
-    yield receiver
-    yield _tunnel(config, ready=receiver.found.startswith("ready"))
-    yield from source_findings(config)
-    yield from export_findings(config)
-    yield from metrics_findings(config)
+    """The findings of every check."""
+    for check in CHECKS:
+        yield from check(config)
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
@@ -136,67 +121,58 @@ def _names(config: Config) -> Iterator[Finding]:
             yield Finding("warn", "views", f"{name}: {error}", f"mend it in {config.path}")
 
 
-def _clock() -> Finding:
+def _clock(_: Config) -> Iterator[Finding]:
     built = Path(__file__).stat().st_mtime
     # The program cannot be younger than now: then the clock stands wrong.
     if time.time() < built - 86_400:
-        return Finding(
-            "fail",
-            "clock",
-            f"{to_the_second(now())} is before this program was installed",
-            "set the clock (timedatectl set-ntp true): signed webhooks expire after 5 minutes",
-        )
-    return Finding("ok", "clock", to_the_second(now()))
+        found = f"{to_the_second(now())} is before this program was installed"
+        advice = "set the clock (timedatectl set-ntp true): signed webhooks expire after 5 minutes"
+        yield Finding("fail", "clock", found, advice)
+    else:
+        yield Finding("ok", "clock", to_the_second(now()))
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
+    path, number = config.secrets_path, len(config.secrets.sources)
     if config.no_auth:
-        yield Finding(
-            "warn", "auth", "open: no_auth is set", "remove it before a tunnel points here"
-        )
+        advice = "remove it before a tunnel points here"
+        yield Finding("warn", "auth", "open: no_auth is set", advice)
     if not config.secrets.token:
         yield Finding("warn", "secrets", "none yet", "the first start of `vs-tui` creates them")
-    elif readable_by_others(config.secrets_path):
-        yield Finding(
-            "fail",
-            "secrets",
-            f"{config.secrets_path} is readable by other users",
-            f"chmod 600 {config.secrets_path}",
-        )
+    elif readable_by_others(path):
+        found = f"{path} is readable by other users"
+        yield Finding("fail", "secrets", found, f"chmod 600 {path}")
     else:
-        yield Finding(
-            "ok", "secrets", f"set for {len(config.secrets.sources)} sources, and a token"
-        )
+        yield Finding("ok", "secrets", f"set for {number} sources, and a token")
 
 
-def _user() -> Finding:
+def _user(_: Config) -> Iterator[Finding]:
     if os.geteuid() == 0:
-        return Finding(
-            "warn", "user", "root", "run it as a user of its own; it needs no privileges"
+        advice = "run it as a user of its own; it needs no privileges"
+        yield Finding("warn", "user", "root", advice)
+    else:
+        yield Finding("ok", "user", "not root")
+
+
+def _sqlite(_: Config) -> Iterator[Finding]:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info < FIXED_SQLITE:
+        advice = (
+            "harmless with one receiver a file; a Python with SQLite 3.51.3 or later is free of it"
         )
-    return Finding("ok", "user", "not root")
+        yield Finding("warn", "sqlite", f"{version} has the WAL-reset bug", advice)
+    else:
+        yield Finding("ok", "sqlite", version)
 
 
-def _sqlite() -> Finding:
-    version = sqlite3.sqlite_version_info
-    if version < FIXED_SQLITE:
-        return Finding(
-            "warn",
-            "sqlite",
-            f"{sqlite3.sqlite_version} has the WAL-reset bug",
-            "harmless with one receiver a file; a Python with SQLite 3.51.3 or later is free of it",
-        )
-    return Finding("ok", "sqlite", sqlite3.sqlite_version)
-
-
-def _http_parser() -> Finding:
+def _http_parser(_: Config) -> Iterator[Finding]:
     from aiohttp import http_parser
 
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        return Finding(
-            "warn", "http parser", "pure Python", "install an aiohttp wheel with its C extension"
-        )
-    return Finding("ok", "http parser", "C")
+        advice = "install an aiohttp wheel with its C extension"
+        yield Finding("warn", "http parser", "pure Python", advice)
+    else:
+        yield Finding("ok", "http parser", "C")
 
 
 def _log(config: Config) -> Iterator[Finding]:
@@ -221,6 +197,13 @@ def _log(config: Config) -> Iterator[Finding]:
             f"{config.db} lacks the newest entries of the log, and no process follows it",
             "start `vs-tui serve` or `vs-tui view` with this log: it catches up by itself",
         )
+
+
+def _network(config: Config) -> Iterator[Finding]:
+    """Whether the receiver answers here, and through its tunnel."""
+    receiver = _receiver(config)
+    yield receiver
+    yield _tunnel(config, ready=receiver.found.startswith("ready"))
 
 
 def _receiver(config: Config) -> Finding:
@@ -299,3 +282,10 @@ def _not_here(url: str) -> str:
     except (OSError, HttpError) as error:
         return str(error) or type(error).__name__
     return "" if answer.fields.get("status") else f"it answers {answer.status}"
+
+
+CHECKS: Final[Sequence[Callable[[Config], Iterator[Finding]]]] = (
+    *(_configuration, _names, _secrets, _user, _clock, _sqlite, _http_parser, _log),
+    *(database_findings, _network, stored_findings),
+)
+"""What is examined, in the order in which people want to read it."""

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -153,8 +153,18 @@ def _behind(config: Config) -> int:
     return asyncio.run(look())
 
 
-def source_findings(config: Config) -> Iterator[Finding]:
+def stored_findings(config: Config) -> Iterator[Finding]:
+    """Sources, exports and metrics; nothing if the database cannot be read, which its own check
+    says."""
     from vs_tui.store.schema import StoreError
+
+    if config.db.is_file():
+        with suppress(StoreError, sqlite3.DatabaseError):
+            for check in (source_findings, export_findings, metrics_findings):
+                yield from check(config)
+
+
+def source_findings(config: Config) -> Iterator[Finding]:
     from vs_tui.tui.source_status import refused_last
 
     async def read() -> tuple[Sequence[SourceHealth], Mapping[str, DeliveryRow]]:
@@ -162,16 +172,10 @@ def source_findings(config: Config) -> Iterator[Finding]:
             heard = await reader.sources()
             return heard, await refused_last(reader, heard)
 
-    if not config.db.is_file():
-        return
-    try:
-        heard, refused = asyncio.run(read())
-    except (StoreError, sqlite3.DatabaseError):
-        return  # the database's own check says why
+    heard, refused = asyncio.run(read())
     if not heard:
-        yield Finding(
-            "warn", "sources", "nothing was received yet", "the README shows how to connect a tool"
-        )
+        advice = "the README shows how to connect a tool"
+        yield Finding("warn", "sources", "nothing was received yet", advice)
     try:
         proofs = {connection.name: connection.how for connection in connections(config)}
     except ConfigError:
@@ -218,16 +222,13 @@ _NOT_TAKEN: Final = ("answered 404", "answered 405", "answered 501")
 
 def export_findings(config: Config) -> Iterator[Finding]:
     """Whether a collector accepts what is sent, as the receiver saw it last."""
-    if not config.export.otlp or not config.db.is_file():
-        return
     from vs_tui.store.export_queue import read_states
-    from vs_tui.store.schema import StoreError, open_reader
+    from vs_tui.store.schema import open_reader
 
-    try:
-        with closing(open_reader(config.db)) as db:
-            states = read_states(db)
-    except StoreError:
-        return  # said by the check of the database
+    if not config.export.otlp:
+        return
+    with closing(open_reader(config.db)) as db:
+        states = read_states(db)
     for signal in config.export.signals:
         state, check = states.get(signal), f"otlp {signal}"
         if state is None:
@@ -259,14 +260,8 @@ MOST_NAMED: Final = 8
 def metrics_findings(config: Config) -> Iterator[Finding]:
     """Environments, rules and teams of the metrics, with the number of spans of each."""
     from vs_tui.store.metrics.scorecards import read_coverage
-    from vs_tui.store.schema import StoreError
 
-    if not config.db.is_file():
-        return
-    try:
-        coverage = read_coverage(config.db, _filters(config), config.teams, now())
-    except (StoreError, sqlite3.DatabaseError):
-        return  # the database's own check says why
+    coverage = read_coverage(config.db, _filters(config), config.teams, now())
     yield from _environments(config, coverage.deploys)
     for text, matches in coverage.matched.items():
         status = "ok" if matches else "warn"
