@@ -25,7 +25,7 @@ from vs_tui.metrics.goals import read_goals
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
-from vs_tui.store.shared_cache import Place, start_over
+from vs_tui.store.shared_writer import Place, start_over
 
 
 class Chat:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.delivery import Intake, Outcome
+from vs_tui.log.delivery import Intake, Receipt
 from vs_tui.store.folding import transaction
 from vs_tui.store.folding.projector import Parse, Projector
 from vs_tui.store.folding.span_folding import Change
@@ -15,7 +15,7 @@ from vs_tui.store.maintenance.table_swap import empty_models
 
 
 class Ingested(NamedTuple):
-    outcomes: Sequence[Outcome]
+    receipts: Sequence[Receipt]
     changes: Sequence[Change]
 
 
@@ -33,7 +33,7 @@ def ingest(
         folded = projector.fold_some(db, folding, 500)
         projector.committed(folded)
         changes += folded.changes
-    return Ingested(appended.outcomes, changes)
+    return Ingested(appended.receipts, changes)
 
 
 def fold_anew(

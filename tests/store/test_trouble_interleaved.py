@@ -11,7 +11,7 @@ import pytest
 from tests.store.conftest import custom, rows_of
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
-from vs_tui.log.delivery import Outcome
+from vs_tui.log.delivery import Receipt
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance.backup import verify
@@ -42,7 +42,7 @@ async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, 
 
     async def submit(name: str) -> None:
         try:
-            outcome: Outcome = await writer.submit(custom("build", name, "start"))
+            outcome: Receipt = await writer.submit(custom("build", name, "start"))
         except Unavailable:
             refused.add(name)
         else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vs_tui.config.reread import Reread
     from vs_tui.export.notifier import Notifier
     from vs_tui.export.sending import OtlpExporter
-    from vs_tui.log.delivery import Outcome
+    from vs_tui.log.delivery import Receipt
     from vs_tui.store.folding.span_folding import Change
     from vs_tui.store.folding.transaction import Folding
     from vs_tui.store.metrics.keeper import MetricsKeeper
@@ -213,7 +213,7 @@ class Runtime:
         body: bytes,
         at: Instant | None = None,
         query: Mapping[str, str] | None = None,
-    ) -> Outcome | None:
+    ) -> Receipt | None:
         """Store a delivery that did not come over HTTP (demo, decisions); None if no source
         receives at its path."""
         from vs_tui.sources.base import BadBody, Inbound

@@ -156,12 +156,12 @@ async def look(config: Config, log: LogAddress) -> tuple[str, bool]:
     """The content of the log in words, and whether this node's database lacks some of it. LogAway
     says what is wrong with the log."""
     from vs_tui.store.schema import StoreError, open_reader
-    from vs_tui.store.shared_cache import place
+    from vs_tui.store.shared_writer import place_of
 
     async with _opened(config, log) as opened:
         found, behind = await opened.summary(), False
         if config.db.is_file():
             # The check of the database says what is wrong with it.
             with contextlib.suppress(StoreError), contextlib.closing(open_reader(config.db)) as db:
-                behind = bool(await opened.read(place(db).position, 1))
+                behind = bool(await opened.read(place_of(db).position, 1))
         return found, behind

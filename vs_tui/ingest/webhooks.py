@@ -35,7 +35,7 @@ from vs_tui.ingest.http_errors import (
     unexpected,
 )
 from vs_tui.log.append_queue import Unavailable
-from vs_tui.log.delivery import Outcome, Rejection
+from vs_tui.log.delivery import Receipt, Rejection
 from vs_tui.model.limits import MIB, Limits
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
@@ -103,10 +103,10 @@ class Receiving:
                         inbound = await prepare(inbound)
                     parsed = await self._subprocess_parser.read(source, inbound)
                     note.kind = parsed.kind
-                    outcome = await self._writer.submit(
+                    receipt = await self._writer.submit(
                         intake_of(source, inbound, parsed, note.proof)
                     )
-                return _accepted(outcome, parsed).response
+                return _accepted(receipt, parsed).response
             except _REFUSALS as error:
                 raise self._refuse(note, error) from None
 
@@ -125,7 +125,7 @@ class Receiving:
                 else:
                     reply(refusal(unexpected(error, self._writer.path)))
 
-            def tell(result: Outcome | Unavailable) -> None:
+            def tell(result: Receipt | Unavailable) -> None:
                 load.end()
                 try:
                     if isinstance(result, Unavailable):
@@ -279,17 +279,17 @@ class Receiving:
 _REFUSALS: Final = (Refused, Unauthorized, BadBody, Unavailable)
 
 
-def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
-    if outcome.verdict is Verdict.REJECTED:
-        raise Refused(404, "not_found", outcome.reason)
+def _accepted(receipt: Receipt, parsed: Parsed) -> Answer:
+    if receipt.verdict is Verdict.REJECTED:
+        raise Refused(404, "not_found", receipt.reason)
     body: dict[str, Any] = {
         "result": "success",
-        "delivery": outcome.delivery_id,
-        "verdict": outcome.verdict.value,
-        "spans": outcome.span_refs,
+        "delivery": receipt.delivery_id,
+        "verdict": receipt.verdict.value,
+        "spans": receipt.span_refs,
     }
-    if outcome.reason:
-        body["reason"] = outcome.reason
+    if receipt.reason:
+        body["reason"] = receipt.reason
     body.update(parsed.answer)
     return Answer(body, parsed.status)
 

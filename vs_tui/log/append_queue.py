@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final
 
-from vs_tui.log.delivery import Intake, Outcome
+from vs_tui.log.delivery import Intake, Receipt
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import fits
 
@@ -32,10 +32,10 @@ class Unavailable(Explained):
     """The store cannot commit now; the message says why. Senders get 503 and Retry-After."""
 
 
-Tell = Callable[[Outcome | Unavailable], None]
+Tell = Callable[[Receipt | Unavailable], None]
 
 
-class Waiting:
+class Queued:
     """A delivery that waits for its commit, with the callback that gets the result once."""
 
     __slots__ = ("_tell", "intake", "until")
@@ -45,7 +45,7 @@ class Waiting:
         self.until = until
         self._tell: Tell | None = tell
 
-    def tell(self, result: Outcome | Unavailable) -> None:
+    def tell(self, result: Receipt | Unavailable) -> None:
         tell, self._tell = self._tell, None
         if tell is None:
             return
@@ -61,8 +61,8 @@ class AppendQueue:
     def __init__(self, too_late: str) -> None:
         """`too_late` is the message for senders whose delivery takes too long."""
         self._too_late = too_late
-        self._line: deque[Waiting] = deque()
-        self._taken: Sequence[Waiting] = ()
+        self._line: deque[Queued] = deque()
+        self._taken: Sequence[Queued] = ()
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._arrived = asyncio.Event()
@@ -82,7 +82,7 @@ class AppendQueue:
         if too_large or len(self) >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored; send it again")
         loop = asyncio.get_running_loop()
-        entry = Waiting(intake, tell, loop.time() + ANSWER_SECONDS)
+        entry = Queued(intake, tell, loop.time() + ANSWER_SECONDS)
         self._line.append(entry)
         self._bytes += size
         self._active_at = loop.time()
@@ -91,7 +91,7 @@ class AppendQueue:
         if self._timer is None:
             self._timer = loop.call_at(entry.until, self._tell_late)
 
-    async def take(self) -> Sequence[Waiting]:
+    async def take(self) -> Sequence[Queued]:
         """The next deliveries, at most MAX_BATCH; waits until there are some. Call `done`
         afterwards."""
         await self._arrived.wait()

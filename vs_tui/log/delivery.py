@@ -1,4 +1,4 @@
-"""Input and output of the writer: deliveries with their events, and outcomes; and when a delivery
+"""Input and output of the writer: deliveries with their events, and receipts; and when a delivery
 repeats an earlier one.
 
 Few tools sign the id of a delivery, so a recorded signed body can be sent again under a new id.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from secrets import token_hex
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -73,6 +73,30 @@ class Intake(NamedTuple):
     def digest(self) -> bytes:
         return sha256(self.body).digest()
 
+    @property
+    def refs(self) -> dict[str, str]:
+        """Span key -> displayed ref, in order and each once."""
+        return {event.key: event.ref or event.full_ref or event.key for event in self.events}
+
+    def columns(self, digest: bytes, reason: str) -> tuple[Any, ...]:
+        """The values of a log's columns, from the source to the keys."""
+        return (
+            self.source,
+            self.kind,
+            self.path,
+            orjson.dumps(dict(self.headers)).decode(),
+            self.body,
+            digest,
+            self.received_at,
+            self.dedupe,
+            self.verdict.value,
+            reason,
+            self.status,
+            0,  # duplicates
+            self.adapter,
+            orjson.dumps(list(self.refs)).decode(),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -89,15 +113,39 @@ class Rejection:
     body: bytes = b""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The result of an intake; available only after its COMMIT returned."""
+class Receipt(NamedTuple):
+    """What the sender of an intake is told; available only after its COMMIT returned."""
 
     delivery_id: int
     verdict: Verdict
     reason: str
-    span_keys: Sequence[str] = ()
     span_refs: Sequence[str] = ()
+
+
+def receipt(intake: Intake, delivery_id: int, reason: str) -> Receipt:
+    """The receipt of a delivery that was stored."""
+    return Receipt(delivery_id, intake.verdict, reason, list(intake.refs.values()))
+
+
+def receipt_of_repeat(intake: Intake, original: int, keys: Sequence[str]) -> Receipt:
+    """The receipt of a delivery that repeats a stored one with these span keys."""
+    refs = intake.refs
+    reason = f"the same as delivery {original}"
+    return Receipt(original, Verdict.DUPLICATE, reason, [refs.get(key, key) for key in keys])
+
+
+def receipt_without(intake: Intake) -> Receipt:
+    """The receipt of a delivery that requires a span which does not exist."""
+    return Receipt(0, Verdict.REJECTED, f"there is no {intake.requires}; create it first")
+
+
+def makes(intakes: Iterable[Intake], name: str) -> bool:
+    """Whether one of the deliveries reports on the span with this key or ref."""
+    return any(
+        name in (event.key, event.ref, event.full_ref)
+        for intake in intakes
+        for event in intake.events
+    )
 
 
 def decision(path: str, content: Mapping[str, object], now: Instant) -> Intake:

@@ -31,7 +31,7 @@ from vs_tui.log.postgres_sql import (
     BEGINNING,
     COLUMNS,
     REPEAT,
-    Appended,
+    AppendedEntry,
     Entry,
     LogAway,
     Position,
@@ -39,7 +39,7 @@ from vs_tui.log.postgres_sql import (
 )
 from vs_tui.model.time import DAY, Duration, Instant
 
-__all__ = ["BEGINNING", "REPEAT", "Appended", "Entry", "LogAway", "Position", "PostgresLog"]
+__all__ = ["BEGINNING", "REPEAT", "AppendedEntry", "Entry", "LogAway", "Position", "PostgresLog"]
 
 LONG_SECONDS: Final = 3600.0
 """Longest time for a command that a person started."""
@@ -82,7 +82,7 @@ class PostgresLog:
         for session in (self._writing, self._reading, self._listening):
             await session.close()
 
-    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, entries: Sequence[Entry]) -> list[AppendedEntry]:
         """Commit entries; returns the result of each, in order. The `id` of the given entries is
         ignored.
 
@@ -207,8 +207,8 @@ class PostgresLog:
 
     async def _append(
         self, connection: AsyncConnection[Any], entries: Sequence[Entry]
-    ) -> list[Appended]:
-        outcomes: dict[int, Appended] = {}
+    ) -> list[AppendedEntry]:
+        receipts: dict[int, AppendedEntry] = {}
         repeats: list[Entry] = []
         waiting = list(enumerate(entries))
         while waiting:
@@ -224,10 +224,10 @@ class PostgresLog:
                 name = entry.source, entry.dedupe
                 stored = found[name]
                 if first.get(name) is entry and not stored.repeated:
-                    outcomes[place] = stored._replace(reason=entry.reason)
+                    receipts[place] = stored._replace(reason=entry.reason)
                 elif name in first and _is_same(entry, stored):
                     repeats.append(_repeat_of(entry, stored.id))
-                    outcomes[place] = stored._replace(repeated=True)
+                    receipts[place] = stored._replace(repeated=True)
                 else:
                     later.append((place, _again(entry, stored)))
                     if entry.dedupe.startswith("run:"):
@@ -235,23 +235,23 @@ class PostgresLog:
             waiting = later
         if repeats:
             await self._insert_repeats(connection, repeats)
-        return [outcomes[place] for place in range(len(entries))]
+        return [receipts[place] for place in range(len(entries))]
 
     async def _insert(
         self, connection: AsyncConnection[Any], entries: Sequence[Entry]
-    ) -> dict[tuple[str, str], Appended]:
+    ) -> dict[tuple[str, str], AppendedEntry]:
         values = {**_arrays(entries), "window": self.window, "channel": self.channel}
         cursor = await connection.execute(self._sql(sql.APPEND), values)
         bodies = {(entry.source, _text(entry.dedupe)): entry for entry in entries}
         found = {}
         for number, source, dedupe, keys, _ in await cursor.fetchall():
             entry = bodies[source, dedupe]
-            found[source, entry.dedupe] = Appended(number, False, keys, entry.sha256)
+            found[source, entry.dedupe] = AppendedEntry(number, False, keys, entry.sha256)
         return found
 
     async def _stored(
         self, connection: AsyncConnection[Any], names: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], Appended]:
+    ) -> dict[tuple[str, str], AppendedEntry]:
         sources, dedupes = zip(*names, strict=True)
         cursor = await connection.execute(
             self._sql(sql.STORED),
@@ -261,7 +261,7 @@ class PostgresLog:
         found = {}
         for name in names:
             number, keys, digest = rows[name[0], _text(name[1])]
-            found[name] = Appended(number, True, keys, bytes(digest))
+            found[name] = AppendedEntry(number, True, keys, bytes(digest))
         return found
 
     async def _insert_repeats(
@@ -290,12 +290,12 @@ class PostgresLog:
             prepare(connection, self.schema)
 
 
-def _is_same(entry: Entry, stored: Appended) -> bool:
+def _is_same(entry: Entry, stored: AppendedEntry) -> bool:
     """Whether an entry repeats the stored delivery of the same name."""
     return not entry.dedupe.startswith(("id:", "run:")) or entry.sha256 == stored.sha256
 
 
-def _again(entry: Entry, stored: Appended) -> Entry:
+def _again(entry: Entry, stored: AppendedEntry) -> Entry:
     """The entry with a name that includes its body, because its id was used with another body."""
     if not entry.dedupe.startswith("id:"):
         return entry

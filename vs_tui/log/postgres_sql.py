@@ -63,7 +63,7 @@ STORED_FIELDS: Final = Entry._fields[:-1]
 COLUMNS: Final = ", ".join(STORED_FIELDS)
 
 
-class Appended(NamedTuple):
+class AppendedEntry(NamedTuple):
     """The result of appending one entry."""
 
     id: int

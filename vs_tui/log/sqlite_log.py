@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -17,26 +17,35 @@ from vs_tui.log.delivery import (
     PRUNE_PATH,
     UNKNOWN_SOURCE,
     Intake,
-    Outcome,
+    Receipt,
     Rejection,
     SameBodies,
     flagged,
     flagged_id,
+    makes,
+    receipt,
+    receipt_of_repeat,
+    receipt_without,
     with_body,
 )
 from vs_tui.model.time import DAY, Instant
-from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.model.vocabulary import Verdict
 
 BODY_DEDUPE_WINDOW: Final = DAY
 """The same body without a sender's id counts as a repeat within this time."""
 REJECTIONS_KEPT: Final = 5_000
 UNKNOWN_KEPT: Final = 100
 """Most refused requests that are kept for paths that no source has."""
-Tallies = Mapping[tuple[str, Verdict], tuple[int, Instant, str]]
-"""(source, verdict) -> (number, time of the latest, kind of the latest)."""
-
 KEYS: Final = "IN (SELECT value FROM json_each(?))"
 """SQL condition: equals one of the values bound by `as_json`."""
+
+
+class Tallies(dict[tuple[str, Verdict], tuple[int, Instant, str]]):
+    """Deliveries to count: (source, verdict) -> (number, time and kind of the latest)."""
+
+    def add(self, source: str, verdict: Verdict, at: Instant, kind: str, number: int = 1) -> None:
+        before, latest, _ = self.get((source, verdict), (0, 0, ""))
+        self[source, verdict] = before + number, max(latest, at), kind
 
 
 def as_json(values: Iterable[object]) -> str:
@@ -66,7 +75,7 @@ _ENTRY: Final = ", ".join(Entry._fields)
 class Appended:
     """The result of an append; use it once the append is committed."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     fresh: list[tuple[int, Intake]] = field(default_factory=list)
     """The stored deliveries, each with its id."""
 
@@ -87,6 +96,7 @@ def append(
     next_id = head(db) + 1
     appended = Appended()
     stored: list[tuple[object, ...]] = []
+    tallies = Tallies()
     repeats: dict[int, int] = {}
     runs: dict[tuple[str, bytes], _Stored] = {}
     for given, digest in zip(intakes, digests, strict=True):
@@ -99,40 +109,33 @@ def append(
         if original is not None and intake.dedupe.startswith("run:") and digest != original.digest:
             original = _replayed(db, intake, digest, original, runs)
         if original is not None and _is_repeat(intake, original):
-            delivery_id, keys = original.id, original.keys
-            repeats[delivery_id] = repeats.get(delivery_id, 0) + 1
-            reason = f"the same as delivery {delivery_id}"
-            said = _refs(intake.events)
-            refs = [said.get(key, key) for key in keys]
-            appended.outcomes.append(Outcome(delivery_id, Verdict.DUPLICATE, reason, keys, refs))
+            repeats[original.id] = repeats.get(original.id, 0) + 1
+            tallies.add(intake.source, Verdict.DUPLICATE, intake.received_at, intake.kind)
+            appended.receipts.append(receipt_of_repeat(intake, original.id, original.keys))
             continue
         wanted = intake.requires
-        if wanted and not (_is_among(wanted, appended) or exists(wanted)):
-            reason = f"there is no {wanted}; create it first"
-            appended.outcomes.append(Outcome(0, Verdict.REJECTED, reason))
+        if wanted and not (makes((each for _, each in appended.fresh), wanted) or exists(wanted)):
+            appended.receipts.append(receipt_without(intake))
             continue
-        said = _refs(intake.events)
-        keys, refs = list(said), list(said.values())
         reason = intake.reason
         if earlier := bodies.first(intake.path, digest, next_id):
             reason = flagged(reason, earlier)
         if intake.dedupe.startswith("body:") and (earlier := bodies.other(intake, digest, next_id)):
             reason = flagged_id(reason, earlier)
-        known[intake.source, intake.dedupe] = latest = _Stored(
-            next_id, keys, intake.received_at, digest
-        )
-        runs[intake.dedupe, digest] = latest
-        stored.append(_row(next_id, intake, keys, digest, reason))
+        latest = _Stored(next_id, list(intake.refs), intake.received_at, digest)
+        known[intake.source, intake.dedupe] = runs[intake.dedupe, digest] = latest
+        stored.append((next_id, None, *intake.columns(digest, reason)))
+        tallies.add(intake.source, intake.verdict, intake.received_at, intake.kind)
         appended.fresh.append((next_id, intake))
-        appended.outcomes.append(Outcome(next_id, intake.verdict, reason, keys, refs))
+        appended.receipts.append(receipt(intake, next_id, reason))
         next_id += 1
-    db.executemany(_INSERT, stored)
+    insert(db, stored)
     if repeats:
         db.executemany(
             "UPDATE deliveries SET duplicates = duplicates + ? WHERE id = ?",
             [(n, delivery_id) for delivery_id, n in repeats.items()],
         )
-    count(db, _tallies(intakes, appended.outcomes))
+    count(db, tallies)
     return appended
 
 
@@ -179,6 +182,17 @@ def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
     return [Entry._make(row) for row in db.execute(sql, (as_json(ids),))]
 
 
+def insert(db: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
+    """Store deliveries: each its id here, its id in a shared log or None, and the columns of
+    `Intake.columns`."""
+    db.executemany(
+        "INSERT INTO deliveries (id, log_id, source, kind, path, headers, body, sha256, "
+        "received_at, dedupe, verdict, reason, status, duplicates, adapter, keys) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
 def count(db: sqlite3.Connection, tallies: Tallies) -> None:
     """Add to the counters of the sources. The number received is always the sum of the verdicts."""
     db.executemany(
@@ -209,7 +223,9 @@ def correct(
             "UPDATE counts SET n = n - 1 WHERE source = ? AND verdict = ?",
             (entry.source, entry.verdict),
         )
-        count(db, {(entry.source, verdict): (1, entry.received_at, kind)})
+        tallies = Tallies()
+        tallies.add(entry.source, verdict, entry.received_at, kind)
+        count(db, tallies)
 
 
 def record_rejections(
@@ -220,11 +236,11 @@ def record_rejections(
 ) -> None:
     """Store refused requests for the Events view: the newest 5,000, with repeats counted. `counted`
     has the numbers, by source, of further requests that are only counted."""
-    tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
-    count(connection, tallies)
+    tallies = Tallies()
+    for source, number in counted.items():
+        tallies.add(source, Verdict.REJECTED, now, "request", number)
     for rejection in rejections:
-        tally = (1, rejection.received_at, rejection.kind)
-        count(connection, {(rejection.source, Verdict.REJECTED): tally})
+        tallies.add(rejection.source, Verdict.REJECTED, rejection.received_at, rejection.kind)
         # A repeat repeats the latest row; scanners try many paths in any order.
         latest = "MAX(id) FROM rejections"
         if rejection.source == UNKNOWN_SOURCE:
@@ -251,6 +267,7 @@ def record_rejections(
                 rejection.body,
             ),
         )
+    count(connection, tallies)
     # Separate limits, so that scanners do not displace refused requests of tools.
     for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
         connection.execute(
@@ -258,11 +275,6 @@ def record_rejections(
             f"WHERE source {those} ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
             (UNKNOWN_SOURCE, kept),
         )
-
-
-def _refs(events: Sequence[Event]) -> dict[str, str]:
-    """Span key -> displayed ref, in order and each once."""
-    return {event.key: event.ref or event.full_ref or event.key for event in events}
 
 
 class _Stored(NamedTuple):
@@ -334,48 +346,3 @@ def _replayed(
         (intake.dedupe, at - BODY_DEDUPE_WINDOW, at + BODY_DEDUPE_WINDOW, digest),
     ).fetchone()
     return None if row is None else _Stored(row[0], orjson.loads(row[1]), *row[2:])
-
-
-def _is_among(name: str, appended: Appended) -> bool:
-    return any(
-        name in (event.key, event.ref, event.full_ref)
-        for _, intake in appended.fresh
-        for event in intake.events
-    )
-
-
-def _tallies(intakes: Sequence[Intake], outcomes: Sequence[Outcome]) -> Tallies:
-    tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
-    for intake, outcome in zip(intakes, outcomes, strict=True):
-        if outcome.verdict is not Verdict.REJECTED:
-            n, at, _ = tallies.get((intake.source, outcome.verdict), (0, 0, ""))
-            latest = max(at, intake.received_at)
-            tallies[intake.source, outcome.verdict] = (n + 1, latest, intake.kind)
-    return tallies
-
-
-_INSERT: Final = (
-    "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, received_at, dedupe, "
-    "verdict, reason, status, adapter, keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-def _row(
-    delivery_id: int, intake: Intake, keys: list[str], digest: bytes, reason: str
-) -> tuple[Any, ...]:
-    return (
-        delivery_id,
-        intake.source,
-        intake.kind,
-        intake.path,
-        orjson.dumps(dict(intake.headers)).decode(),
-        intake.body,
-        digest,
-        intake.received_at,
-        intake.dedupe,
-        intake.verdict.value,
-        reason,
-        intake.status,
-        intake.adapter,
-        orjson.dumps(keys).decode(),
-    )

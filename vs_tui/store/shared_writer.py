@@ -3,7 +3,9 @@
     submit() -> queue -> one commit to PostgreSQL -> answer to each sender
     follow: the log's entries in order -> own deliveries, with the position in the log -> projector
 
-A 2xx means that PostgreSQL committed. The SQLite file is a cache: deleting it loses nothing.
+A 2xx means that PostgreSQL committed. The SQLite file is a cache: deleting it loses nothing. One
+transaction stores entries and the position in the log, so that each entry is stored once, whenever
+the node dies.
 """
 
 from __future__ import annotations
@@ -11,26 +13,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import orjson
 
-from vs_tui.log.append_queue import Waiting
-from vs_tui.log.delivery import Intake, Outcome
-from vs_tui.log.postgres import Appended, Entry, LogAway, Position, PostgresLog
+from vs_tui.log import sqlite_log
+from vs_tui.log.append_queue import Queued
+from vs_tui.log.delivery import (
+    Intake,
+    Receipt,
+    flagged,
+    makes,
+    receipt,
+    receipt_of_repeat,
+    receipt_without,
+)
+from vs_tui.log.postgres import (
+    BEGINNING,
+    REPEAT,
+    AppendedEntry,
+    Entry,
+    LogAway,
+    Position,
+    PostgresLog,
+)
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import MINUTE, Instant, iso
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import shared_cache
 from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import forgetting
 from vs_tui.store.maintenance.retention import Pruned
 from vs_tui.store.maintenance.sweeper import WriterSettings
-from vs_tui.store.shared_cache import Place
+from vs_tui.store.schema import StoreError
 from vs_tui.store.storage_errors import is_storage
 from vs_tui.store.writer import Writer
 
@@ -44,6 +63,19 @@ REMEMBERED: Final = 5_000
 """Most own deliveries whose parsed events are kept until they are read back from the log."""
 REMEMBERED_BYTE_SIZE: Final = 256 * 1024
 """Events of larger bodies are not kept but parsed again."""
+_KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")
+"""Tables about the node itself, so that it does not send or count anything again. Refused requests
+and waiting notices are deleted, because they may name a person who is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The position of a node in the log."""
+
+    epoch: str = ""
+    position: Position = BEGINNING
+    prune: int = 0
+    """Number of the newest deletion that the node knows."""
 
 
 class SharedWriter(Writer):
@@ -68,11 +100,11 @@ class SharedWriter(Writer):
         """Open the cache and start to follow the log. If the log is away, the cached data is
         shown."""
         await super().open()
-        self._place = await self._run(shared_cache.place)
+        self._place = await self._run(place_of)
         self._tasks.append(asyncio.create_task(self._follow_forever(), name="follow"))
 
     def _check(self, db: sqlite3.Connection) -> None:
-        shared_cache.check(db, str(self.path), self._shared.address.shown)
+        check(db, str(self.path), self._shared.address.shown)
 
     async def close(self) -> None:
         await super().close()
@@ -99,7 +131,7 @@ class SharedWriter(Writer):
             return False
         return await super().caught_up(max(deadline - monotonic(), 0.01))
 
-    async def _append(self, waiting: Sequence[Waiting]) -> None:
+    async def _append(self, waiting: Sequence[Queued]) -> None:
         """Commit deliveries to the shared log and answer their senders."""
         waiting = await self._admitted(waiting)
         if not waiting:
@@ -113,30 +145,25 @@ class SharedWriter(Writer):
         for entry, stored in zip(waiting, appended, strict=True):
             if not stored.repeated and len(entry.intake.body) <= REMEMBERED_BYTE_SIZE:
                 self._own[stored.id] = entry.intake
-            entry.tell(_outcome(entry.intake, stored))
+            entry.tell(_receipt(entry.intake, stored))
         while len(self._own) > REMEMBERED:
             self._own.popitem(last=False)
 
-    async def _admitted(self, waiting: Sequence[Waiting]) -> Sequence[Waiting]:
+    async def _admitted(self, waiting: Sequence[Queued]) -> Sequence[Queued]:
         """Refuse deliveries that require a span that does not exist; returns the others."""
         if not any(entry.intake.requires for entry in waiting):
             return waiting
-        admitted: list[Waiting] = []
+        admitted: list[Queued] = []
         for entry in waiting:
             wanted = entry.intake.requires
             if (
                 not wanted
-                or any(
-                    wanted in (event.key, event.ref)
-                    for before in admitted
-                    for event in before.intake.events
-                )
+                or makes((before.intake for before in admitted), wanted)
                 or await self._run(lambda db, name=wanted: transaction.exists(db, name))  # type: ignore[misc]
             ):
                 admitted.append(entry)
             else:
-                reason = f"there is no {wanted}; create it first"
-                entry.tell(Outcome(0, Verdict.REJECTED, reason))
+                entry.tell(receipt_without(entry.intake))
         return admitted
 
     async def _follow_forever(self) -> None:
@@ -176,7 +203,7 @@ class SharedWriter(Writer):
 
     async def _store(self, entries: Sequence[Entry], reached: Place) -> None:
         numbers = await self._transaction(
-            lambda db, folding: shared_cache.store(db, folding, entries, reached), synced=False
+            lambda db, folding: store(db, folding, entries, reached), synced=False
         )
         self._reached(reached, numbers)
 
@@ -193,7 +220,7 @@ class SharedWriter(Writer):
             after = found[-1][0]
             repeats = [number for number, original in found if original]
             deliveries = [number for number, original in found if not original]
-            spent = await self._run(lambda db, ids=deliveries: shared_cache.missing(db, ids))  # type: ignore[misc]
+            spent = await self._run(lambda db, ids=deliveries: missing(db, ids))  # type: ignore[misc]
             if spent or repeats:
                 await self._shared.delete([*spent, *repeats], self._clock())
 
@@ -224,7 +251,7 @@ class SharedWriter(Writer):
                 "in the log meanwhile",
                 self.path,
             )
-        await self._transaction(lambda db, folding: shared_cache.start_over(db, folding, reached))
+        await self._transaction(lambda db, folding: start_over(db, folding, reached))
         if self._place.epoch:
             # Deleted data may name a person who must be forgotten.
             await self._run(forgetting.wipe)
@@ -249,30 +276,104 @@ class SharedWriter(Writer):
 
 def entry_of(intake: Intake) -> Entry:
     """The log entry of a delivery."""
-    return Entry(
-        id=0,
-        source=intake.source,
-        kind=intake.kind,
-        path=intake.path,
-        headers=orjson.dumps(dict(intake.headers)).decode(),
-        body=intake.body,
-        sha256=intake.digest,
-        received_at=intake.received_at,
-        dedupe=intake.dedupe,
-        verdict=intake.verdict.value,
-        reason=intake.reason,
-        status=intake.status,
-        duplicates=0,
-        adapter=intake.adapter,
-        keys=orjson.dumps(list(dict.fromkeys(event.key for event in intake.events))).decode(),
+    return Entry(0, *intake.columns(intake.digest, intake.reason))
+
+
+def _receipt(intake: Intake, stored: AppendedEntry) -> Receipt:
+    if stored.repeated:
+        return receipt_of_repeat(intake, stored.id, orjson.loads(stored.keys))
+    return receipt(intake, stored.id, stored.reason)
+
+
+def check(db: sqlite3.Connection, name: str, log: str) -> None:
+    """StoreError if the file holds deliveries that are in no shared log."""
+    marked = db.execute("SELECT 1 FROM meta WHERE name = 'log_cache'").fetchone()
+    if not marked and db.execute("SELECT 1 FROM deliveries LIMIT 1").fetchone():
+        raise StoreError(
+            f"{name} holds deliveries of its own, and the log {log} does not: move them with "
+            f"`vs-tui db copy-log {name} {log}`, then choose another file with --db"
+        )
+    db.execute("REPLACE INTO meta VALUES ('log_cache', ?)", (log,))
+
+
+def place_of(db: sqlite3.Connection) -> Place:
+    rows = db.execute("SELECT name, value FROM meta WHERE name LIKE 'log\\_%' ESCAPE '\\'")
+    found = {name: str(value) for name, value in rows}
+    return Place(
+        found.get("log_epoch", ""),
+        Position.parse(found.get("log_position", "0-0")),
+        int(found.get("log_prune", 0)),
     )
 
 
-def _outcome(intake: Intake, stored: Appended) -> Outcome:
-    refs = {event.key: event.ref or event.key for event in intake.events}
-    keys = orjson.loads(stored.keys) if stored.repeated else list(refs)
-    shown = [refs.get(key, key) for key in keys]
-    if stored.repeated:
-        reason = f"the same as delivery {stored.id}"
-        return Outcome(stored.id, Verdict.DUPLICATE, reason, keys, shown)
-    return Outcome(stored.id, intake.verdict, stored.reason, keys, shown)
+def set_place(db: sqlite3.Connection, reached: Place) -> None:
+    db.executemany(
+        "REPLACE INTO meta VALUES (?, ?)",
+        [
+            ("log_epoch", reached.epoch),
+            ("log_position", str(reached.position)),
+            ("log_prune", reached.prune),
+        ],
+    )
+
+
+def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Place) -> None:
+    """Delete everything that was read; the caller commits, and then reads from the beginning.
+
+    Ids continue from the current ones, so that the projector's position stays below the new ones.
+    """
+    sqlite_log.set_position(db, sqlite_log.head(db))
+    db.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
+    for (table,) in db.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    ).fetchall():
+        if table not in _KEPT_TABLES:
+            db.execute(f"DELETE FROM {table}")
+    folding.cache.clear()
+    folding.bodies.clear()
+    sqlite_log.set_generation(db, transaction.next_seq(db))
+    set_place(db, reached)
+
+
+def store(
+    db: sqlite3.Connection, folding: transaction.Folding, entries: Sequence[Entry], reached: Place
+) -> list[tuple[int, int]]:
+    """Store entries as deliveries, in order. Returns (own id, id in the log) of the new ones."""
+    next_id = sqlite_log.head(db) + 1
+    rows: list[tuple[object, ...]] = []
+    numbers: list[tuple[int, int]] = []
+    repeats: Counter[int] = Counter()
+    tallies = sqlite_log.Tallies()
+    for entry in entries:
+        at, kind = entry.received_at, entry.kind
+        tallies.add(entry.source, Verdict(entry.verdict), at, kind)
+        if entry.verdict == REPEAT:
+            repeats[entry.original] += 1
+            continue
+        if entry.duplicates:
+            tallies.add(entry.source, Verdict.DUPLICATE, at, kind, entry.duplicates)
+        reason = entry.reason
+        if earlier := folding.bodies.first(entry.path, entry.sha256, entry.id):
+            reason = flagged(reason, earlier)
+        rows.append((next_id, entry.id, *entry[1:10], reason, *entry[11:15]))
+        numbers.append((next_id, entry.id))
+        next_id += 1
+    sqlite_log.insert(db, rows)
+    db.executemany(
+        "UPDATE deliveries SET duplicates = duplicates + ? WHERE log_id = ?",
+        [(n, log_id) for log_id, n in repeats.items()],
+    )
+    sqlite_log.count(db, tallies)
+    set_place(db, reached)
+    return numbers
+
+
+def missing(db: sqlite3.Connection, log_ids: Sequence[int]) -> list[int]:
+    """The entries that this node has no delivery of."""
+    listed = orjson.dumps(list(log_ids)).decode()
+    sql = (
+        "SELECT value FROM json_each(?) WHERE value NOT IN "
+        "(SELECT log_id FROM deliveries WHERE log_id IS NOT NULL AND log_id IN "
+        "(SELECT value FROM json_each(?)))"
+    )
+    return [number for (number,) in db.execute(sql, (listed, listed))]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.append_queue import AppendQueue, Tell, Unavailable, Waiting
-from vs_tui.log.delivery import Intake, Outcome, Rejection
+from vs_tui.log.append_queue import AppendQueue, Queued, Tell, Unavailable
+from vs_tui.log.delivery import Intake, Receipt, Rejection
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
@@ -148,7 +148,7 @@ class Writer(Sweeper):
         """Deliveries that wait for their commit to the log."""
         return len(self._line)
 
-    async def submit(self, intake: Intake) -> Outcome:
+    async def submit(self, intake: Intake) -> Receipt:
         """Store one delivery; returns after its commit. Unavailable if that is impossible, or takes
         so long that the sender would hang up; it may still be committed then, and the sender's
         retry counts as a repeat. A delivery that requires a span waits (bounded) until earlier ones
@@ -156,15 +156,15 @@ class Writer(Sweeper):
         if self.trouble:
             raise Unavailable(self.trouble)
         folded = not intake.requires or await self.caught_up()
-        outcome = await self._stored(intake)
-        if outcome.verdict is Verdict.REJECTED and not folded:
+        receipt = await self._stored(intake)
+        if receipt.verdict is Verdict.REJECTED and not folded:
             raise Unavailable("not all that came before is folded yet; send it again")
-        return outcome
+        return receipt
 
-    async def _stored(self, intake: Intake) -> Outcome:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async def _stored(self, intake: Intake) -> Receipt:
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
-        def tell(result: Outcome | Unavailable) -> None:
+        def tell(result: Receipt | Unavailable) -> None:
             if future.done():
                 return  # the waiting task was cancelled
             if isinstance(result, Unavailable):
@@ -176,7 +176,7 @@ class Writer(Sweeper):
         return await future
 
     def put(self, intake: Intake, tell: Tell) -> None:
-        """As `submit`, for a delivery that requires no span. `tell` is called with the outcome or
+        """As `submit`, for a delivery that requires no span. `tell` is called with the receipt or
         the error. Unavailable if nothing can be stored now."""
         if self.trouble:
             raise Unavailable(self.trouble)
@@ -263,7 +263,7 @@ class Writer(Sweeper):
             finally:
                 self._line.done()
 
-    async def _append(self, waiting: Sequence[Waiting]) -> None:
+    async def _append(self, waiting: Sequence[Queued]) -> None:
         """Commit deliveries to the log and answer their senders."""
         if not self._condition.check_file():
             self._give_up(waiting, self.trouble)
@@ -287,8 +287,8 @@ class Writer(Sweeper):
             # Committed, but into a file that is no longer at the path: do not acknowledge.
             self._give_up(waiting, self.trouble)
             return
-        for entry, outcome in zip(waiting, appended.outcomes, strict=True):
-            entry.tell(outcome)
+        for entry, receipt in zip(waiting, appended.receipts, strict=True):
+            entry.tell(receipt)
 
     async def _to_log(self, intakes: Sequence[Intake]) -> sqlite_log.Appended:
         return await self._transaction(
@@ -318,7 +318,7 @@ class Writer(Sweeper):
         """Deliveries that are stored and not folded yet."""
         return self._projector.behind
 
-    def _give_up(self, waiting: Sequence[Waiting], why: str) -> None:
+    def _give_up(self, waiting: Sequence[Queued], why: str) -> None:
         for entry in waiting:
             entry.tell(Unavailable(why))
 

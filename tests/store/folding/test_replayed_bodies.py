@@ -33,7 +33,7 @@ async def test_a_body_under_a_new_id_is_flagged_and_folded_once(open_writer) -> 
     for outcome in (again, third):
         assert outcome.verdict is Verdict.ACCEPTED, "a tool may say a thing twice"
         assert outcome.reason == f"same body as delivery {first.delivery_id}"
-        assert outcome.span_keys == first.span_keys
+        assert outcome.span_refs == first.span_refs
     assert await rows_of(writer) == before
     assert await reasons(writer) == ["", again.reason, again.reason]
 
@@ -50,7 +50,7 @@ async def test_within_one_batch_and_after_a_start(open_writer) -> None:
 
 
 def same_batch(db, folding, intakes):
-    return ingest(db, intakes, folding).outcomes
+    return ingest(db, intakes, folding).receipts
 
 
 @pytest.mark.parametrize("other", [sent("b", number=2), sent("b", path="/elsewhere")])

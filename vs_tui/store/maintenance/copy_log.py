@@ -13,7 +13,6 @@ from typing import Final
 from vs_tui.log import sqlite_log
 from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, PostgresLog
 from vs_tui.model.errors import Explained
-from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.lock import refuse_neighbour
 from vs_tui.store.schema import open_reader, open_writer
@@ -90,23 +89,14 @@ async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> in
 
 
 def _insert(db: sqlite3.Connection, entries: list[Entry]) -> None:
-    tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
-
-    def tally(entry: Entry, verdict: str, n: int) -> None:
-        if n:
-            name = entry.source, Verdict(verdict)
-            before, at, _ = tallies.get(name, (0, 0, ""))
-            tallies[name] = before + n, max(at, entry.received_at), entry.kind
-
+    tallies = sqlite_log.Tallies()
     for entry in entries:
-        tally(entry, entry.verdict, 1)
-        tally(entry, REPEAT, entry.duplicates)
-    db.executemany(
-        "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, received_at, "
-        "dedupe, verdict, reason, status, duplicates, adapter, keys) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [entry[:15] for entry in entries if entry.verdict != REPEAT],
-    )
+        at, kind = entry.received_at, entry.kind
+        tallies.add(entry.source, Verdict(entry.verdict), at, kind)
+        if entry.duplicates:
+            tallies.add(entry.source, Verdict.DUPLICATE, at, kind, entry.duplicates)
+    fresh = [entry for entry in entries if entry.verdict != REPEAT]
+    sqlite_log.insert(db, ((entry.id, None, *entry[1:15]) for entry in fresh))
     db.executemany(
         "UPDATE deliveries SET duplicates = duplicates + 1 WHERE id = ?",
         [(entry.original,) for entry in entries if entry.verdict == REPEAT],

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import orjson
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.delivery import PRUNE_PATH, UNKNOWN_SOURCE, Intake, Outcome, Rejection, decision
+from vs_tui.log.delivery import PRUNE_PATH, UNKNOWN_SOURCE, Intake, Receipt, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
@@ -143,7 +143,7 @@ class Sweeper(ABC):
         """Call the listeners with the spans that changed."""
 
     @abstractmethod
-    async def _stored(self, intake: Intake) -> Outcome:
+    async def _stored(self, intake: Intake) -> Receipt:
         """Append a delivery to the log."""
 
     @property
