@@ -19,7 +19,7 @@ from vs_tui.cli.commands import COMMANDS, command_module
 from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
-from vs_tui.metrics.definitions import METRICS
+from vs_tui.metrics.definitions import METRICS, Unit
 from vs_tui.metrics.goals import EXAMPLES, read_goals
 from vs_tui.tui.actions import ACTIONS, display_key
 
@@ -103,13 +103,19 @@ def test_every_setting_is_in_the_configuration_page_and_none_that_does_not_exist
 
 def test_the_table_of_metrics_is_that_of_the_code() -> None:
     """A new metric is an entry of METRICS and its row of the page."""
+    units = {
+        Unit.PER_DAY: "deployments a day",
+        Unit.DURATION: "time",
+        Unit.SHARE: "%",
+        Unit.PER_DEPLOYMENT: "changes",
+    }
     rows = [
         [
             metric.title,
             f"`{metric.key}`",
-            metric.unit.words,
+            units[metric.unit],
             "more" if metric.more_is_better else "less",
-            "yes" if metric.has_level else "no",
+            "yes" if metric.level or metric.unit is Unit.PER_DAY else "no",
             f"`{EXAMPLES[metric.unit]}`",
             metric.meaning,
         ]

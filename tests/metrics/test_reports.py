@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tests.metrics.deliveries import TEAMS, Database
 from tests.metrics.world import THE_DAY, t
 from vs_tui.metrics.durations import SpanGroup
-from vs_tui.metrics.pull_requests import PERIODS, PeriodFigures
+from vs_tui.metrics.pull_requests import PeriodFigures
 from vs_tui.metrics.statistics import Distribution, percentile, ratio
-from vs_tui.metrics.windows import MONDAY, SUNDAY, Window, day_of, period_start, zone_of
+from vs_tui.metrics.windows import BUCKETS, MONDAY, SUNDAY, Window, day_of, period_start, zone_of
 from vs_tui.model import filters
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
@@ -273,7 +273,7 @@ def check(base: Database, window: Window, team: str, number: int) -> None:
         by_hand = durations_by_hand(matching, window, grouping)
         groups = read_durations(base.db, window, grouping, text, whose)
         assert figures_of(groups) == by_hand, (text, grouping)
-    for period in PERIODS:
+    for period in BUCKETS:
         for week_start in (MONDAY, SUNDAY):
             by_hand = periods_by_hand(found, window, period, week_start)
             assert read_periods(base.db, window, whose, period, week_start) == by_hand

@@ -25,19 +25,6 @@ class Unit(StrEnum):
     SHARE = "ratio"
     PER_DEPLOYMENT = "per_deployment"
 
-    @property
-    def words(self) -> str:
-        """Its name in the docs."""
-        return _WORDS[self]
-
-
-_WORDS: Final[Mapping[Unit, str]] = {
-    Unit.PER_DAY: "deployments a day",
-    Unit.DURATION: "time",
-    Unit.SHARE: "%",
-    Unit.PER_DEPLOYMENT: "changes",
-}
-
 
 LATEST: Final = 2024
 YEARS: Final = (2023, 2024)
@@ -254,11 +241,6 @@ class Metric:
     """The list's note on a deployment: `reasons`, `repair` or `{first} changes`."""
     listed: str
     """Title of the list of rows."""
-
-    @property
-    def has_level(self) -> bool:
-        """Whether it has DORA levels; those of a frequency depend on its days."""
-        return self.level is not None or self.unit is Unit.PER_DAY
 
     @property
     def is_sample(self) -> bool:

@@ -9,10 +9,9 @@ from math import fsum
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.statistics import mean, median, percentile, ratio
-from vs_tui.metrics.windows import MONDAY, day_of, period_start
+from vs_tui.metrics.windows import BUCKETS, MONDAY, day_of, period_start
 from vs_tui.model.time import SECOND, Duration, Instant
 
-PERIODS: Final = ("day", "week", "month")
 _MANY: Final = 64
 
 
@@ -103,8 +102,8 @@ def aggregate(
     week_start: int = MONDAY,
 ) -> list[PeriodFigures]:
     """Figures by period and repository, in time order. ValueError for an unknown period."""
-    if period not in PERIODS:
-        raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
+    if period not in BUCKETS:
+        raise ValueError(f"'{period}' is not a period; use one of {', '.join(BUCKETS)}")
     by_repo: dict[tuple[str, str], dict[date, list[PullRequest]]] = {}
     for pr in pull_requests:
         day = day_of(pr.created_at, zone)
