@@ -46,7 +46,7 @@ from vs_tui.model.time import Instant
 from vs_tui.sources.dispatch import routes
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
-from vs_tui.store.thread import spare_collector
+from vs_tui.store.schema import spare_collector
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -279,7 +279,7 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 def _rebuild(config: Config, _: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.cli.runtime import writer_settings
     from vs_tui.store.maintenance.rebuild import rebuild
-    from vs_tui.store.thread import spare_collector
+    from vs_tui.store.schema import spare_collector
 
     _existing(config)
     began = time.monotonic()

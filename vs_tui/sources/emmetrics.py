@@ -22,7 +22,6 @@ from vs_tui.sources.fields import json_object, known, small_object
 from vs_tui.sources.schema import Timestamp, Word, validated
 
 PRODUCTION: Final = "production"
-_CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 _CREATED: Final = 201
 NEW: Final = "vs-new"
 """Query parameter that the receiver sets if a `deployed` creates its deployment."""
@@ -33,10 +32,13 @@ NUMBER: Final = "vs-incident-number"
 Count = Annotated[int | float | None, Field(gt=-(10**15), lt=10**15)]
 
 
-class NewDeployment(BaseModel):
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+
+class NewDeployment(_Body):
     """POST /deployments."""
 
-    model_config = _CONFIG
     id: Word
     project_id: Word
     username: str = Field("", max_length=200)
@@ -45,10 +47,9 @@ class NewDeployment(BaseModel):
     deployed_at: Timestamp = None
 
 
-class Deployed(BaseModel):
+class Deployed(_Body):
     """POST /deployments/{id}/deployed."""
 
-    model_config = _CONFIG
     create_if_not_exists: bool
     project_id: str = Field("", max_length=200)
     username: str = Field("", max_length=200)
@@ -57,10 +58,9 @@ class Deployed(BaseModel):
     deployed_at: Timestamp = None
 
 
-class NewIncident(BaseModel):
+class NewIncident(_Body):
     """POST /incidents."""
 
-    model_config = _CONFIG
     id: str | None = Field(None, max_length=200)
     project_id: Word
     deployment_id: str | None = Field(None, max_length=200)
@@ -69,17 +69,15 @@ class NewIncident(BaseModel):
     finished_at: Timestamp = None
 
 
-class IncidentDate(BaseModel):
+class IncidentDate(_Body):
     """POST /incidents/{id}/restored and /finished."""
 
-    model_config = _CONFIG
     date: Timestamp = None
 
 
-class NewPullRequest(BaseModel):
+class NewPullRequest(_Body):
     """POST /pull-requests."""
 
-    model_config = _CONFIG
     id: Word
     team_id: Word
     opened_at: Timestamp = None
@@ -87,10 +85,9 @@ class NewPullRequest(BaseModel):
     deletions: Count = None
 
 
-class PullRequestChange(BaseModel):
+class PullRequestChange(_Body):
     """POST /pull-requests/{id}/reviewed, /closed and /merged."""
 
-    model_config = _CONFIG
     approved: bool = False
     nb_comments: Count = None
     reviewed_at: Timestamp = None

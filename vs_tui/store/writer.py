@@ -28,9 +28,8 @@ from vs_tui.store.folding.transaction import Folding, exists, in_transaction, ne
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
-from vs_tui.store.schema import StoreError, open_checked, open_writer
+from vs_tui.store.schema import StoreError, connect, open_checked, open_writer, run_on
 from vs_tui.store.storage_errors import explain, is_storage
-from vs_tui.store.thread import connect, run_on
 
 log = logging.getLogger(__name__)
 

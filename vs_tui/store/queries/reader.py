@@ -49,9 +49,8 @@ from vs_tui.store.queries.reader_protocol import (
     TraceSummary,
 )
 from vs_tui.store.queries.span_search import Search, current_seq, follows, listed_where
-from vs_tui.store.schema import open_reader
+from vs_tui.store.schema import connect, open_reader, run_on
 from vs_tui.store.storage_errors import file_at, is_displaced
-from vs_tui.store.thread import connect, run_on
 
 if TYPE_CHECKING:
     from vs_tui.store.queries.trace_board import TraceBoard
