@@ -19,40 +19,28 @@ from vs_tui.sources.fields import json_object, known, number, obj, text, time_of
 from vs_tui.sources.repository import repository_names
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, require_token
 
-_QUEUED: Final = (State.QUEUED, "", "")
-_RUNNING: Final = (State.RUNNING, "", "")
-_CANCELLED: Final = (State.CANCELLED, "", "cancellation")
-_SKIPPED: Final = (State.CANCELLED, "", "skip")
 _FAILED: Final = (State.ERROR, "failure", "failure")
 _STATES: Final = {
-    "creating": _QUEUED,
-    "scheduled": _QUEUED,
-    "pending": _QUEUED,
-    "limited": _QUEUED,
-    "limiting": _QUEUED,
-    "assigned": _QUEUED,
-    "accepted": _QUEUED,
-    "unblocked": _QUEUED,
-    "platform_limited": _QUEUED,
-    "platform_limiting": _QUEUED,
-    "waiting": (State.WAITING, "", ""),
-    "blocked": (State.WAITING, "", ""),
-    "running": _RUNNING,
-    "failing": _RUNNING,
-    "canceling": _RUNNING,
-    "timing_out": _RUNNING,
-    "passed": (State.OK, "", "success"),
-    "finished": (State.OK, "", "success"),
+    **dict.fromkeys(
+        (
+            *("creating", "scheduled", "pending", "limited", "limiting", "assigned", "accepted"),
+            *("unblocked", "platform_limited", "platform_limiting"),
+        ),
+        (State.QUEUED, "", ""),
+    ),
+    **dict.fromkeys(("waiting", "blocked"), (State.WAITING, "", "")),
+    **dict.fromkeys(("running", "failing", "canceling", "timing_out"), (State.RUNNING, "", "")),
+    **dict.fromkeys(("passed", "finished"), (State.OK, "", "success")),
     "failed": _FAILED,
-    "waiting_failed": _SKIPPED,
-    "blocked_failed": _SKIPPED,
-    "unblocked_failed": _SKIPPED,
-    "broken": _SKIPPED,
-    "timed_out": (State.ERROR, "timeout", "timeout"),
-    "expired": (State.ERROR, "timeout", "timeout"),
-    "canceled": _CANCELLED,
-    "skipped": _SKIPPED,
-    "not_run": _SKIPPED,
+    **dict.fromkeys(("timed_out", "expired"), (State.ERROR, "timeout", "timeout")),
+    "canceled": (State.CANCELLED, "", "cancellation"),
+    **dict.fromkeys(
+        (
+            *("waiting_failed", "blocked_failed", "unblocked_failed"),
+            *("broken", "skipped", "not_run"),
+        ),
+        (State.CANCELLED, "", "skip"),
+    ),
 }
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "blocked", State.RUNNING: "running"}
 

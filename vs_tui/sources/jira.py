@@ -32,17 +32,8 @@ from vs_tui.sources.fields import items, json_object, known, number, obj, text, 
 from vs_tui.sources.signatures import Scheme
 
 CANCELLING_WORDS: Final = (
-    "won't",
-    "wont",
-    "cannot",
-    "duplicate",
-    "declined",
-    "cancel",
-    "invalid",
-    "incomplete",
-    "abandon",
-    "rejected",
-    "obsolete",
+    *("won't", "wont", "cannot", "duplicate", "declined", "cancel", "invalid", "incomplete"),
+    *("abandon", "rejected", "obsolete"),
 )
 """A resolution whose name contains one of these words, in any case, cancels the issue."""
 ISSUE_EVENTS: Final = frozenset({"jira:issue_created", "jira:issue_updated", "jira:issue_deleted"})

@@ -20,15 +20,9 @@ from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, known, number, obj, text, time_of
 
 _STATES: Final = {
-    "notstarted": State.QUEUED,
-    "postponed": State.QUEUED,
-    "unknown": State.QUEUED,
-    "pending": State.QUEUED,
+    **dict.fromkeys(("notstarted", "postponed", "unknown", "pending"), State.QUEUED),
     "waiting": State.WAITING,
-    "running": State.RUNNING,
-    "inprogress": State.RUNNING,
-    "canceling": State.RUNNING,
-    "cancelling": State.RUNNING,
+    **dict.fromkeys(("running", "inprogress", "canceling", "cancelling"), State.RUNNING),
 }
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "waiting", State.RUNNING: "running"}
 _PLACES: Final = frozenset({"production", "prod", "live", "staging", "preprod", "pre-prod", "uat"})

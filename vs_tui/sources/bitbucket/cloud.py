@@ -24,13 +24,12 @@ from vs_tui.sources.repository import (
 )
 
 MAX_COMMITS: Final = 100
+_OPEN: Final = (
+    *("created", "updated", "approved", "unapproved"),
+    *("changes_request_created", "changes_request_removed"),
+)
 _CHANGE_STATES: Final = {
-    "pullrequest:created": State.RUNNING,
-    "pullrequest:updated": State.RUNNING,
-    "pullrequest:approved": State.RUNNING,
-    "pullrequest:unapproved": State.RUNNING,
-    "pullrequest:changes_request_created": State.RUNNING,
-    "pullrequest:changes_request_removed": State.RUNNING,
+    **{f"pullrequest:{word}": State.RUNNING for word in _OPEN},
     "pullrequest:fulfilled": State.OK,
     "pullrequest:rejected": State.CANCELLED,
 }
@@ -51,15 +50,10 @@ _STATUS: Final = {
 }
 _ORDINAL: Final = re.compile(r"\s*#\d{1,9}\b")
 _ISSUES: Final = {
-    "submitted": State.RUNNING,
-    "new": State.RUNNING,
-    "open": State.RUNNING,
+    **dict.fromkeys(("submitted", "new", "open"), State.RUNNING),
     "on hold": State.WAITING,
-    "resolved": State.OK,
-    "closed": State.OK,
-    "duplicate": State.CANCELLED,
-    "invalid": State.CANCELLED,
-    "wontfix": State.CANCELLED,
+    **dict.fromkeys(("resolved", "closed"), State.OK),
+    **dict.fromkeys(("duplicate", "invalid", "wontfix"), State.CANCELLED),
 }
 
 

@@ -13,19 +13,15 @@ from vs_tui.sources.bitbucket.cloud import Repo, pushed
 from vs_tui.sources.fields import items, number, obj, text, web_url
 from vs_tui.sources.repository import Change, Push, push_log, review, unreadable
 
+_OPEN: Final = (
+    *("opened", "modified", "from_ref_updated", "reopened", "reviewer:updated"),
+    *("reviewer:approved", "reviewer:unapproved", "reviewer:needs_work"),
+    "reviewer:changes_requested",
+)
 _CHANGE_STATES: Final = {
-    "pr:opened": State.RUNNING,
-    "pr:modified": State.RUNNING,
-    "pr:from_ref_updated": State.RUNNING,
-    "pr:reopened": State.RUNNING,
-    "pr:reviewer:updated": State.RUNNING,
-    "pr:reviewer:approved": State.RUNNING,
-    "pr:reviewer:unapproved": State.RUNNING,
-    "pr:reviewer:needs_work": State.RUNNING,
-    "pr:reviewer:changes_requested": State.RUNNING,
+    **{f"pr:{word}": State.RUNNING for word in _OPEN},
     "pr:merged": State.OK,
-    "pr:declined": State.CANCELLED,
-    "pr:deleted": State.CANCELLED,
+    **dict.fromkeys(("pr:declined", "pr:deleted"), State.CANCELLED),
 }
 _REVIEWS: Final = {
     "pr:reviewer:approved": "approved",

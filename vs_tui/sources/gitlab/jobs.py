@@ -18,19 +18,12 @@ from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, aliases, latest
 
 STATES: Final = {
-    "created": State.QUEUED,
-    "preparing": State.QUEUED,
-    "pending": State.QUEUED,
-    "waiting_for_callback": State.QUEUED,
-    "waiting_for_resource": State.WAITING,
-    "manual": State.WAITING,
-    "scheduled": State.WAITING,
-    "running": State.RUNNING,
-    "canceling": State.RUNNING,
+    **dict.fromkeys(("created", "preparing", "pending", "waiting_for_callback"), State.QUEUED),
+    **dict.fromkeys(("waiting_for_resource", "manual", "scheduled"), State.WAITING),
+    **dict.fromkeys(("running", "canceling"), State.RUNNING),
     "success": State.OK,
     "failed": State.ERROR,
-    "canceled": State.CANCELLED,
-    "skipped": State.CANCELLED,
+    **dict.fromkeys(("canceled", "skipped"), State.CANCELLED),
 }
 """Status of a pipeline or job -> state; both use the same words."""
 UNQUEUED: Final = "created"
@@ -48,14 +41,10 @@ _TIMEOUTS: Final = frozenset({"stuck_or_timeout_failure", "job_execution_timeout
 # Failures of the platform, not of the script.
 _SYSTEM_FAILURES: Final = frozenset(
     (
-        *(
-            "runner_system_failure",
-            "scheduler_failure",
-            "data_integrity_failure",
-            "unknown_failure",
-        ),
-        *("api_failure", "runner_unsupported", "stale_schedule", "unmet_prerequisites"),
-        *("missing_dependency_failure", "no_matching_runner", "ci_quota_exceeded"),
+        *("runner_system_failure", "scheduler_failure", "data_integrity_failure"),
+        *("unknown_failure", "api_failure", "runner_unsupported", "stale_schedule"),
+        *("unmet_prerequisites", "missing_dependency_failure", "no_matching_runner"),
+        "ci_quota_exceeded",
     )
 )
 _MAX_ATTEMPT: Final = 10_000
