@@ -11,7 +11,7 @@ import base64
 import binascii
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -111,16 +111,16 @@ def read_counts(
     )
 
 
+Condition = tuple[str, Sequence[Any]]
+"""A WHERE and its parameters."""
+
+
 def read_live(
-    db: sqlite3.Connection,
-    where: str,
-    parameters: Sequence[Any],
-    limit: int,
-    cursor: str,
-    at: Instant | None,
+    db: sqlite3.Connection, condition: Condition, limit: int, cursor: str, at: Instant | None
 ) -> SpanPage:
     """A page in the order `live`: in flight first, newest start first; then ended spans, latest
     first. It takes as long as needed."""
+    where, parameters = condition
     place = place_of("live", cursor)
     parts: tuple[tuple[str, str, tuple[Any, ...]], ...]
     if at is None:
@@ -131,11 +131,10 @@ def read_live(
     else:
         open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
         parts = (("started_at", open_then, (at, at)), ("ended_at", "ended_at <= ?", (at,)))
-    found: list[tuple[Span, Place]] = []
-    size = 0
+    page = _Page("live", limit, at)
     for part, (column, among, bound) in enumerate(parts):
         after, from_there = "1", list[Any]()
-        if place is not None and part < place.part:
+        if page.is_full or (place is not None and part < place.part):
             continue
         if place is not None and part == place.part:
             after, from_there = place.after(column, "DESC")
@@ -143,30 +142,20 @@ def read_live(
             f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE {among} AND derived = 0 "
             f"AND ({after}) AND ({where}) ORDER BY {column} DESC, key LIMIT ?"
         )
-        wanted = limit + 1 - len(found)
-        for value, *row in db.execute(sql, (*bound, *from_there, *parameters, wanted)):
-            span = rows.span_of(row)
-            found.append((span, Place(part, value, span.key)))
-            size += len(row[ATTRIBUTES])
-            if size > PAGE_BYTES:
-                limit = max(len(found) - 1, 1)
-            if len(found) > limit:
-                break
-        if len(found) > limit:
-            break
-    return _page("live", found, limit, at)
+        page.take(db, sql, (*bound, *from_there, *parameters), part)
+    return page.made()
 
 
 def read_sorted(
     db: sqlite3.Connection,
-    where: str,
-    parameters: Sequence[Any],
+    condition: Condition,
     limit: int,
     cursor: str,
     sort: str,
     at: Instant | None,
 ) -> SpanPage:
     """A page in an order other than `live`. It takes as long as needed."""
+    where, parameters = condition
     column, way = _sorted_by(sort)
     place = place_of(sort, cursor)
     after, from_there = ("1", []) if place is None else place.after(column, way)
@@ -175,25 +164,41 @@ def read_sorted(
         f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE ({where}) {bound} AND ({after}) "
         f"ORDER BY {order_of(sort)}, key LIMIT ?"
     )
-    found = []
-    size = 0
-    for value, *row in db.execute(sql, (*parameters, *extra, *from_there, limit + 1)):
-        span = rows.span_of(row)
-        found.append((span, Place(0, value, span.key)))
-        size += len(row[ATTRIBUTES])
-        if size > PAGE_BYTES:
-            limit = max(len(found) - 1, 1)
-        if len(found) > limit:
-            break
-    return _page(sort, found, limit, at)
+    page = _Page(sort, limit, at)
+    page.take(db, sql, (*parameters, *extra, *from_there), 0)
+    return page.made()
 
 
-def _page(
-    order: str, found: Sequence[tuple[Span, Place]], limit: int, at: Instant | None
-) -> SpanPage:
-    """The first spans of a page, and the cursor of the next page if there is more."""
-    spans = [span if at is None else span.as_of(at) for span, _ in found[:limit]]
-    return SpanPage(spans, cursor_of(order, found[limit - 1][1]) if len(found) > limit else "")
+@dataclass(slots=True)
+class _Page:
+    """The rows of a page while they are read: one more than its limit, which large rows lower."""
+
+    order: str
+    limit: int
+    at: Instant | None
+    found: list[tuple[Span, Place]] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.found) > self.limit
+
+    def take(self, db: sqlite3.Connection, sql: str, bound: Sequence[Any], part: int) -> None:
+        """Add rows of a statement that ends with LIMIT, until the page is full."""
+        for value, *row in db.execute(sql, (*bound, self.limit + 1 - len(self.found))):
+            span = rows.span_of(row)
+            self.found.append((span, Place(part, value, span.key)))
+            self.size += len(row[ATTRIBUTES])
+            if self.size > PAGE_BYTES:
+                self.limit = max(len(self.found) - 1, 1)
+            if self.is_full:
+                break
+
+    def made(self) -> SpanPage:
+        """The spans of the page, and the cursor of the next page if there is more."""
+        listed = self.found[: self.limit]
+        spans = [span if self.at is None else span.as_of(self.at) for span, _ in listed]
+        return SpanPage(spans, cursor_of(self.order, listed[-1][1]) if self.is_full else "")
 
 
 @dataclass(frozen=True, slots=True)

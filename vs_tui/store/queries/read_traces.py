@@ -11,7 +11,14 @@ from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
-from vs_tui.store.queries.read_spans import ATTRIBUTES, PAGE_BYTES, Place, cursor_of, place_of
+from vs_tui.store.queries.read_spans import (
+    ATTRIBUTES,
+    PAGE_BYTES,
+    Condition,
+    Place,
+    cursor_of,
+    place_of,
+)
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.queries.span_search import TURN, Search
 
@@ -132,10 +139,11 @@ def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tup
 
 
 def read_all_traces(
-    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, cursor: str
+    db: sqlite3.Connection, condition: Condition, limit: int, cursor: str
 ) -> tuple[Sequence[TraceSummary], str]:
     """(traces with a matching span, cursor of the next page). A trace is listed at the place of its
     first matching span. It takes as long as needed."""
+    where, parameters = condition
     place = place_of(_ORDER, cursor)
     seen: set[str] = set()
     found: list[tuple[str, Place]] = []

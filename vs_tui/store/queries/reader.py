@@ -223,19 +223,17 @@ class SqliteReader:
         wanted, limit = filters.parse(filter), _some(limit)
         now = self._clock() if at is None else at
         if sort.lstrip("-") == "live":
-            where, parameters = listed_where(wanted, now)
-            return await self.run(lambda db: read_live(db, where, parameters, limit, cursor, at))
-        where, parameters = where_of(wanted, now)
-        return await self.run(
-            lambda db: read_sorted(db, where, parameters, limit, cursor, sort, at)
-        )
+            listed = listed_where(wanted, now)
+            return await self.run(lambda db: read_live(db, listed, limit, cursor, at))
+        condition = where_of(wanted, now)
+        return await self.run(lambda db: read_sorted(db, condition, limit, cursor, sort, at))
 
     async def all_traces(
         self, filter: str = "", *, limit: int = 200, cursor: str = ""
     ) -> tuple[Sequence[TraceSummary], str]:
         """(traces, cursor to the next page)."""
-        where, parameters = where_of(filters.parse(filter), self._clock())
-        return await self.run(lambda db: read_all_traces(db, where, parameters, limit, cursor))
+        condition = where_of(filters.parse(filter), self._clock())
+        return await self.run(lambda db: read_all_traces(db, condition, limit, cursor))
 
     async def all_deliveries(
         self, filter: str = "", *, limit: int = 200, cursor: str = ""
