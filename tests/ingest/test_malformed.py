@@ -181,7 +181,7 @@ async def test_malformed_requests(tmp_path, source, count, caplog) -> None:
                 seen[status] += 1
                 assert 200 <= status < 500, (status, body, raw[:2_000])
                 if headers.get("content-type") == "application/x-protobuf":
-                    continue  # a google.rpc.Status; tests/export/test_otlp_answers.py
+                    continue  # a google.rpc.Status; tests/ingest/test_otlp_answers.py
                 assert isinstance(body, dict) and body, (status, body)
                 unheard += status == 417 or body.get("detail") == NO_HTTP
                 if status >= 400:

@@ -19,12 +19,10 @@ from vs_tui.api.grafana import ROOT as GRAFANA
 from vs_tui.api.grafana import GrafanaApi
 from vs_tui.api.guard import Guard, Handler, Uses
 from vs_tui.api.handlers import Api, Reporting
-from vs_tui.api.metrics_page import MetricsPage
 from vs_tui.api.openapi import document
-from vs_tui.api.otlp_answers import in_kind
 from vs_tui.config import Config
 from vs_tui.export.counter_totals import CounterTotals
-from vs_tui.export.prometheus import Metrics
+from vs_tui.export.prometheus import Metrics, MetricsPage
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
 from vs_tui.ingest.connections import Connection, Connections
@@ -33,6 +31,7 @@ from vs_tui.ingest.http_errors import (
     METHODS,
     Refused,
     answer,
+    in_kind,
     not_found,
     refusal,
     unexpected,

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from tests.ingest.server import TOKEN, Server, nearby
 from tests.patience import PATIENCE
-from vs_tui.api.otlp_answers import status_message
+from vs_tui.ingest.http_errors import status_message
 
 SPAN = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "a"}
 
