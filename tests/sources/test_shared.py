@@ -26,8 +26,8 @@ from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Key
 from vs_tui.sources import dispatch, fields
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
+from vs_tui.sources.body_schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.signatures import (
     Scheme,
     any_token,

@@ -23,8 +23,8 @@ from vs_tui.model.artifacts import (
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Source, moment
+from vs_tui.sources.body_schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.fields import json_object, known, web_url
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 
 MAX_IMAGES: Final = 20
 _FAILED: Final = {"failed": "failure", "error": "error"}

@@ -24,8 +24,8 @@ from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, defaults, parsed
+from vs_tui.sources.body_schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.fields import has_rounded, json_object, with_exact_numbers
-from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 
 _ACTION_STATES = {"start": State.RUNNING, "end": State.OK, "annotate": State.NOTE}

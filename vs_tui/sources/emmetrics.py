@@ -18,8 +18,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Operation, Scalar, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
+from vs_tui.sources.body_schema import Timestamp, Word, validated
 from vs_tui.sources.fields import json_object, known, small_object
-from vs_tui.sources.schema import Timestamp, Word, validated
 
 PRODUCTION: Final = "production"
 _CREATED: Final = 201

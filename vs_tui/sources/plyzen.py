@@ -34,8 +34,8 @@ from vs_tui.model.artifacts import PART, offer_version, seek_version
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.body_schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.fields import json_object
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.signatures import Scheme
 from vs_tui.traces.folding import RESULT_SLOT
 
