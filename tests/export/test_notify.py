@@ -25,7 +25,7 @@ from vs_tui.metrics.goals import read_goals
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
-from vs_tui.store.shared_writer import Place, start_over
+from vs_tui.store.shared_writer import LogPlace, start_over
 
 
 class Chat:
@@ -141,7 +141,7 @@ async def test_a_follower_that_begins_anew_tells_and_counts_nothing_again(tmp_pa
         await deploy(runtime, "one", error=True, timestamp=at)
         await until(lambda: len(chat.told) == 1)
         assert await counted(runtime) == 1
-        await runtime.writer.start_over(lambda db, known: start_over(db, known, Place()))
+        await runtime.writer.start_over(lambda db, known: start_over(db, known, LogPlace()))
         assert not (await runtime.reader.spans()).items
         await deploy(runtime, "one", error=True, timestamp=at)
         await deploy(runtime, "two", error=True)

@@ -141,11 +141,11 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
     reporter.start()
     status, stops = _wait(pid, watched)
     ended = now()
-    outcome = outcome_of(status, stops)
-    reporter.end(outcome, ended)
+    ending = ending_of(status, stops)
+    reporter.end(ending, ended)
     if os.WIFSIGNALED(status):
         _end_by(os.WTERMSIG(status), mask)
-    return outcome.code
+    return ending.code
 
 
 def _end_by(number: int, mask: set[int]) -> None:
@@ -165,11 +165,11 @@ def _cannot_run(program: str, error: OSError, reporter: Reporter) -> int:
     why = "command not found" if missing else error.strerror or "cannot be executed"
     print(f"vs-tui run: {program}: {why}", file=sys.stderr)
     code = NOT_FOUND if missing else NOT_EXECUTABLE
-    reporter.end(Outcome(code, "error", why), now())
+    reporter.end(Ending(code, "error", why), now())
     return code
 
 
-class Outcome(NamedTuple):
+class Ending(NamedTuple):
     """The result of a command."""
 
     code: int
@@ -180,20 +180,20 @@ class Outcome(NamedTuple):
     signal: str = ""
 
 
-def outcome_of(status: int, stops: Sequence[int] = ()) -> Outcome:
+def ending_of(status: int, stops: Sequence[int] = ()) -> Ending:
     """The meaning of a wait status, given the stop signals that arrived meanwhile."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = _signal_name(-code)
         called_off = -code == signal.SIGINT or -code in stops
-        return Outcome(128 - code, "cancelled" if called_off else "error", name, name)
+        return Ending(128 - code, "cancelled" if called_off else "error", name, name)
     if code == 0:
-        return Outcome(0, "ok")
+        return Ending(0, "ok")
     # A command that catches its ctrl-c says so with 128 + SIGINT, by a shell's custom.
     if stops or code == 128 + signal.SIGINT:
         number = stops[-1] if stops else signal.SIGINT
-        return Outcome(code, "cancelled", f"exit {code}", _signal_name(number))
-    return Outcome(code, "error", f"exit {code}")
+        return Ending(code, "cancelled", f"exit {code}", _signal_name(number))
+    return Ending(code, "error", f"exit {code}")
 
 
 def _signal_name(number: int) -> str:
@@ -266,17 +266,17 @@ class Reporter:
         """Send the start while the command runs."""
         self._thread.start()
 
-    def end(self, outcome: Outcome, at: str) -> None:
+    def end(self, ending: Ending, at: str) -> None:
         """Send the end; waits at most two seconds, and briefly for the start."""
         self._thread.join(_START_SECONDS)
         if self._client is None:
             # Still reading on a dead disk, say; nothing can be kept there either.
             print("vs-tui run: neither start nor end could be reported in time", file=sys.stderr)
             return
-        tags: dict[str, Any] = {"process.exit.code": outcome.code}
-        if outcome.signal:
-            tags["vs.signal"] = outcome.signal
-        body = end_body(self.span, status=outcome.status, reason=outcome.reason, tags=tags, at=at)
+        tags: dict[str, Any] = {"process.exit.code": ending.code}
+        if ending.signal:
+            tags["vs.signal"] = ending.signal
+        body = end_body(self.span, status=ending.status, reason=ending.reason, tags=tags, at=at)
         try:
             self._client.add(body)
             self._explain(self._client.send())

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from vs_tui.log.address import LogAddress
-from vs_tui.log.postgres_session import reason
+from vs_tui.log.postgres_connection import reason
 from vs_tui.model.errors import Explained
 from vs_tui.store.schema import open_reader
 

@@ -19,14 +19,14 @@ from psycopg import AsyncConnection
 from vs_tui.log import postgres_sql as sql
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
 from vs_tui.log.delivery import flagged_id, with_body
-from vs_tui.log.postgres_schema import prepare
-from vs_tui.log.postgres_session import (
+from vs_tui.log.postgres_connection import (
     FIRST_PAUSE,
     RETRIED,
-    Session,
-    Sessions,
+    LogConnection,
+    LogConnections,
     connection_options,
 )
+from vs_tui.log.postgres_schema import prepare
 from vs_tui.log.postgres_sql import (
     BEGINNING,
     COLUMNS,
@@ -34,8 +34,8 @@ from vs_tui.log.postgres_sql import (
     AppendedEntry,
     Entry,
     LogAway,
+    LogState,
     Position,
-    State,
 )
 from vs_tui.model.time import DAY, Duration, Instant
 
@@ -66,10 +66,10 @@ class PostgresLog:
         self.schema = schema
         self.window = window
         self.channel = f"{schema}_log"
-        self._sessions = Sessions(address, self.connect, pause)
-        self._writing = Session(self._sessions)
-        self._reading = Session(self._sessions)
-        self._listening = Session(self._sessions, listen=self.channel)
+        self._connections = LogConnections(address, self.connect, pause)
+        self._writing = LogConnection(self._connections)
+        self._reading = LogConnection(self._connections)
+        self._listening = LogConnection(self._connections, listen=self.channel)
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -79,8 +79,8 @@ class PostgresLog:
             pass
 
     async def close(self) -> None:
-        for session in (self._writing, self._reading, self._listening):
-            await session.close()
+        for connection in (self._writing, self._reading, self._listening):
+            await connection.close()
 
     async def append(self, entries: Sequence[Entry]) -> list[AppendedEntry]:
         """Commit entries; returns the result of each, in order. The `id` of the given entries is
@@ -107,7 +107,7 @@ class PostgresLog:
             rows = await cursor.fetchall()
         return [Entry._make(row) for row in rows]
 
-    async def state(self, position: Position, prune: int) -> State:
+    async def state(self, position: Position, prune: int) -> LogState:
         """Whether a follower at `position` that knows deletion `prune` can go on."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(
@@ -116,7 +116,7 @@ class PostgresLog:
             )
             row = await cursor.fetchone()
         assert row is not None
-        return State(*row)
+        return LogState(*row)
 
     async def head(self) -> Position:
         """The position of the last committed entry, which may not be readable yet."""

@@ -78,7 +78,7 @@ class AppendedEntry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LogState:
     """The state of the log; a follower compares it with its own notes to see whether it can go
     on."""
 

@@ -53,7 +53,7 @@ def as_json(values: Iterable[object]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
-class Entry(NamedTuple):
+class StoredDelivery(NamedTuple):
     """A stored delivery, as the projector reads it."""
 
     id: int
@@ -68,7 +68,7 @@ class Entry(NamedTuple):
     reason: str
 
 
-_ENTRY: Final = ", ".join(Entry._fields)
+_STORED: Final = ", ".join(StoredDelivery._fields)
 
 
 @dataclass(slots=True)
@@ -176,10 +176,10 @@ def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int,
     ]
 
 
-def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[StoredDelivery]:
     """The stored deliveries with these ids, in order of id."""
-    sql = f"SELECT {_ENTRY} FROM deliveries WHERE id {KEYS} ORDER BY id"
-    return [Entry._make(row) for row in db.execute(sql, (as_json(ids),))]
+    sql = f"SELECT {_STORED} FROM deliveries WHERE id {KEYS} ORDER BY id"
+    return [StoredDelivery._make(row) for row in db.execute(sql, (as_json(ids),))]
 
 
 def insert(db: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
@@ -205,7 +205,7 @@ def count(db: sqlite3.Connection, tallies: Tallies) -> None:
 
 def correct(
     db: sqlite3.Connection,
-    entry: Entry,
+    entry: StoredDelivery,
     *,
     kind: str,
     verdict: Verdict,

@@ -69,7 +69,7 @@ and waiting notices are deleted, because they may name a person who is forgotten
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPlace:
     """The position of a node in the log."""
 
     epoch: str = ""
@@ -90,7 +90,7 @@ class SharedWriter(Writer):
     ) -> None:
         super().__init__(path, clock, settings)
         self._shared = shared
-        self._place = Place()
+        self._place = LogPlace()
         self._moved = asyncio.Event()
         self._away = ""
         self._away_since: Instant = 0
@@ -192,16 +192,16 @@ class SharedWriter(Writer):
         state = await self._shared.state(place.position, place.prune)
         self._note_back()
         if state.epoch != place.epoch or not state.complete:
-            await self._start_over(Place(state.epoch, Position(), state.prune))
+            await self._start_over(LogPlace(state.epoch, Position(), state.prune))
             return True
         if not entries:
-            self._place = Place(state.epoch, place.position, state.prune)
+            self._place = LogPlace(state.epoch, place.position, state.prune)
             return False
-        reached = Place(state.epoch, entries[-1].position, state.prune)
+        reached = LogPlace(state.epoch, entries[-1].position, state.prune)
         await self._store(entries, reached)
         return True
 
-    async def _store(self, entries: Sequence[Entry], reached: Place) -> None:
+    async def _store(self, entries: Sequence[Entry], reached: LogPlace) -> None:
         numbers = await self._transaction(
             lambda db, folding: store(db, folding, entries, reached), synced=False
         )
@@ -232,7 +232,7 @@ class SharedWriter(Writer):
             self._note_away(error)
             return False
 
-    def _reached(self, reached: Place, numbers: Sequence[tuple[int, int]]) -> None:
+    def _reached(self, reached: LogPlace, numbers: Sequence[tuple[int, int]]) -> None:
         self._place = reached
         for own, log_id in numbers:
             intake = self._own.pop(log_id, None)
@@ -243,7 +243,7 @@ class SharedWriter(Writer):
         self._fold_loop.appended(())  # repeats were counted
         self._moved.set()
 
-    async def _start_over(self, reached: Place) -> None:
+    async def _start_over(self, reached: LogPlace) -> None:
         """Build the cache again from the first entry of the log."""
         if self._place.epoch:
             log.warning(
@@ -296,17 +296,17 @@ def check(db: sqlite3.Connection, name: str, log: str) -> None:
     db.execute("REPLACE INTO meta VALUES ('log_cache', ?)", (log,))
 
 
-def place_of(db: sqlite3.Connection) -> Place:
+def place_of(db: sqlite3.Connection) -> LogPlace:
     rows = db.execute("SELECT name, value FROM meta WHERE name LIKE 'log\\_%' ESCAPE '\\'")
     found = {name: str(value) for name, value in rows}
-    return Place(
+    return LogPlace(
         found.get("log_epoch", ""),
         Position.parse(found.get("log_position", "0-0")),
         int(found.get("log_prune", 0)),
     )
 
 
-def set_place(db: sqlite3.Connection, reached: Place) -> None:
+def set_place(db: sqlite3.Connection, reached: LogPlace) -> None:
     db.executemany(
         "REPLACE INTO meta VALUES (?, ?)",
         [
@@ -317,7 +317,7 @@ def set_place(db: sqlite3.Connection, reached: Place) -> None:
     )
 
 
-def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Place) -> None:
+def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: LogPlace) -> None:
     """Delete everything that was read; the caller commits, and then reads from the beginning.
 
     Ids continue from the current ones, so that the projector's position stays below the new ones.
@@ -336,7 +336,10 @@ def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Pl
 
 
 def store(
-    db: sqlite3.Connection, folding: transaction.Folding, entries: Sequence[Entry], reached: Place
+    db: sqlite3.Connection,
+    folding: transaction.Folding,
+    entries: Sequence[Entry],
+    reached: LogPlace,
 ) -> list[tuple[int, int]]:
     """Store entries as deliveries, in order. Returns (own id, id in the log) of the new ones."""
     next_id = sqlite_log.head(db) + 1

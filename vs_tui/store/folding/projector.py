@@ -31,7 +31,7 @@ import orjson
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import AppendQueue
 from vs_tui.log.delivery import Intake, with_flag_of
-from vs_tui.log.sqlite_log import Entry
+from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
@@ -223,7 +223,7 @@ class Projector:
             fitting = int(deliveries * WAITED_SECONDS / max(seconds, 1e-6))
             self.at_once = max(LEAST_AT_ONCE, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
 
-    def reread(self, db: sqlite3.Connection, entry: Entry) -> Sequence[Event]:
+    def reread(self, db: sqlite3.Connection, entry: StoredDelivery) -> Sequence[Event]:
         """Parse a stored delivery with today's adapter, and correct its verdict in the log.
 
         A quarantined delivery that can be parsed now becomes accepted.

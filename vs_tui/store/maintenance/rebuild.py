@@ -19,7 +19,7 @@ from typing import Final
 import orjson
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.sqlite_log import Entry
+from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import Retention
 from vs_tui.model.request_advice import NOT_KEPT
 from vs_tui.model.time import Instant
@@ -184,7 +184,7 @@ class _Side(Writer):
 
 def _note(
     db: sqlite3.Connection,
-    entry: Entry,
+    entry: StoredDelivery,
     *,
     kind: str,
     verdict: Verdict,

@@ -24,8 +24,8 @@ RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationF
 """Errors after which the same statement is retried at once."""
 
 
-class Sessions:
-    """The state that the sessions of one log share."""
+class LogConnections:
+    """The state that the connections to one log share."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Sessions:
         """Number of lost connections; after each the others are most likely lost, too."""
 
 
-class Session:
+class LogConnection:
     """One connection that reconnects after an error, with growing pauses between the tries."""
 
-    def __init__(self, owner: Sessions, listen: str = "") -> None:
+    def __init__(self, owner: LogConnections, listen: str = "") -> None:
         self._owner = owner
         self._listen = listen
         self._connection: AsyncConnection[Any] | None = None
