@@ -141,6 +141,7 @@ def _rollbacks(
     start of the rollback to its success."""
     found: dict[str, list[Signal]] = {}
     shipped: dict[str, Deployment] = {}
+    known: set[str] = set()
     before: Deployment | None = None
     for deployment in course.deployments:
         titles = [change.title for change in changes[deployment.key]]
@@ -151,9 +152,10 @@ def _rollbacks(
                 ROLLBACK, deployment.key, deployment.started_at, over.ended_at if over else None
             )
             found.setdefault(taken_back.key, []).append(signal)
-        if deployment.ok:
-            for title in titles:
-                shipped.setdefault(bare_title(title), deployment)
+        for change in changes[deployment.key] if deployment.ok else ():
+            if change.key not in known:  # of changes with one title the revert means the last
+                known.add(change.key)
+                shipped[bare_title(change.title)] = deployment
         before = deployment
     return found
 

@@ -147,9 +147,9 @@ def blamed(
     count of failures use this function.
 
     The first rule that applies decides: the deployments it names; the last deployment of its
-    version that began before it; if the incident or the deployment names no version, the last
-    deployment that had begun, whatever its result, unless it ended more than `window` before the
-    incident (0: never).
+    version or commit that began before it; if the incident or the deployment names no version, the
+    last deployment that had begun, whatever its result, unless it ended more than `window` before
+    the incident (0: never).
 
     If that last deployment is still in `pending`, it is no failure yet, and the deployment before
     it is not blamed instead. Deployments that a user unlinked from the incident are left out.
@@ -167,12 +167,12 @@ def _blamed(
         return [_last_until(runs, at) or runs[0] for runs in named]
     if incident.names_deployment:
         return []
-    if incident.version:
-        begun = (d for d in reversed(course.deployments) if d.started_at <= at)
-        found = next((d for d in begun if _is_of(d, incident)), None)
-        alike = _runs_of(course, incident.alike)
-        if found or alike:
-            return [found] if found else [_last_until(runs, at) or runs[0] for runs in alike]
+    begun = (d for d in reversed(course.deployments) if incident.version and d.started_at <= at)
+    if (found := next((d for d in begun if _is_of(d, incident)), None)) is not None:
+        return [found]
+    if alike := [_last_until(runs, at) or runs[0] for runs in _runs_of(course, incident.alike)]:
+        before = [d for d in alike if d.started_at <= at]
+        return [max(before or alike, key=lambda d: (d.started_at, d.key))]
     if incident.only_named:
         return []
     begun_last = course.begun_at(at, incident.service)
@@ -264,8 +264,8 @@ def undone(
     """The deployment that this one takes back. A rollback takes back the deployment before it, a
     revert the one that shipped the reverted change.
 
-    `shipped`: bare title of a change -> the deployment that shipped it. `titles`: titles of this
-    deployment's changes.
+    `shipped`: bare title of a change -> the deployment that shipped the last one of that title.
+    `titles`: titles of this deployment's changes.
     """
     if before is not None:
         is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.metrics.http.clock import sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Jenkins, alertmanager
@@ -85,6 +86,28 @@ def revert_of_a_revert(story: Story) -> Wanted:
     return {"lead": (0.6667, 4), "fail": (1, 4), "rework": (1, 4)}
 
 
+def revert_of_one_of_two_alike(story: Story) -> Wanted:
+    """Two changes of one title: the revert means the last one, as the alarm does."""
+    own = begun(GitHub, story, "alike")
+    for number, title in enumerate(("Bump", "Bump", 'Revert "Bump"'), 1):
+        own.pull(number, f"{7 + number}:00", f"{7 + number}:20", title=title, pushed=True)
+        own.deploy(f"{7 + number}:40", commit=own.merge_of(number))
+    alertmanager(story, "alike", "09:45", "10:30")
+    return {"fail": (1, 4), "rework": (1, 4), "recovery": (23.0, 2)}
+
+
+def root_cause_of_an_older_commit(story: Story) -> Wanted:
+    """The issue names the commit, which an hour later is no longer the last one."""
+    own = GitHub(story, "acme/named-cause")
+    own.deploy("10:00", ok=False, commit="nc1")
+    own.deploy("11:00", commit="nc2")
+    own.issue(1, "10:40", "11:30")
+    own.issue(2, "11:20", "12:00")
+    for post in story.posts[-2:]:
+        post.body["issue"]["body"] = f"root cause: {sha('nc1')}"
+    return {"fail": (1, 2), "recovery": (120.0, 1)}
+
+
 def deployed_before_it_is_merged(story: Story) -> Wanted:
     """ChatOps deploys the branch of a pull request, and main after the merge."""
     own = begun(GitHub, story, "chatops")
@@ -146,6 +169,8 @@ HISTORIES = {
     "acme/gitops": argo_of_a_repository,
     "acme/bucket": bitbucket_deployed_by_jenkins,
     "acme/reverted-twice": revert_of_a_revert,
+    "acme/alike": revert_of_one_of_two_alike,
+    "acme/named-cause": root_cause_of_an_older_commit,
     "acme/chatops": deployed_before_it_is_merged,
     "acme/inherited": incident_before_any_deployment,
     "acme/late": incident_long_after_a_deployment,

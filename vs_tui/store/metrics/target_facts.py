@@ -208,7 +208,9 @@ class TargetReader:
             elsewhere = not about and (span.key in named or span.environment not in names)
             if incident is None or elsewhere:
                 continue
-            incident = replace(incident, only_named=span.key in later)
+            # Its version may be known by a link alone, which leads to another target.
+            other = span.key in alike and not like and not incident.version
+            incident = replace(incident, only_named=other or span.key in later)
             incidents += [
                 replace(
                     incident,
