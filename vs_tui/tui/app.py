@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
 from textual.binding import Binding
@@ -23,10 +24,13 @@ from vs_tui.tui import actions as table
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Setup
 from vs_tui.tui.feed import Feed, Watching
+from vs_tui.tui.filtering import parse_range
 from vs_tui.tui.navigation import Commands, Navigation, import_screens
-from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.session import Session, start
+
+if TYPE_CHECKING:
+    from vs_tui.tui.output import Output
 
 __all__ = ["Setup", "VsTuiApp"]
 
@@ -60,7 +64,12 @@ class VsTuiApp(Session):
         self.watching = Watching(self)
         self.feed = Feed(self, self.watching)
         self.navigation: Navigation = Navigation(self)
-        self.output: Output = Output(self)
+
+    @cached_property
+    def output(self) -> Output:  # type: ignore[override]
+        from vs_tui.tui.output import Output
+
+        return Output(self)
 
     # Life.
 
@@ -247,8 +256,21 @@ class VsTuiApp(Session):
             return
         from vs_tui.tui.widgets.inputs import RangePicker
 
-        picker = RangePicker(self.look, self.range.text, self.range_problem)
-        self.push_screen(picker, self.choose_range)
+        def problem(text: str) -> str:
+            try:
+                parse_range(text, self.now(), self.zone)
+            except ValueError as error:
+                return str(error)
+            return ""
+
+        def chosen(text: str | None) -> None:
+            view = self.navigation.ranged
+            if text and view is not None:
+                view.range = parse_range(text, self.now(), self.zone)
+                self.remember()
+                self.reload_view()
+
+        self.push_screen(RangePicker(self.look, self.range.text, problem), chosen)
 
     def do_team(self) -> None:
         teams = ["", *self.teams]

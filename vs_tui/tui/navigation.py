@@ -38,6 +38,7 @@ def import_screens() -> None:
         view_class(name)
     for name in ("delivery", "help", "trace"):
         import_module(f"vs_tui.tui.screens.{name}")
+    import_module("vs_tui.tui.output")
 
 
 class Navigation:

@@ -11,7 +11,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import tzinfo
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -21,36 +21,73 @@ from textual.worker import Worker
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Span
-from vs_tui.store.queries.reader_protocol import Baseline, SourceHealth, Trace
+from vs_tui.model.vocabulary import Span, all_as_of
+from vs_tui.store.queries.reader_protocol import Baseline, Reader, SourceHealth, Trace
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
+from vs_tui.traces.steps import PastRun, has_steps
 from vs_tui.tui import actions as table
 from vs_tui.tui import filtering, span_format
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Copier, Navigator, Remembered, Setup, Shown
 from vs_tui.tui.diff_renderer import DiffingApp
-from vs_tui.tui.filtering import DEFAULT, Range, parse_range
-from vs_tui.tui.past import Histories, trace_at
+from vs_tui.tui.filtering import DEFAULT, Range
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
     from vs_tui.tui.source_status import Connection
 
+
 _log = logging.getLogger(__name__)
 
-BASELINE_AGE: Final = 60 * SECOND
-"""How long the history of a series stays valid."""
+HISTORY_AGE: Final = 60 * SECOND
+"""How long the history of a span's series stays valid."""
+MAX_RUNS: Final = 5_000
+"""Spans in the cache of past runs above which it is cleared."""
 MAX_BASELINES: Final = 20_000
 NOTICE_SECONDS: Final = 4.0
 
 
-def _zone(name: str) -> tzinfo | None:
-    if not name:
-        return span_format.local_zone()
-    from zoneinfo import ZoneInfo
+class Histories:
+    """Past runs by span, as of the moment on screen."""
 
-    return ZoneInfo(name)
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Callable[[], Instant],
+        frozen_at: Callable[[], Instant | None],
+    ) -> None:
+        self._reader, self._clock, self._frozen_at = reader, clock, frozen_at
+        self.runs: dict[str, Sequence[PastRun]] = {}
+        """Span key -> last successful runs of its series."""
+        self._read_at: dict[str, Instant] = {}
+        self._moment: Instant | None = None
+
+    async def learn(self, spans: Sequence[Span]) -> None:
+        """Read the past runs of those spans for which steps can be expected."""
+        moment, now = self._frozen_at(), self._clock()
+        if moment != self._moment or len(self._read_at) > MAX_RUNS:
+            self._moment = moment
+            self.runs.clear()
+            self._read_at.clear()
+        missing = [
+            s for s in spans if has_steps(s) and now - self._read_at.get(s.key, 0) > HISTORY_AGE
+        ]
+        if missing:
+            found = await self._reader.past_runs(missing, at=moment)
+            self._read_at.update(dict.fromkeys((span.key for span in missing), now))
+            self.runs.update(found)
+
+
+def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
+    """The trace as of `at`; None if all of it began later."""
+    if at is None:
+        return trace
+    spans = all_as_of(trace.spans, at)
+    if not spans:
+        return None
+    root = next((span for span in spans if span.key == trace.root.key), spans[0])
+    return replace(trace, root=root, spans=spans, linked=all_as_of(trace.linked, at))
 
 
 class Session(DiffingApp[int]):
@@ -73,7 +110,7 @@ class Session(DiffingApp[int]):
         self.remembered = Remembered.load(setup.state_path)
         theme = setup.theme if setup.theme != "auto" else self.remembered.theme or "auto"
         self.look = look.choose(theme, ascii_only=setup.ascii, env=os.environ)
-        self.zone = _zone(setup.zone)
+        self.zone = span_format.zone_named(setup.zone)
         self.frozen_at: Instant | None = setup.at
         self.pending = 0
         """Changes since the screen was frozen."""
@@ -162,7 +199,7 @@ class Session(DiffingApp[int]):
     async def learn(self, spans: Sequence[Span]) -> None:
         """Read the baselines of these spans' series, at most once a minute for each span."""
         now = self.setup.clock()
-        missing = [s for s in spans if now - self._learnt_at.get(s.key, 0) > BASELINE_AGE]
+        missing = [s for s in spans if now - self._learnt_at.get(s.key, 0) > HISTORY_AGE]
         if not missing:
             return
         found = await self.reader.baselines(missing)
@@ -209,22 +246,6 @@ class Session(DiffingApp[int]):
         since, until = chosen.window(self.now())
         at = self.frozen_at if chosen.until is None or until != chosen.until else until
         return (until - since if since is not None else 0), at
-
-    def range_problem(self, text: str) -> str:
-        """Why a text is not a time range; empty if it is one."""
-        try:
-            parse_range(text, self.now(), self.zone)
-        except ValueError as error:
-            return str(error)
-        return ""
-
-    def choose_range(self, text: str | None) -> None:
-        """Set the time range of the view; an empty text keeps it."""
-        view = self.navigation.ranged
-        if text and view is not None:
-            view.range = parse_range(text, self.now(), self.zone)
-            self.remember()
-            self.reload_view()
 
     def effective_filter(self, text: str) -> str:
         """A screen's filter with the terms of the team and of the time range added."""

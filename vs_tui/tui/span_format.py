@@ -212,6 +212,15 @@ def local_zone() -> tzinfo | None:
     return datetime.now().astimezone().tzinfo
 
 
+def zone_named(name: str) -> tzinfo | None:
+    """A time zone by its name; the machine's for an empty string."""
+    if not name:
+        return local_zone()
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
 def spaced(duration: Duration | None) -> str:
     """A duration: `0:48` and `12:05` below an hour, then `5h 12m` and `2d 2h`; `-` if unknown."""
     if duration is None or not HOUR <= duration < DAY:
