@@ -12,9 +12,11 @@ import pytest
 from vs_tui import config
 from vs_tui.cli import http_client
 from vs_tui.cli.client import endpoint
+from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import Address, Connection, HttpError, address, proxy
 from vs_tui.cli.importing.api import Api
 from vs_tui.cli.main import main
+from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.log.recording import Delivery, format_line
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -128,6 +130,30 @@ def test_an_import_goes_through_the_proxy_of_the_environment(monkeypatch):
 
     assert api.get("issues").value == {}
     assert seen[0].startswith(b"GET http://git.example/api/issues HTTP/1.1\r\n")
+
+
+def test_the_url_of_events_leads_to_the_api_of_their_receiver():
+    url, seen = answering(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"items": [1]}')
+
+    assert ReceiverApi(url, "s3cret").get("/api/teams") == {"items": [1]}
+    assert seen[0].startswith(b"GET /api/teams HTTP/1.1\r\n")
+    assert b"s3cret" not in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b'404 Not Found\r\nContent-Length: 18\r\n\r\n{"detail": "gone"}', "404: gone"),
+        (b"404 Not Found\r\nContent-Length: 2\r\n\r\n<>", "not as a receiver does"),
+        (b"200 OK\r\nContent-Length: 2\r\n\r\n[]", "not as a receiver does"),
+        (b"403 Forbidden\r\nContent-Length: 2\r\n\r\n{}", "does not accept our token"),
+    ],
+)
+def test_what_the_receiver_refuses_is_said(answer, said):
+    url, _ = answering(b"HTTP/1.1 " + answer)
+
+    with pytest.raises(CommandError, match=said):
+        ReceiverApi(url, "s3cret").get("/api/spans/x")
 
 
 def test_a_connection_is_used_again():
