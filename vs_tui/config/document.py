@@ -223,6 +223,19 @@ def settings_names() -> Sequence[str]:
     return [*plain, *_TABLES, "notify"]
 
 
+def names_in_file() -> dict[str, str]:
+    """Field of `Config` -> its name in the file, as people write it."""
+    return {
+        **{
+            _NAMES.get(name, name): f"[{section}] {name}"
+            for section, names in _SECTIONS.items()
+            for name in names
+        },
+        **{field: f"[{section}]" for section, (field, _) in _TABLES.items()},
+        "notify": "[[notify]]",
+    }
+
+
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():

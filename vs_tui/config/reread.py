@@ -11,48 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from vs_tui.config.document import names_in_file
 from vs_tui.config.model import Config
 from vs_tui.model.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
+_NAMES: Final = names_in_file()
 AT_ONCE: Final[Mapping[str, str]] = {
-    "teams": "[teams]",
-    "people_names": "[people]",
-    "environments": "[environments]",
-    "metrics": "[metrics]",
-    "services": "[services]",
-    "goals": "[goals]",
-    "timeouts": "[spans]",
-    "disabled_rules": "[correlation]",
-    "views": "[views]",
-    "keys": "[keys]",
-    "retention": "[retention]",
-    "notify": "[[notify]]",
-    "thresholds": "[live]",
-    "watch_command": "[ui] watch_command",
-    "low_space": "[store] low_space",
+    name: _NAMES[name]
+    for name in (
+        *("teams", "people_names", "environments", "metrics", "services", "goals", "timeouts"),
+        *("disabled_rules", "views", "keys", "retention", "notify", "thresholds"),
+        *("watch_command", "low_space"),
+    )
 }
 """Fields of `Config` that take effect while vs-tui runs -> their names in the file."""
-AFTER_RESTART: Final[Mapping[str, str]] = {
-    **{
-        name: f"[server] {name}"
-        for name in ("host", "port", "public_url", "no_auth", "no_auth_public", "metrics_port")
-    },
-    "log_level": "[server] log_level",
-    "log_format": "[server] log_format",
-    "db": "[store] db",
-    "log": "[log] url",
-    "log_schema": "[log] schema",
-    "theme": "[ui] theme",
-    "ascii": "[ui] ascii",
-    "zone": "[ui] zone",
-    "people": "[ui] people",
-    "limits": "[limits]",
-    "sources": "[sources]",
-    "export": "[export]",
-}
+AFTER_RESTART: Final = {name: _NAMES[name] for name in _NAMES if name not in AT_ONCE}
 """Fields that are read at the start only."""
 
 
