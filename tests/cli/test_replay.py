@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
+import socket
 import stat
 import time
 
@@ -14,6 +16,8 @@ from tests.cli.shell import deliveries, one
 from tests.ingest.server import SECRETS, TOKEN
 from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
+from vs_tui.cli.replay import ReceiverTarget
+from vs_tui.log.recording import Delivery
 
 STORY = gh.story()
 
@@ -146,6 +150,21 @@ def test_speed_paces_and_a_gauge_shows_how_far_it_is(server, shell):
     assert arrived == sorted(arrived)
     first, last = (float(at[17:].rstrip("Z")) for at in (arrived[0], arrived[-1]))
     assert (last - first) % 60 >= 0.5
+
+
+async def test_an_interrupted_replay_waits_for_no_answer():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with ReceiverTarget(url, "") as target:
+            delivery = Delivery(0, "/customhttp", b"{}")
+            sending = asyncio.create_task(target.send(delivery))
+            asked, _ = await asyncio.to_thread(silent.accept)
+            with asked:
+                assert await asyncio.to_thread(asked.recv, 4) == b"POST"
+                sending.cancel()
+                began = time.monotonic()
+                target.__exit__()
+                assert time.monotonic() - began < 30, "a request takes a minute to time out"
 
 
 @pytest.mark.parametrize(

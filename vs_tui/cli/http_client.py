@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -133,6 +134,15 @@ class Connection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def abort(self) -> None:
+        """Break off the request that another thread waits for; it fails with HttpError."""
+        sock = self._connection.sock if self._connection is not None else None
+        if sock is not None:
+            from socket import SHUT_RDWR
+
+            with suppress(OSError):  # it is closed already
+                sock.shutdown(SHUT_RDWR)
 
     def request(
         self,

@@ -54,10 +54,16 @@ class ReceiverApi:
         self._base = where.path.rstrip("/").removesuffix("/customhttp")
         self._shown = f"{'https' if where.secure else 'http'}://{where.name}{self._base}"
         self._connection = Connection(where)
+        self._aborted = False
         self.verdicts: Counter[str] = Counter()
 
     def close(self) -> None:
         self._connection.close()
+
+    def abort(self) -> None:
+        """Break off what another thread waits for, and try nothing again."""
+        self._aborted = True
+        self._connection.abort()
 
     def check(self) -> None:
         """Raise CommandError if no receiver answers, before a tool is asked anything."""
@@ -91,7 +97,7 @@ class ReceiverApi:
             try:
                 answer = self._request("POST", path, {**sent, **signed}, body, _COMMIT_SECONDS)
             except Away:
-                if pause is None:
+                if pause is None or self._aborted:
                     raise
             else:
                 if answer.status != 503 or pause is None:

@@ -192,15 +192,18 @@ class ReceiverTarget:
     """Posts to a receiver over several connections, each in a thread of its own."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._free = [ReceiverApi(url, token) for _ in range(_CONNECTIONS)]
+        self._all = [ReceiverApi(url, token) for _ in range(_CONNECTIONS)]
+        self._free = list(self._all)
         self._threads = ThreadPoolExecutor(_CONNECTIONS)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for api in self._all:
+            api.abort()
         self._threads.shutdown(cancel_futures=True)
-        for api in self._free:
+        for api in self._all:
             api.close()
 
     async def send(self, delivery: Delivery) -> str:
