@@ -25,12 +25,12 @@ from vs_tui.store.storage_errors import sizes
 
 __all__ = ["clock", "open_writer"]
 
-BODY = 20_000
+BODY = 100_000
 
 
 def padded(number: int) -> Intake:
     intake = custom("build", number, "start")
-    return intake._replace(body=intake.body + b" " * 5 * BODY)
+    return intake._replace(body=intake.body + b" " * BODY)
 
 
 def wal(server: Server) -> int:
@@ -79,7 +79,7 @@ async def test_readers_that_are_never_all_idle_do_not_stop_checkpoints(open_writ
     assert timeout == 3_000, "a lock is waited for as before"
 
 
-@pytest.mark.parametrize("events", [800, pytest.param(8_000, marks=FULL)])
+@pytest.mark.parametrize("events", [160, pytest.param(1_600, marks=FULL)])
 def test_a_dashboard_that_stays_open_does_not_stop_checkpoints(tmp_path, events) -> None:
     with serving(tmp_path) as server:
         server.call("/customhttp", b'{"type":"build","id":"1","action":"start","name":"step 1"}')
@@ -106,7 +106,7 @@ def test_a_reader_that_holds_an_old_state_is_found_and_its_end_ends_it(
         with contextlib.closing(sqlite3.connect(server.db, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT COUNT(*) FROM deliveries").fetchone()
-            send(server, 1, 350)
+            send(server, 1, 70)
             large = wal(server)
             assert large > 6 * MIB
             (said,) = found(server)
@@ -117,5 +117,5 @@ def test_a_reader_that_holds_an_old_state_is_found_and_its_end_ends_it(
             assert large <= float(line.split()[1]) <= wal(server)
             assert "vs_free_bytes " in metrics
             assert "vs_connections " in metrics
-        send(server, 400, 350)
+        send(server, 400, 70)
         assert wal(server) <= large + 5 * MIB, "it is used from its beginning again"

@@ -46,7 +46,7 @@ def test_backwards_at_once_and_rebuilt(scenario) -> None:
 
 @BY_NAME
 @settings(
-    max_examples=45, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 @given(data=st.data())
 def test_the_same_in_any_order_with_repeats(scenario, data) -> None:
