@@ -15,7 +15,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.artifacts import seek_version
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Operation, Rule, Scalar, State
+from vs_tui.model.vocabulary import Event, Operation, Rule, State
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
 
@@ -95,7 +95,7 @@ def _incident(
         environment=environment,
         url=_url(alert, common),
         attributes={
-            **_labels(labels),
+            **{f"vs.label.{name}": value for name, value in labels.items() if value},
             **known(
                 service__name=service,
                 service__version=version,
@@ -122,10 +122,6 @@ def _texts(alert: dict[str, Any], name: str) -> dict[str, str]:
     found = obj(alert, name)
     names = sorted(str(key) for key in found)[:MAX_LABELS]
     return {key[:100].replace("\0", "\ufffd"): text(found, key) for key in names}
-
-
-def _labels(labels: Mapping[str, str]) -> dict[str, Scalar]:
-    return {f"vs.label.{name}": value for name, value in labels.items() if value}
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:

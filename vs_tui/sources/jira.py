@@ -257,7 +257,8 @@ def _seeks(fields: dict[str, Any]) -> tuple[Seek, ...]:
     # The epic of company-managed projects, under the name that new sites give the field.
     if epic := _issue_key(text(fields, "customfield_10014", limit=80)):
         found.append(_above(epic, "epic", link_only=True))
-    mentioned = keys.mentions(f"{text(fields, 'summary')}\n{_description(fields)}", "description")
+    description = text(fields, "description", limit=keys.TEXT_LIMIT)
+    mentioned = keys.mentions(f"{text(fields, 'summary')}\n{description}", "description")
     return keys.seeks(found, mentioned)
 
 
@@ -272,10 +273,6 @@ def _ref(kind: str, identifier: object) -> str:
 
 def _above(key: str, via: str, *, link_only: bool) -> Seek:
     return Seek(Rule.HIERARCHY, Key("issue_key", key, "", via), link_only)
-
-
-def _description(fields: dict[str, Any]) -> str:
-    return text(fields, "description", limit=keys.TEXT_LIMIT)
 
 
 def _sprints(fields: dict[str, Any]) -> list[tuple[str, str]]:

@@ -298,13 +298,8 @@ def _wrong(name: str, place: str, why: str) -> ConfigError:
 @cache
 def presets() -> Mapping[str, MappedSource]:
     """Name -> preset; expressions are compiled on first use."""
-    return {
-        path.stem: MappedSource(path.stem, _read(path)) for path in sorted(PRESETS.glob("*.toml"))
-    }
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    return tomllib.loads(path.read_text("utf-8"))
+    files = {path.stem: path.read_text("utf-8") for path in sorted(PRESETS.glob("*.toml"))}
+    return {name: MappedSource(name, tomllib.loads(text)) for name, text in files.items()}
 
 
 def recognised(

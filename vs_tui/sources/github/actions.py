@@ -164,7 +164,7 @@ def read_job(hook: Hook) -> Reading:
             cicd__worker__name=text(job, "runner_name"),
             vcs__ref__head__name=text(job, "head_branch"),
             vcs__ref__head__revision=text(job, "head_sha"),
-            vs__runner__labels=_labels(job),
+            vs__runner__labels=",".join(texts(job, "labels", most=20, limit=500))[:500],
         ),
         offers=_job_offers(hook, job, identifier, run, attempt, label),
         seeks=keys.seeks(
@@ -367,7 +367,3 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
 def _text_id(job: dict[str, Any], field: str) -> str | None:
     value = number(job, field)
     return None if value is None else str(value)
-
-
-def _labels(job: dict[str, Any]) -> str:
-    return ",".join(texts(job, "labels", most=20, limit=500))[:500]

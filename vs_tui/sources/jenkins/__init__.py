@@ -154,7 +154,8 @@ def read_build(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
     queued = _milliseconds(body, "queueTime")
     duration = _milliseconds(body, "duration")
     started, ended = parse_instant(body.get("startTime")), parse_instant(body.get("endTime"))
-    state, error, attributes = State.RUNNING, "", _worker(body)
+    state, error = State.RUNNING, ""
+    attributes = known(cicd__worker__name=text(body, "slaveInfo", "slaveName"))
     at = started or received_at
     if word != RUNNING:
         state, error, attributes = outcome(word)
@@ -285,10 +286,6 @@ def _milliseconds(body: dict[str, Any], name: str) -> Duration | None:
     if value is None or not 0 <= value * 1_000 <= 3_650 * DAY:
         return None
     return value * 1_000
-
-
-def _worker(body: dict[str, Any]) -> dict[str, Scalar]:
-    return known(cicd__worker__name=text(body, "slaveInfo", "slaveName"))
 
 
 def _failure_causes(body: dict[str, Any]) -> dict[str, Scalar]:
