@@ -27,7 +27,7 @@ from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, iso
-from vs_tui.model.vocabulary import Key, Rule, Seek
+from vs_tui.model.vocabulary import Key, Rule, Seek, State
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import judging, keeper
@@ -512,6 +512,15 @@ def test_an_event_about_an_old_deployment_is_judged_in_small_transactions(
     }
     base.rebuild()
     assert base.kept() == kept
+
+
+@pytest.mark.parametrize("later", [{"environment": "staging"}, {"service": "web"}])
+def test_a_test_that_is_corrected_no_longer_fails_a_deployment(base, later) -> None:
+    base.tell(*deploy(1, BEGIN), *test_run(2, BEGIN + MINUTE, False))
+    assert cards(base)["core"].figures["fail"].hits == 1
+    (*_, end) = test_run(2, BEGIN + MINUTE, False)
+    base.tell(end._replace(occurred_at=BEGIN + HOUR, state=State.NOTE, **later))
+    assert cards(base)["core"].figures["fail"].hits == 0
 
 
 def test_a_failed_test_that_no_run_repeats_costs_later_deployments_nothing(

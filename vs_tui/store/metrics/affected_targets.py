@@ -60,8 +60,11 @@ def affected_targets(
         found.placed(change)
     for key in of({"incident"}, incidents):
         found.incident(spans[key], incidents.get(key, spans[key].service))
-    for key in of({"test"}):
-        found.test(spans[key])
+    before = [change.old for change in changes if change.old is not None]
+    moved_tests = [span for span in before if span.operation == "test"]
+    for span in (*map(spans.__getitem__, of({"test"})), *moved_tests):
+        found.test(span)
+    found.deploys(span.parent_key for span in moved_tests)
     found.above(of(_ABOUT, incidents))
     found.below(of(_RUNS | _CHANGES))
     found.history(of(_RUNS), of(_CHANGES))
