@@ -58,7 +58,7 @@ async def _changes(runtime: Runtime, path: Path, told: asyncio.Queue[Reread], pr
     assert runtime.notifier is not None
     path.write_text('[correlation]\ndisable = ["no such rule"]\n')
     found = await told.get()
-    assert "there is no rule 'no such rule'" in found.told
+    assert "there is no rule 'no such rule'" in found.message
     assert runtime.config.teams.names == ["core"]
     path.write_text(team)
     found = await told.get()

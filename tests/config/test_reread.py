@@ -41,12 +41,12 @@ def test_teams_take_effect_at_once_and_a_port_after_a_restart(path) -> None:
     file = opened(path)
     found = after(file, f"[server]\nport = 5002\n{TEAM}")
     assert file.config.teams.names == ["core"] and file.config.port == 5001
-    assert found.told == (
+    assert found.message == (
         "config.toml was read again: [teams] in force; [server] port after a restart"
     )
     assert file.look() is None
     found = after(file, f"[server]\nport = 5001\n{TEAM}\n")
-    assert found.told == "config.toml was read again: nothing is different"
+    assert found.message == "config.toml was read again: nothing is different"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_wrong_file_changes_nothing_and_says_where(path, text, said) -> None:
     path.write_text(TEAM)
     file = opened(path)
     found = after(file, text)
-    assert said in found.told and str(path) in found.told
-    assert found.told.endswith("the settings before stay in force")
+    assert said in found.message and str(path) in found.message
+    assert found.message.endswith("the settings before stay in force")
     assert file.config.teams.names == ["core"] and not found.changed
     assert after(file, TEAM + "# mended\n").problem == ""
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_gone_changes_nothing(path) -> None:
     file = opened(path)
     path.unlink()
     assert file.look() is None
-    assert "is gone" in file.look().told
+    assert "is gone" in file.look().message
     assert file.config.teams.names == ["core"]
 
 

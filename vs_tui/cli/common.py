@@ -21,6 +21,8 @@ from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
+    import asyncio
+
     from vs_tui.store.queries.reader import SqliteReader
 
 
@@ -243,6 +245,17 @@ def token_for(address: str, named: str, config: Config) -> str:
     if named or "token" in config.origins or is_loopback(address):
         return named or config.secrets.token
     return receiver(address).token
+
+
+def stop_event() -> asyncio.Event:
+    """An event that is set when somebody asks this process to end. Needs a running loop."""
+    import asyncio
+    import signal
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 def set_up_logging(config: Config) -> None:

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from vs_tui.cli.common import (
     load_config,
     log_to_file,
     now,
+    stop_event,
 )
 from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
@@ -147,9 +147,7 @@ def check_keys(config: Config) -> None:
 
 async def _go_on(runtime: Runtime) -> None:
     """Receive until a signal comes, after the dashboard has crashed."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     url = runtime.url or await runtime.listen()
     print(
         f"vs-tui: the receiver goes on at {url}; ctrl-c stops it, `{program()} view "
@@ -186,7 +184,7 @@ def for_dashboard(app: VsTuiApp, setup: Setup) -> Listener:
         setup.thresholds = config.thresholds
         if setup.watch_command:
             setup.watch_command = config.watch_command
-        await app.show_settings(found.told, found.problem, found.after_restart)
+        await app.show_settings(found.message, found.problem, found.after_restart)
 
     return show
 

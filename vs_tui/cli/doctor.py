@@ -24,7 +24,7 @@ from vs_tui.cli.doctor_store import (
     stored_findings,
     to_the_second,
 )
-from vs_tui.cli.http_client import HttpError, ask
+from vs_tui.cli.http_client import HttpError, get
 from vs_tui.cli.reachability import agent_url
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config, ConfigError, readable_by_others
@@ -212,7 +212,7 @@ def _receiver(config: Config) -> Finding:
         return Finding("ok", "receiver", "port 0: any free one")
     began = time.time()
     try:
-        answer = ask(f"http://{address}/readyz", ASK_SECONDS)
+        answer = get(f"http://{address}/readyz", ASK_SECONDS)
     except (OSError, HttpError):
         with socket.socket() as probe:
             taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
@@ -278,7 +278,7 @@ def _tunnel(config: Config, *, ready: bool) -> Finding:
 def _not_here(url: str) -> str:
     """Why a public URL does not lead to a receiver; empty if it does."""
     try:
-        answer = ask(f"{url.rstrip('/')}/healthz", ASK_SECONDS)
+        answer = get(f"{url.rstrip('/')}/healthz", ASK_SECONDS)
     except (OSError, HttpError) as error:
         return str(error) or type(error).__name__
     return "" if answer.fields.get("status") else f"it answers {answer.status}"

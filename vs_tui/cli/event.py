@@ -98,13 +98,13 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "end":
         status = "error" if args.error else "cancelled" if args.cancelled else "ok"
     try:
-        return tell(args, Client(), "vs-tui event", status, printed, checkout)
+        return send_event(args, Client(), "vs-tui event", status, printed, checkout)
     except ValueError as error:  # TooLarge is one
         print(f"vs-tui event: {error}", file=sys.stderr)
         return USAGE
 
 
-def tell(
+def send_event(
     args: argparse.Namespace,
     client: Client,
     program: str,

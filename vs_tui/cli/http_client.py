@@ -111,7 +111,7 @@ class Response(NamedTuple):
         return found if isinstance(found, dict) else {}
 
 
-def ask(url: str, seconds: float) -> Response:
+def get(url: str, seconds: float) -> Response:
     """The answer to one GET, asked without a proxy. TimeoutError or HttpError without an answer."""
     where = address(url)
     connection = Connection(where)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.http_client import HttpError, ask, is_loopback
+from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
 from vs_tui.tui.source_status import Connection
@@ -52,7 +52,7 @@ def agent_url(port: int, agent: str = AGENT) -> str:
     `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`."""
     for resource in ("tunnels", "endpoints"):
         try:
-            listed = ask(f"{agent}/{resource}", SECONDS).fields.get(resource)
+            listed = get(f"{agent}/{resource}", SECONDS).fields.get(resource)
         except (OSError, HttpError):
             continue
         pairs = map(_ends, listed if isinstance(listed, list) else [])

@@ -91,7 +91,7 @@ class Runtime:
     """The reader of the dashboard. HTTP requests have another one, so they never delay the
     screen."""
     url: str = ""
-    _asked: SqliteReader | None = field(init=False, default=None)
+    _api_reader: SqliteReader | None = field(init=False, default=None)
     exporters: list[OtlpExporter] = field(init=False, default_factory=list)
     notifier: Notifier | None = field(init=False, default=None)
 
@@ -110,7 +110,9 @@ class Runtime:
             self.config.db,
             self.clock,
             trouble=lambda: self.writer.trouble,
-            export_trouble=lambda: "; ".join(filter(None, (e.told for e in self.exporters))),
+            export_trouble=lambda: "; ".join(
+                filter(None, (e.trouble_message for e in self.exporters))
+            ),
             **reader_settings(self.config),
         ).open()
 
@@ -122,10 +124,10 @@ class Runtime:
         from vs_tui.cli.reachability import with_new_secrets
 
         self.config = await asyncio.to_thread(with_new_secrets, self.config)
-        if self._asked is None:
-            self._asked = await self._open_reader()
-        reports = self._reports_of(self._asked)
-        self.receiver = Receiver(self.config, self.writer, self._asked, self.clock, reports)
+        if self._api_reader is None:
+            self._api_reader = await self._open_reader()
+        reports = self._reports_of(self._api_reader)
+        self.receiver = Receiver(self.config, self.writer, self._api_reader, self.clock, reports)
         await self.receiver.start()
         self.url = self.receiver.url
         if self.config.export.otlp:
@@ -185,7 +187,7 @@ class Runtime:
         notify_changed = config.notify != self.config.notify
         self.config = replace(config, secrets=self.config.secrets)
         await self.writer.reconfigure(writer_settings(config))
-        for reader in (self.reader, self._asked):
+        for reader in (self.reader, self._api_reader):
             if reader is not None:
                 reader.reconfigure(**reader_settings(config))
         if not self.url:
@@ -257,7 +259,7 @@ class Runtime:
         if self.url:
             parts.append(self.receiver)
         await asyncio.gather(*(part.stop() for part in parts))
-        for reader in (self._asked, self.reader):
+        for reader in (self._api_reader, self.reader):
             if reader is not None:
                 await reader.close()
         await self.writer.close()

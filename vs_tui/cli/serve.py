@@ -6,14 +6,20 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from vs_tui.cli.commands import add_command, never_fail
-from vs_tui.cli.common import add_server_options, checked_config, load_config, now, set_up_logging
+from vs_tui.cli.common import (
+    add_server_options,
+    checked_config,
+    load_config,
+    now,
+    set_up_logging,
+    stop_event,
+)
 from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.reachability import refuse_open, risks
 from vs_tui.cli.runtime import Runtime, writer_settings
@@ -60,10 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(config: Config, args: argparse.Namespace) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     manager = ServiceManager()
     runtime = Runtime(config, now)
     await runtime.open_store()

@@ -16,7 +16,7 @@ from typing import Final
 from vs_tui.cli.client import Client
 from vs_tui.cli.commands import USAGE, Parser, to_the_end
 from vs_tui.cli.custom_event import add_span_options
-from vs_tui.cli.event import tell
+from vs_tui.cli.event import send_event
 
 DEFAULT_TYPE: Final = "deploy"
 """ValueStream's default."""
@@ -59,7 +59,9 @@ def _main(arguments: Sequence[str]) -> int:
     args = vscli_parser().parse_args([_two_dashes(argument) for argument in arguments])
     try:
         client = Client(args.event_source_url or "", args.secret_key or "")
-        return tell(args, client, "vscli", "error" if args.error else "ok", lambda span: span.id)
+        return send_event(
+            args, client, "vscli", "error" if args.error else "ok", lambda span: span.id
+        )
     except ValueError as error:
         print(f"vscli: {error}", file=sys.stderr)
         return USAGE

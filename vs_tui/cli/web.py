@@ -14,7 +14,6 @@ import os
 import re
 import secrets as random_source
 import shlex
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from vs_tui.cli.common import CommandError, load_config, token_for
+from vs_tui.cli.common import CommandError, load_config, stop_event, token_for
 from vs_tui.config import Config
 from vs_tui.model.limits import Limits
 from vs_tui.sources.signatures import any_token, same
@@ -278,10 +277,7 @@ async def _serve(command: str, host: str, port: int, token: Callable[[], str]) -
             f"vs-tui: open {url}/ and paste the token (`vs-tui secret show token`)",
             file=sys.stderr,
         )
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await stop.wait()
+        await stop_event().wait()
     finally:
         if listening is not None:
             listening.close()

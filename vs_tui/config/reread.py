@@ -46,7 +46,7 @@ class Reread:
     """Why the file cannot be used; the settings before stay in force."""
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """The result in one line for people."""
         if self.problem:
             return f"{self.problem}; the settings before stay in force"
@@ -77,7 +77,7 @@ async def following(
             found = file.look()
             if found is None:
                 continue
-            log.log(logging.ERROR if found.problem else logging.INFO, "%s", found.told)
+            log.log(logging.ERROR if found.problem else logging.INFO, "%s", found.message)
             for listener in listeners:
                 try:
                     await listener(found)

@@ -224,7 +224,7 @@ def newest(db: sqlite3.Connection, target: str) -> int:
     return rows.number(db, "SELECT MAX(id) FROM notices WHERE target = ?", (target,))
 
 
-def forget_told(db: sqlite3.Connection, target: str, until: int) -> None:
+def forget_sent(db: sqlite3.Connection, target: str, until: int) -> None:
     """Delete a target's notices up to an id: it took them, or refused them for good."""
     db.execute("DELETE FROM notices WHERE target = ? AND id <= ?", (target, until))
 

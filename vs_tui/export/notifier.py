@@ -58,17 +58,17 @@ class Notifier:
     waiting: Find
     of_teams: Find
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _saying: set[asyncio.Future[sending.Posted]] = field(default_factory=set, init=False)
+    _in_flight: set[asyncio.Future[sending.Posted]] = field(default_factory=set, init=False)
     _wake: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
         self._session = sending.new_session()
         targets = {rule.target: rule for rule in self.rules}
         self._wake = {target: asyncio.Event() for target in targets}
-        for name, run in (("news", self._find_news), ("standing", self._find_standing)):
+        for name, run in (("news", self._queue_news), ("standing", self._queue_standing)):
             self._begin(name, run())
         for target, rule in targets.items():
-            self._begin(target, self._tell(rule))
+            self._begin(target, self._deliver(rule))
 
     def _begin(self, name: str, run: Any) -> None:
         self._tasks.append(asyncio.create_task(run, name=f"notify {name}"))
@@ -80,11 +80,11 @@ class Notifier:
             with suppress(asyncio.CancelledError):
                 await task
         self._tasks.clear()
-        if self._saying:
-            await asyncio.wait(self._saying, timeout=STOP_SECONDS)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=STOP_SECONDS)
         await self._session.close()
 
-    async def _find_news(self) -> None:
+    async def _queue_news(self) -> None:
         """Queue notices for events in the change feed."""
         position: int | None = None
         while True:
@@ -107,7 +107,7 @@ class Notifier:
                     position = read_to
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _find_standing(self) -> None:
+    async def _queue_standing(self) -> None:
         """Queue notices for waiting traces, regressions and missed goals."""
         looked = 0.0
         while True:
@@ -135,7 +135,7 @@ class Notifier:
         for target in {notice.target for notice in found}:
             self._wake[target].set()
 
-    async def _tell(self, rule: NotifyRule) -> None:
+    async def _deliver(self, rule: NotifyRule) -> None:
         """Send the queued notices of one target, one message at a time."""
         target, failures = rule.target, 0
         while True:
@@ -149,16 +149,16 @@ class Notifier:
                     await self._wake[target].wait()
                     continue
                 # Shielded so that a sent message is recorded even while the receiver stops.
-                saying = asyncio.ensure_future(self._say(rule, found, n))
-                self._saying.add(saying)
-                saying.add_done_callback(self._saying.discard)
-                said = await asyncio.shield(saying)
-                failures = 0 if said.done else failures + 1
+                message = asyncio.ensure_future(self._send_message(rule, found, n))
+                self._in_flight.add(message)
+                message.add_done_callback(self._in_flight.discard)
+                posted = await asyncio.shield(message)
+                failures = 0 if posted.done else failures + 1
                 if failures:
-                    pause = sending.delay(failures, said.retry_after)
+                    pause = sending.delay(failures, posted.retry_after)
             await asyncio.sleep(pause)
 
-    async def _say(
+    async def _send_message(
         self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
     ) -> sending.Posted:
         """Send one message with these notices; `n` is the number of all queued ones."""
@@ -167,10 +167,10 @@ class Notifier:
             if n <= AT_ONCE
             else await self.read(partial(notices.newest, target=rule.target))
         )
-        said = await _send(self._session, rule, [body for _, body in found], n - len(found))
-        if said.done:
-            await self.store.transaction(lambda db, _: notices.forget_told(db, rule.target, last))
-        return said
+        posted = await _send(self._session, rule, [body for _, body in found], n - len(found))
+        if posted.done:
+            await self.store.transaction(lambda db, _: notices.forget_sent(db, rule.target, last))
+        return posted
 
 
 class _logged(suppress):
@@ -193,15 +193,17 @@ async def _send(
     if rule.format in POSTED:
         body = POSTED[rule.format](bodies, more)
         headers = {"Content-Type": "application/json", **rule.headers}
-        said = await sending.send(session, rule.url, body, headers, RETRYABLE)
-        whom = urlsplit(rule.url).hostname or ""
+        posted = await sending.send(session, rule.url, body, headers, RETRYABLE)
+        target = urlsplit(rule.url).hostname or ""
     else:
-        said = await _run(command_of(rule.command, bodies, more))
-        whom = rule.command[0] if rule.command else "the desktop"
-    if said.error:
-        again = "it is dropped" if said.done else "it is tried again"
-        log.warning("a notice to %s (%s) %s; %s", clean(whom, 100), rule.format, said.error, again)
-    return said
+        posted = await _run(command_of(rule.command, bodies, more))
+        target = rule.command[0] if rule.command else "the desktop"
+    if posted.error:
+        again = "it is dropped" if posted.done else "it is tried again"
+        log.warning(
+            "a notice to %s (%s) %s; %s", clean(target, 100), rule.format, posted.error, again
+        )
+    return posted
 
 
 async def _run(command: Sequence[str]) -> sending.Posted:

@@ -297,8 +297,8 @@ class OtlpExporter(ABC):
         reason is not logged again: a collector without metrics rejects every push."""
         self.state.sent += n - rejected
         self.state.refused += rejected
-        told, refusal = self.state.refusal, clean(message, 300)
-        if (rejected or message) and refusal != told:
+        logged, refusal = self.state.refusal, clean(message, 300)
+        if (rejected or message) and refusal != logged:
             self.state.refusal = refusal
             log.warning(
                 "the collector refused %d of %d %s: %s",
@@ -309,7 +309,7 @@ class OtlpExporter(ABC):
             )
 
     @property
-    def told(self) -> str:
+    def trouble_message(self) -> str:
         """A message for the user if the collector does not accept data; empty if it does."""
         if not self.state.trouble:
             return ""
