@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from tests.ingest.server import TOKEN, Server
+from tests.ingest.server import TOKEN, Server, run
 from tests.patience import PATIENCE
 
 _OURS = ("VS_", "TRACEPARENT", "GIT_", "GITHUB_", "GITLAB_", "CI", "MAKE", "BUILDKITE", "CIRCLE")
@@ -78,6 +80,12 @@ class Shell:
             env=self.environment(env),
             timeout=PATIENCE,
         )
+
+    def here(self, *words: str, **env: str | None) -> subprocess.CompletedProcess:
+        """`vs-tui` as this machine runs it, in this process: most of its time are its imports."""
+        ours = mock.patch.dict(os.environ, self.environment(env), clear=True)
+        with ours, contextlib.chdir(self.work):
+            return run(self.folder / "config", *words, env={"VS_DATA_DIR": str(self.data)})
 
     def script(self, text: str, **env: str | None) -> subprocess.CompletedProcess:
         """Run a bash script, which must succeed."""

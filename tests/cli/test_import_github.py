@@ -256,7 +256,7 @@ async def test_the_token_is_not_told_to_another_host(server, shell, api, aiohttp
     ],
 )
 def test_a_wrong_command_line_is_explained(server, shell, arguments, hint):
-    done = shell.run("vs-tui", "import", *arguments, GITHUB_TOKEN="t")
+    done = shell.here("import", *arguments, GITHUB_TOKEN="t")
 
     assert done.returncode == 2
     assert hint in done.stderr

@@ -29,7 +29,7 @@ def recording(server, shell):
         status, _ = server.call("/github", body, {"X-GitHub-Event": event})
         assert status == 200
     server.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
-    done = shell.run("vs-tui", "record", "--out", "all.jsonl", "--db", str(server.db))
+    done = shell.here("record", "--out", "all.jsonl", "--db", str(server.db))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"{len(STORY) + 1} deliveries\n"
     return shell.work / "all.jsonl"
@@ -49,12 +49,12 @@ def test_a_recording_is_private_and_holds_no_secret(server, shell, recording):
 
 
 def test_filters_choose_what_is_recorded(server, shell, recording):
-    one_source = shell.run("vs-tui", "record", "--db", str(server.db), "--source", "customhttp")
-    none = shell.run("vs-tui", "record", "--db", str(server.db), "--until", "2020-01-01")
-    one_delivery = shell.run("vs-tui", "record", "--db", str(server.db), "--delivery", "2")
-    wrong = shell.run("vs-tui", "record", "--db", str(server.db), "--since", "once")
-    nobody = shell.run("vs-tui", "record", "--db", str(server.db), "--source", "githup")
-    pruned = shell.run("vs-tui", "record", "--db", str(server.db), "--delivery", "812")
+    one_source = shell.here("record", "--db", str(server.db), "--source", "customhttp")
+    none = shell.here("record", "--db", str(server.db), "--until", "2020-01-01")
+    one_delivery = shell.here("record", "--db", str(server.db), "--delivery", "2")
+    wrong = shell.here("record", "--db", str(server.db), "--since", "once")
+    nobody = shell.here("record", "--db", str(server.db), "--source", "githup")
+    pruned = shell.here("record", "--db", str(server.db), "--delivery", "812")
 
     assert json.loads(one_source.stdout)["path"] == "/customhttp"
     assert (none.stdout, none.stderr) == ("", "0 deliveries\n")
@@ -70,9 +70,9 @@ def test_filters_choose_what_is_recorded(server, shell, recording):
 def test_a_replay_into_a_file_makes_the_same_spans(server, shell, recording, tmp_path):
     expected = {span["key"]: span for span in server.spans()}
     db = tmp_path / "copy.db"
-    first = shell.run("vs-tui", "replay", "all.jsonl", "--db", str(db))
-    again = shell.run("vs-tui", "replay", "all.jsonl", "--db", str(db), "--json")
-    listed = shell.run("vs-tui", "ls", "--json", "-n", "1000", "--db", str(db))
+    first = shell.here("replay", "all.jsonl", "--db", str(db))
+    again = shell.here("replay", "all.jsonl", "--db", str(db), "--json")
+    listed = shell.here("ls", "--json", "-n", "1000", "--db", str(db))
 
     assert first.returncode == 0, first.stderr
     assert first.stdout == f"{len(STORY) + 1} accepted\n"
@@ -88,9 +88,7 @@ def test_a_replay_to_a_receiver_can_be_filtered(server, shell, recording, tmp_pa
     server.stop()
     server.db.unlink()
     server.start()
-    done = shell.run(
-        *("vs-tui", "replay", "all.jsonl", "--to", server.url, "--only", "/github", "--json")
-    )
+    done = shell.here("replay", "all.jsonl", "--to", server.url, "--only", "/github", "--json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"accepted": len(STORY)}
@@ -110,7 +108,7 @@ def test_times_move_to_now_together(server, shell, tmp_path):
         )
     )
     before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 2))
-    done = shell.run("vs-tui", "replay", "old.jsonl", "--shift-to-now", "--to", server.url)
+    done = shell.here("replay", "old.jsonl", "--shift-to-now", "--to", server.url)
 
     assert done.returncode == 0, done.stderr
     span = one(server.spans(), operation="build")
@@ -188,7 +186,7 @@ def test_what_is_wrong_is_said(server, shell, arguments, hint):
     (shell.work / "good.txt").write_text(json.dumps(good) + "\n")
     (shell.work / "bad.txt").write_text(json.dumps(good) + "\n{oops\n")
     words = [server.url if word == "URL" else word for word in arguments]
-    done = shell.run("vs-tui", "replay", *words)
+    done = shell.here("replay", *words)
 
     assert (done.returncode, done.stdout) == (2 if "--speed" in words else 1, "")
     assert hint in done.stderr
@@ -197,7 +195,7 @@ def test_what_is_wrong_is_said(server, shell, arguments, hint):
 
 
 def test_a_database_that_a_receiver_uses_is_replayed_to_through_it(server, shell, recording):
-    done = shell.run("vs-tui", "replay", str(recording), "--db", str(server.db))
+    done = shell.here("replay", str(recording), "--db", str(server.db))
 
     assert done.returncode == 1
     assert "is in use by a running receiver; send to it with --to http://" in done.stderr
