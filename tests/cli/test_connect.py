@@ -124,13 +124,8 @@ class GitLab:
 
 
 async def run(shell, *words, **env) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        "vs-tui", "connect", *words,
-        env=shell.environment(env), cwd=shell.work,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    done = await asyncio.to_thread(shell.here, "connect", *words, **env)
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture

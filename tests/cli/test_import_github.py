@@ -69,19 +69,23 @@ async def api(aiohttp_server):
     return fake
 
 
-async def run_import(shell, api, *options, **env):
+async def run_import(shell, api, *options, since="2026-01-01", **env):
     """(exit code, stdout, stderr) of an import."""
-    process = await start_import(shell, api, *options, **env)
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    words = words_of(api, *options, since=since)
+    done = await asyncio.to_thread(shell.here, *words, **{"GITHUB_TOKEN": "gh-token", **env})
+    return done.returncode, done.stdout, done.stderr
 
 
-async def start_import(shell, api, *options, since="2026-01-01", **env):
+def words_of(api, *options, since="2026-01-01"):
     when = ("--since", since) if since else ()
+    return ("import", "github", "acme/api", "--url", api.url, *when, *options)
+
+
+async def start_import(shell, api):
     return await asyncio.create_subprocess_exec(
-        *("vs-tui", "import", "github", "acme/api", "--url", api.url),
-        *(*when, *options),
-        env=shell.environment({"GITHUB_TOKEN": "gh-token", **env}),
+        "vs-tui",
+        *words_of(api),
+        env=shell.environment({"GITHUB_TOKEN": "gh-token"}),
         cwd=shell.work,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -246,15 +246,9 @@ async def imported(request, aiohttp_server, server, shell):
     fake = FakeApi(ROUTES[request.param]())
     running = await aiohttp_server(fake.app())
     url = str(running.make_url("/")).rstrip("/")
-    process = await asyncio.create_subprocess_exec(
-        *("vs-tui", "import", request.param, "acme/hist", "--url", url, "--since", "2026-02-01"),
-        env=shell.environment({f"{request.param.upper()}_TOKEN": "t"}),
-        cwd=shell.work,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, error = await process.communicate()
-    assert process.returncode == 0, error
+    words = ("import", request.param, "acme/hist", "--url", url, "--since", "2026-02-01")
+    done = await asyncio.to_thread(shell.here, *words, **{f"{request.param.upper()}_TOKEN": "t"})
+    assert done.returncode == 0, done.stderr
     return server, fake
 
 

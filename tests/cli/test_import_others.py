@@ -248,15 +248,10 @@ async def serve(aiohttp_server):
 
 
 async def run_import(shell, *arguments, **env):
-    process = await asyncio.create_subprocess_exec(
-        *("vs-tui", "import", *arguments, "--since", "2026-01-01"),
-        env=shell.environment({"GITLAB_TOKEN": "gl-token", "JIRA_TOKEN": "jira-token", **env}),
-        cwd=shell.work,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    tokens = {"GITLAB_TOKEN": "gl-token", "JIRA_TOKEN": "jira-token", **env}
+    words = ("import", *arguments, "--since", "2026-01-01")
+    done = await asyncio.to_thread(shell.here, *words, **tokens)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_gitlab_history_reads_like_webhooks(server, shell, serve):

@@ -73,10 +73,10 @@ def test_kept_events_are_private_and_say_no_secret(server, shell):
 def test_flush_sends_in_order_and_once(server, shell):
     server.kill()
     shell.script("for n in 1 2 3 4 5; do vscli event -name=e$n start >/dev/null; done")
-    away = shell.run("vs-tui", "flush", "--json")
+    away = shell.here("flush", "--json")
     server.start()
-    first = shell.run("vs-tui", "flush", "--json")
-    second = shell.run("vs-tui", "flush")
+    first = shell.here("flush", "--json")
+    second = shell.here("flush")
 
     assert away.returncode == 1
     assert json.loads(away.stdout)["waiting"] == 5
@@ -91,7 +91,7 @@ def test_times_are_those_of_the_script_not_of_the_sending(server, shell):
     shell.script("ID=$(vscli event start); vscli event end -event-id=$ID")
     waited_from = max(path.stat().st_mtime for path in shell.waiting())
     server.start()
-    shell.run("vs-tui", "flush")
+    shell.here("flush")
 
     span = one(server.spans(), operation="deploy")
     ended = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(waited_from + 1))
@@ -106,9 +106,9 @@ def test_an_event_sent_but_not_noted_as_sent_is_stored_once(server, shell):
     (kept,) = shell.waiting()
     content = kept.read_bytes()
     server.start()
-    shell.run("vs-tui", "flush")
+    shell.here("flush")
     kept.write_bytes(content)
-    again = shell.run("vs-tui", "flush", "--json")
+    again = shell.here("flush", "--json")
 
     assert json.loads(again.stdout)["sent"] == 1
     assert len(server.spans()) == 1
@@ -122,7 +122,7 @@ def test_many_scripts_at_once_lose_and_double_nothing(server, shell):
     assert len(shell.waiting()) == 6
     server.start()
     shell.script(burst, P="b")  # six senders compete for the six that wait
-    shell.run("vs-tui", "flush")
+    shell.here("flush")
 
     assert sorted(names(server)) == [f"{p}{n}" for p in "ab" for n in range(1, 7)]
     assert {delivery["duplicates"] for delivery in deliveries(server)} == {0}
@@ -147,13 +147,13 @@ def test_vscli_waits_two_seconds_once_then_hardly_at_all(shell, silent):
 def test_events_for_another_receiver_wait_for_it_or_are_redirected(server, shell, silent):
     shell.run("vscli", "event", "-name=elsewhere", "start", VS_URL=silent)
     shell.run("vscli", "event", "-name=here", "start")
-    here = shell.run("vs-tui", "flush")
+    here = shell.here("flush")
 
     assert names(server) == ["here"]
     assert here.returncode == 1
     assert "meant for another receiver" in here.stderr
 
-    moved = shell.run("vs-tui", "flush", "--any-url")
+    moved = shell.here("flush", "--any-url")
 
     assert moved.returncode == 0, moved.stderr
     assert names(server) == ["here", "elsewhere"]
@@ -217,7 +217,7 @@ def test_a_busy_receiver_is_asked_again_later(server, shell):
     assert done.returncode == 0
     assert "answered 503" in done.stderr
     assert len(shell.waiting()) == 1
-    assert shell.run("vs-tui", "flush", "--any-url").returncode == 0
+    assert shell.here("flush", "--any-url").returncode == 0
     assert names(server) == ["later"]
 
 
