@@ -603,7 +603,7 @@ def events_of(story):
 
 
 @settings(
-    max_examples=120,
+    max_examples=70,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),  # shrinking opens a database a step
     suppress_health_check=[HealthCheck.function_scoped_fixture],

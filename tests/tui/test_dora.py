@@ -10,6 +10,7 @@ from vs_tui.metrics.cards import Card
 from vs_tui.metrics.missing import unowned
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import DAY
+from vs_tui.tui.screens import dora
 
 HUGE = (200, 60)
 
@@ -60,12 +61,16 @@ async def test_keys_choose_a_number_and_what_is_below_follows(right, left, down,
         assert reports.asked[-1] == ("core", "deploys")
 
 
-async def test_of_a_cursor_that_runs_only_the_last_number_is_read() -> None:
+async def test_of_a_cursor_that_runs_only_the_last_number_is_read(monkeypatch) -> None:
+    assert dora._FOLLOW > 0, "it waits whether the cursor goes on"
     reports = Reports()
     async with shown(reports) as on:
         await on.press("3")
         before = len(reports.asked)
-        await on.press("l", "l", "l")
+        monkeypatch.setattr(dora, "_FOLLOW", 3_600)  # on any machine longer than until the next
+        await on.pilot.press("l", "l")
+        monkeypatch.setattr(dora, "_FOLLOW", 0)
+        await on.press("l")
         await on.sees("core recovery time")
         assert reports.asked[before:] == [("core", "restore")]
 
