@@ -1,4 +1,4 @@
-"""The five metrics of each team, with sparklines."""
+"""The delivery metrics of each team beside other screens, with sparklines."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class DoraPanel(TextBox):
         )
         return [
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
-            (fit(card.metric, 8), "dim"),
+            (fit(card.short or card.metric, 8), "dim"),
             (fit(texts.narrow(card.text), 6), "text"),
             goal_mark(card, glyphs),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
