@@ -13,7 +13,7 @@ from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
-from vs_tui.tui.metric_facts import chart
+from vs_tui.tui.metric_detail import chart
 from vs_tui.tui.theme import ASCII, UNICODE, choose
 from vs_tui.tui.widgets.dora import condensed, sparkline
 

@@ -13,7 +13,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import feed
-from vs_tui.tui.headline import LOOK_EVERY, clock_trouble
+from vs_tui.tui.header import LOOK_EVERY, clock_trouble
 
 
 def well() -> FakeReader:

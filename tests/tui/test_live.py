@@ -14,7 +14,7 @@ from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.standing import Custom, DeployBefore, standing
-from vs_tui.tui import trace_rows
+from vs_tui.tui import trace_format
 from vs_tui.tui.span_format import is_stale
 from vs_tui.tui.theme import UNICODE
 
@@ -217,10 +217,10 @@ def test_an_incident_names_its_fix_at_every_width(width, told) -> None:
         after=DeployBefore("checkout v214", 5 * MINUTE),
         fix="CORE-431",
     )
-    pieces = trace_rows.incident_line(row, UNICODE, NOW, width, outside=False)
+    pieces = trace_format.incident_line(row, UNICODE, NOW, width, outside=False)
     assert "".join(text for text, _ in pieces) == told
     certain = replace(row, after=DeployBefore("checkout v214", 5 * MINUTE, is_named=True))
-    pieces = trace_rows.incident_line(certain, UNICODE, NOW, 200, outside=True)
+    pieces = trace_format.incident_line(certain, UNICODE, NOW, 200, outside=True)
     line = "".join(text for text, _ in pieces)
     assert "after checkout v214 · " in line
     assert line.endswith("(outside the filter)")

@@ -5,11 +5,11 @@ actions    one table of actions; keys, footer, help and palette are built from i
 session    the state that screens share; a trace as of a past moment, past runs
 navigation the views, the stack of screens above them, back, the palette
 feed       follows the change feed: repaints after commits; watched spans
-headline, first_steps, filtering   texts around a screen's content, and of an empty one
+header, first_steps, filtering   texts around a screen's content, and of an empty one
 theme      palettes and glyphs
 paint      text and strips; every text of an event is cleaned here
-span_format, trace_rows   texts of a span and of a trace in a list
-metric_facts, source_status   texts behind a number, and of a source
+span_format, trace_format   texts of a span and of a trace in a list
+metric_detail, source_status   texts behind a number, and of a source
 roles      people shown as roles
 diff_renderer, driver   the terminal: only changed cells are sent, input is read safely
 textual_internals   the private names of Textual and rich, all of them

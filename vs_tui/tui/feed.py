@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui import headline
+from vs_tui.tui import header
 from vs_tui.tui.session import Session
 
 if TYPE_CHECKING:
@@ -125,10 +125,10 @@ class Feed:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             app = self._app
-            before = list(headline.concerns(app))
+            before = list(header.concerns(app))
             health = await self._read_health()
             await self._compare(health)
-            if before != list(headline.concerns(app)):
+            if before != list(header.concerns(app)):
                 app.paint_frame()
 
     async def _follow(self) -> None:
@@ -188,12 +188,12 @@ class Feed:
         """Compare the clocks and read the teams, at most once per `LOOK_EVERY`. The last change is
         compared too, even if none follows it."""
         app, now = self._app, self._app.setup.clock()
-        if self._compared == self.seq or abs(now - self._compared_at) < headline.LOOK_EVERY:
+        if self._compared == self.seq or abs(now - self._compared_at) < header.LOOK_EVERY:
             return
         self._compared, self._compared_at = self.seq, now
         app.teams = await app.reader.teams()
         newest = await app.reader.spans("", limit=1)
-        app.clock_trouble = headline.clock_trouble(
+        app.clock_trouble = header.clock_trouble(
             now,
             app.health,
             next(iter(newest.items), None),

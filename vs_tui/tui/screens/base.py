@@ -18,7 +18,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Unreachable
 from vs_tui.tui import actions, filtering
 from vs_tui.tui.filtering import DEFAULT, Range
-from vs_tui.tui.headline import banner, headline
+from vs_tui.tui.header import banner, header_line
 from vs_tui.tui.paint import Piece, cut, fit, width_of
 from vs_tui.tui.session import Session, start
 from vs_tui.tui.theme import Look
@@ -231,7 +231,7 @@ class View(Screen[None]):
 
     def paint_header(self) -> None:
         """Paint the first line, which shows the time."""
-        self.query_one("#header", Line).show(*headline(self.dash, max(self.size.width, 10)))
+        self.query_one("#header", Line).show(*header_line(self.dash, max(self.size.width, 10)))
 
     def _is_tab(self) -> bool:
         return any((self.tab or self.where) == name for name, _ in TABS)

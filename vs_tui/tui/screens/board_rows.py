@@ -13,7 +13,7 @@ from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
 from vs_tui.traces.time_axis import short
-from vs_tui.tui import trace_rows
+from vs_tui.tui import trace_format
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.screens.listed import WorkView
 from vs_tui.tui.theme import Look
@@ -83,7 +83,7 @@ class BoardRows(WorkView):
             columns = columns[:-1]
         # `12/20` needs more room than `3/5`.
         counted = (
-            len(trace_rows.cell(row.cells[3], self.look.glyphs)[0])
+            len(trace_format.cell(row.cells[3], self.look.glyphs)[0])
             for row in self._rows.values()
             if row.cells[3].all > 1
         )
@@ -134,7 +134,7 @@ class BoardRows(WorkView):
     def _steps(
         self, row: Standing, trace: Trace, now: Instant
     ) -> list[tuple[str, tuple[Piece, ...]]]:
-        return trace_rows.steps(
+        return trace_format.steps(
             row,
             trace.spans,
             now,
@@ -150,18 +150,18 @@ class BoardRows(WorkView):
             if line.whole:
                 outside = self.board is not None and data.trace_id in self.board.outside
                 width = self.list.size.width - 3
-                return trace_rows.incident_line(data, glyphs, now, width, outside=outside)
+                return trace_format.incident_line(data, glyphs, now, width, outside=outside)
             return self._cells(data, now)
         if isinstance(data, Section) and self.board is not None:
             folded = data.value in self.folded
-            note = trace_rows.heading_note(
+            note = trace_format.heading_note(
                 data,
                 self.board.matched,
                 self.dash.setup.thresholds.finished_for,
                 by_state=self.sort == self.sorts[0],
             )
             width = self.list.size.width - 2
-            return trace_rows.heading(
+            return trace_format.heading(
                 data, self.board.matched, glyphs, width, folded=folded, note=note
             )
         if line.key == f"{HEAD}quiet" and isinstance(data, tuple):
@@ -199,10 +199,10 @@ class BoardRows(WorkView):
         glyphs = self.look.glyphs
         wide = len(self.list.columns) > len(NARROW)
         fold = glyphs.open if row.trace_id in self.unfolded else glyphs.folded
-        track = tuple(trace_rows.cell(found, glyphs) for found in row.cells)
-        what: Piece = (trace_rows.title(row), "text")
-        doing = trace_rows.now_text(row, now, self.dash.zone)
-        usual = trace_rows.usual_text(row, glyphs, now, short=not wide)
+        track = tuple(trace_format.cell(found, glyphs) for found in row.cells)
+        what: Piece = (trace_format.title(row), "text")
+        doing = trace_format.now_text(row, now, self.dash.zone)
+        usual = trace_format.usual_text(row, glyphs, now, short=not wide)
         if not wide:
             return ((fold, "dim"), what, *track, doing, usual)
         return (
@@ -212,7 +212,7 @@ class BoardRows(WorkView):
             *track,
             doing,
             usual,
-            (trace_rows.age(max(now - row.began_at, 0), machine=False), "dim"),
+            (trace_format.age(max(now - row.began_at, 0), machine=False), "dim"),
             (row.team, "dim"),
         )
 
@@ -236,7 +236,7 @@ class BoardRows(WorkView):
         before = self._before.get(selected)
         moved = row is not None and before is not None and before.section is not row.section
         if row is not None and moved and self.list.touched:
-            self.dash.notify_text(f"now in {trace_rows.NAMES[row.section]}")
+            self.dash.notify_text(f"now in {trace_format.NAMES[row.section]}")
         self._before = self._rows
 
     def _show_foot(self) -> None:
@@ -245,7 +245,7 @@ class BoardRows(WorkView):
             self.list.set_foot([])
             return
         dot = f" {self.look.glyphs.dot} "
-        facts = [row.project, trace_rows.title(row), *row.action.who[:2]]
+        facts = [row.project, trace_format.title(row), *row.action.who[:2]]
         self.list.set_foot([(dot.join(fact for fact in facts if fact), "note")])
 
     def _selected_row(self) -> Standing | None:

@@ -20,7 +20,7 @@ from vs_tui.metrics.windows import BUCKETS, Window
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, format_duration, to_datetime
 from vs_tui.tui.filtering import METRICS_DEFAULT
-from vs_tui.tui.metric_facts import chart, explained, facts_of, leading_stages
+from vs_tui.tui.metric_detail import chart, explained, facts_of, leading_stages
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import start

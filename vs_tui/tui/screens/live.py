@@ -12,7 +12,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.board import ORDERS, ordered
 from vs_tui.traces.next_action import Section
-from vs_tui.tui import filtering, trace_rows
+from vs_tui.tui import filtering, trace_format
 from vs_tui.tui.screens.board_rows import HEAD, WIDE, WIDE_FROM, BoardRows
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
@@ -149,7 +149,7 @@ class LiveView(BoardRows):
         if trace is None:
             return
         self.trace.show(trace, self.dash.baselines, self.dash.now(), self.dash.histories.runs)
-        self.trace.set_heading([("Trace ", "title"), (trace_rows.title(row), "text")])
+        self.trace.set_heading([("Trace ", "title"), (trace_format.title(row), "text")])
 
     def on_resize(self) -> None:
         if self.board is not None:

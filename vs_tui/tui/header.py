@@ -118,7 +118,7 @@ WIDE: Final = 100
 _FULL, _SHORT, _LEAST = 2, 1, 0
 
 
-def headline(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
+def header_line(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left pieces, right pieces, piece index -> action of a click). If they do not fit, words
     about the receiver are shortened first; the running and failed counts are never cut."""
     for words in (_FULL, _SHORT) if width >= WIDE else (_SHORT,):
