@@ -153,6 +153,8 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
     changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
     for hook in folding.after_fold:
         hook(connection, changed, ())
+    if not folding.after_fold:  # else what nobody judges would wait for ever
+        connection.execute("DELETE FROM judge_queue")
     return changed
 
 
