@@ -84,6 +84,15 @@ class Course:
             for span in deployment.spans:
                 self._runs.setdefault(span, []).append(deployment)
 
+        self._names = {d.version for d in self.deployments}
+        self._names |= {version for d in self.deployments for _, version in d.parts}
+        self._commits = {d.commit[:7].lower() for d in self.deployments}
+
+    def may_have(self, version: str) -> bool:
+        """Whether a deployment may be of a version or commit. It spares comparing all deployments
+        with a version of another time."""
+        return version in self._names or version[:7].lower() in self._commits
+
     def runs_of(self, span: str) -> Sequence[Deployment]:
         """The deployments of a span: one for each time that it ran."""
         return self._runs.get(span, ())
@@ -167,7 +176,8 @@ def _blamed(
         return [_last_until(runs, at) or runs[0] for runs in named]
     if incident.names_deployment:
         return []
-    begun = (d for d in reversed(course.deployments) if incident.version and d.started_at <= at)
+    known = bool(incident.version) and course.may_have(incident.version)
+    begun = (d for d in reversed(course.deployments) if known and d.started_at <= at)
     if (found := next((d for d in begun if _is_of(d, incident)), None)) is not None:
         return [found]
     if alike := [_last_until(runs, at) or runs[0] for runs in _runs_of(course, incident.alike)]:

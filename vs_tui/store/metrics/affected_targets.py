@@ -8,6 +8,7 @@ from typing import Final
 
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
+from vs_tui.metrics.rules import broken_service
 from vs_tui.metrics.span_facts import commit_of, version_of
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
@@ -58,9 +59,12 @@ def affected_targets(
         found.sharing_incidents(target, moment)
     for change in changes:
         found.placed(change)
+    before = [change.old for change in changes if change.old is not None]
     for key in of({"incident"}, incidents):
         found.incident(spans[key], incidents.get(key, spans[key].service))
-    before = [change.old for change in changes if change.old is not None]
+    for span in before:
+        if span.operation == "incident" or span.key in incidents:
+            found.incident(span, broken_service(span))
     moved_tests = [span for span in before if span.operation == "test"]
     for span in (*map(spans.__getitem__, of({"test"})), *moved_tests):
         found.test(span)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 VERSION: Final = 5
 """Version of the rules for verdicts; a new version judges everything again."""
 SPANS_AT_ONCE: Final = 2_000
-DEPLOYS_AT_ONCE: Final = 100
+DEPLOYS_AT_ONCE: Final = 50
 """Most deployments of a target that one transaction judges; the others wait in `judge_queue`."""
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
