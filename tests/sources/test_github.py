@@ -1021,7 +1021,7 @@ def test_the_story_is_one_trace_without_any_reference():
     assert parents[PULL] == ISSUE
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, len(STORY) - 1), max_size=12), st.randoms(use_true_random=False))
 def test_any_order_and_duplication_folds_to_the_same_spans(repeated, rng):
     order = [*range(len(STORY)), *repeated]

@@ -177,7 +177,7 @@ def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
 
 
 ANY_ORDER = settings(
-    max_examples=500,
+    max_examples=200,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],

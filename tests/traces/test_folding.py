@@ -167,7 +167,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.randoms(use_true_random=False))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_order_and_any_duplication_fold_to_the_same(events, random) -> None:
     expected = fold(events)
     shuffled = events + random.choices(events, k=len(events))

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
+@cache
 def written_in(class_: type) -> set[str]:
     """The names of a class: what its body defines, and what its methods set on `self`."""
     found = set(vars(class_)) if class_.__module__.startswith("vs_tui") else set()
