@@ -32,11 +32,12 @@ class Database:
         self.folding = Folding(context, after_fold=(self.keeper.after_fold,))
         self.adopt()
 
-    def tell(self, *events: Event) -> None:
+    def tell(self, *events: Event, more: bool = False) -> None:
+        """Fold events; with `more`, as if other deliveries waited."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             self.folding.context.seq = next_seq(self.db)
-            fold_and_link(self.db, events, self.folding)
+            fold_and_link(self.db, events, self.folding, more=more)
         except BaseException:  # else whatever copies into this database next waits for ever
             self.db.execute("ROLLBACK")
             raise

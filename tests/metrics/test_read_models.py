@@ -523,6 +523,22 @@ def test_a_test_that_is_corrected_no_longer_fails_a_deployment(base, later) -> N
     assert cards(base)["core"].figures["fail"].hits == 0
 
 
+def test_a_backlog_is_judged_once_for_many_of_its_deliveries(base, monkeypatch) -> None:
+    judged: list[int] = []
+    rows_of = judging.rows_of
+    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    told = [deploy(n, BEGIN + n * HOUR, ok=n % 4 != 3) for n in range(20)]
+    told.append(incident(1, BEGIN + 30 * MINUTE, BEGIN + 90 * MINUTE))
+    for events in sorted(told, key=repr):
+        base.tell(*events, more=True)
+    assert not judged
+    kept = base.kept()
+    assert len(judged) == 20
+    assert {row[0] for row in kept["dora_signals"] if row[1] == "incident"} == {"deploy-0"}
+    base.rebuild()
+    assert base.kept() == kept
+
+
 def test_a_failed_test_that_no_run_repeats_costs_later_deployments_nothing(
     base, monkeypatch
 ) -> None:

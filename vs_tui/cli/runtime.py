@@ -51,8 +51,10 @@ def writer_settings(config: Config) -> WriterSettings:
 
         return MetricsKeeper(config.environments, config.teams.teams, metrics, links)
 
-    def after_fold(db: Connection, changes: Sequence[Change], gone: Sequence[str]) -> None:
-        keeper().after_fold(db, changes, gone)
+    def after_fold(
+        db: Connection, changes: Sequence[Change], gone: Sequence[str], more: bool
+    ) -> None:
+        keeper().after_fold(db, changes, gone, more)
 
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)

@@ -85,10 +85,10 @@ def costly(monkeypatch) -> None:
     spent = 0
     real = transaction.fold_and_link
 
-    def fold_and_link(db, events, folding):
+    def fold_and_link(db, events, folding, **more):
         nonlocal spent
         spent += len(events)
-        return real(db, events, folding)
+        return real(db, events, folding, **more)
 
     monkeypatch.setattr(transaction, "fold_and_link", fold_and_link)
     monkeypatch.setattr(projector, "thread_time", lambda: spent / 1_000)

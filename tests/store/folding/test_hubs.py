@@ -16,6 +16,7 @@ from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
 from vs_tui.model.artifacts import is_moving, is_moving_version
 from vs_tui.store.folding import link_queue, linker
+from vs_tui.store.folding import projector as projector_module
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import retention
 from vs_tui.traces.correlation import CROWD
@@ -181,7 +182,10 @@ def test_a_hub_has_the_same_links_in_every_order(name) -> None:
 
 
 @pytest.mark.parametrize("number", [400, pytest.param(10_000, marks=pytest.mark.full)])
-def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(number) -> None:
+def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
+    number, monkeypatch
+) -> None:
+    monkeypatch.setattr(projector_module, "FOLDS_PER_LINK", 1)  # few deliveries are enough
     seekers = [
         custom("task", n, "start", at=n, parentid=ref("pipeline", "p")) for n in range(number)
     ]

@@ -55,6 +55,8 @@ LEAST_AT_ONCE: Final = 8
 MOST_AT_ONCE: Final = 500
 LEAST_SHARE: Final = 0.1
 """Minimum share of the time that folding gets, however many deliveries come."""
+FOLDS_PER_LINK: Final = 4
+"""Transactions with deliveries between two that link waiting spans or judge waiting deployments."""
 PAUSE_SECONDS: Final = 1.0
 """Pause after a storage error before the next try."""
 REMEMBERED: Final = 10_000
@@ -96,7 +98,8 @@ class Projector:
     _more: bool = False
     _linking: bool = False
     """Whether spans wait in `link_queue`."""
-    _linked_last: bool = False
+    _folds: int = 0
+    """Transactions with deliveries since the last one that linked waiting spans."""
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -151,19 +154,20 @@ class Projector:
         self._appended.append((self.head, monotonic()))
 
     def fold_some(self, db: sqlite3.Connection, folding: Folding, limit: int = 0) -> Folded:
-        """Fold the next deliveries or link the next waiting spans, in turn. The caller begins and
-        commits the transaction, and then calls `committed`."""
+        """Fold the next deliveries, or now and then link the next waiting spans. The caller begins
+        and commits the transaction, and then calls `committed`."""
         if self._more:
             self.tried = 0
             changes, more = transaction.fold_renamed(db, folding)
             self.look(db)
             return Folded(self.position, 0, changes, more)
-        if self._linking and (self.head <= self.position or not (limit or self._linked_last)):
-            self.tried, self._linked_last = 0, True
+        is_due = self._folds >= FOLDS_PER_LINK and not limit
+        if self._linking and (self.head <= self.position or is_due):
+            self.tried, self._folds = 0, 0
             changes = transaction.link_waiting(db, folding)
             self.look(db)
             return Folded(self.position, 0, changes)
-        self._linked_last = False
+        self._folds += 1
         started = thread_time()
         found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
         if found and found[0][1]:
@@ -180,8 +184,9 @@ class Projector:
                 parsed[entry.id] = self.reread(db, entry)
         events = [event for number in ids for event in parsed[number]]
         folding.context.seq = transaction.next_seq(db)
-        changes = transaction.fold_and_link(db, events, folding) if events else []
         reached = ids[-1] if ids else self.head
+        more = reached < self.head
+        changes = transaction.fold_and_link(db, events, folding, more=more) if events else []
         sqlite_log.set_position(db, reached)
         if not limit:
             self._adapt(len(ids), thread_time() - started)

@@ -29,8 +29,8 @@ from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import Folded
 
 T = TypeVar("T")
-Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
-"""(connection, changes, keys of spans that were deleted)."""
+Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str], bool], None]
+"""(connection, changes, keys of spans that were deleted, whether deliveries wait to be folded)."""
 
 
 @dataclass(slots=True)
@@ -111,11 +111,16 @@ def _in_transaction(
 
 
 def fold_and_link(
-    connection: sqlite3.Connection, events: Sequence[Event], folding: Folding
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+    folding: Folding,
+    *,
+    more: bool = False,
 ) -> list[Change]:
-    """Fold events, then update links and read models."""
+    """Fold events, then update links and read models. With `more` deliveries wait, so that what is
+    cheaper to do once for many of them may wait, too."""
     changes = fold_events(connection, events, folding.context, folding.cache)
-    return _after(connection, changes, folding)
+    return _after(connection, changes, folding, more=more)
 
 
 def refold_and_link(
@@ -152,7 +157,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
     changed = [change for change in ended if change.old != change.new]
     changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
     for hook in folding.after_fold:
-        hook(connection, changed, ())
+        hook(connection, changed, (), False)
     if not folding.after_fold:  # else what nobody judges would wait for ever
         connection.execute("DELETE FROM judge_queue")
     return changed
@@ -166,7 +171,9 @@ def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Ch
     ]
 
 
-def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
+def _after(
+    connection: sqlite3.Connection, changes: list[Change], folding: Folding, *, more: bool = False
+) -> list[Change]:
     if not changes:
         return changes
     _link(connection, changes, folding)
@@ -174,7 +181,7 @@ def _after(connection: sqlite3.Connection, changes: list[Change], folding: Foldi
     gone = tuple(folding.context.gone)
     folding.context.gone.clear()
     for hook in folding.after_fold:
-        hook(connection, changes, gone)
+        hook(connection, changes, gone, more)
     return changes
 
 

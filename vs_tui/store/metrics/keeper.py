@@ -63,10 +63,15 @@ class MetricsKeeper:
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
     def after_fold(
-        self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str] = ()
+        self,
+        db: sqlite3.Connection,
+        changes: Sequence[Change],
+        gone: Sequence[str] = (),
+        more: bool = False,
     ) -> None:
         """Judge again what these changed and deleted spans may affect. Without any, judge the next
-        deployments that wait for it.
+        deployments that wait for it. With `more` deliveries wait: all is judged later, once for
+        many of them.
 
         A bug here must not lose a delivery: the work is rolled back and logged, and the next start
         judges everything again.
@@ -75,7 +80,12 @@ class MetricsKeeper:
         try:
             moved = self._counted.update(db, changes, gone)
             touched = affected_targets(db, changes, gone, moved, self._rules.incident_window)
-            self._judge_first(db, touched) if touched else self._judge_next(db)
+            if more:
+                _judge_later(db, touched)
+            elif touched:
+                self._judge_first(db, touched)
+            else:
+                self._judge_next(db)
         except sqlite3.OperationalError:
             raise  # a storage error, which the writer handles
         except Exception:
@@ -178,7 +188,7 @@ class MetricsKeeper:
 
     def _judge_next(self, db: sqlite3.Connection) -> None:
         """Judge the next deployments that wait."""
-        row = db.execute("SELECT * FROM judge_queue LIMIT 1").fetchone()
+        row = db.execute("SELECT * FROM judge_queue ORDER BY since LIMIT 1").fetchone()
         if row is not None:
             *target, since = row
             _wait(db, Target(*target), self._judge_some(db, Target(*target), since))
@@ -213,6 +223,15 @@ class MetricsKeeper:
         judging.mark_shipped_again()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
+
+
+def _judge_later(db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
+    """Let the deployments of these targets since these instants wait to be judged."""
+    db.executemany(
+        "INSERT INTO judge_queue VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET since = MIN(since, excluded.since)",
+        [(*target, moment) for target, moment in touched.items()],
+    )
 
 
 def _wait(db: sqlite3.Connection, target: Target, since: Instant) -> None:
