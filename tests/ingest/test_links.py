@@ -142,17 +142,17 @@ def test_the_command_shows_pins_cuts_and_clears(client, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "code", "says"),
     [
-        (["show", ref(404)], "there is no such span"),
-        (["pin", ref(2), ref(404)], "404: parent: there is no span"),
-        (["show", ref(2), "--token", "wrong"], "refuses the token"),
-        (["show", ref(2), "--url", "http://127.0.0.1:9"], "is `vs-tui serve` running?"),
-        (["show", ref(2), "--url", "localhost:5000"], "set VS_URL to http://HOST:PORT"),
+        (["show", ref(404)], 1, "there is no such span"),
+        (["pin", ref(2), ref(404)], 1, "404: parent: there is no span"),
+        (["show", ref(2), "--token", "wrong"], 1, "does not accept our token; set VS_TOKEN"),
+        (["show", ref(2), "--url", "http://127.0.0.1:9"], 1, "start it with `vs-tui serve`"),
+        (["show", ref(2), "--url", "localhost:5000"], 2, "write http://HOST:PORT"),
     ],
 )
-def test_what_fails_says_what_to_do(client, capsys, arguments, says) -> None:
-    assert main(["link", *arguments]) == 1
+def test_what_fails_says_what_to_do(client, capsys, arguments, code, says) -> None:
+    assert main(["link", *arguments]) == code
     told = capsys.readouterr()
     assert says in told.err
     assert not told.out
@@ -202,4 +202,4 @@ def test_the_token_follows_no_redirect(tmp_path) -> None:
     assert [proof.partition(" ")[0] for proof in asked] == ["VS1"]
     assert "t0ken" not in str(asked)
     assert done.returncode == 1
-    assert "check VS_URL" in done.stderr
+    assert "is the address right?" in done.stderr
