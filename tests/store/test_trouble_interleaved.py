@@ -29,8 +29,8 @@ async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, 
             raise OverflowError("too large for SQLite")
         return done
 
-    def fold(connection, events, folding):
-        done = real_fold(connection, events, folding)
+    def fold(connection, events, folding, **more):
+        done = real_fold(connection, events, folding, **more)
         if any("-bug" in event.key for event in events):
             raise KeyError("a bug in folding")
         return done
