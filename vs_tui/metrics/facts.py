@@ -31,6 +31,12 @@ def spellings(environment: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found)) if environment in found else (environment,)
 
 
+def one_case(environment: str) -> str:
+    """An environment that is spelled `Production` here and `production` there, in one spelling."""
+    lowered = environment.lower()
+    return lowered if lowered in _PRODUCTION else environment
+
+
 class Target(NamedTuple):
     """A sequence of deployments, each of which replaces the one before."""
 

@@ -14,6 +14,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status, cuts
 
+_ROLLED_BACK: Final = re.compile(r"roll(ed)?[ -]?back (to|of)\b", re.IGNORECASE)
+"""What a description of a rollback begins with, such as Heroku's `Rollback to v51`."""
 _NUMBERS: Final = re.compile(r"[\W\d_]+")
 _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
 VERSION: Final = ("vs.version", "service.version", "version")
@@ -124,11 +126,13 @@ def _of_artifacts(span: Span, what: str) -> Iterator[tuple[str, str]]:
 
 def _mark(span: Span, branch: str) -> str:
     names = span.attributes
-    if text(names, "deployment.name", "vs.task").lower().startswith("rollback"):
+    task = text(names, "deployment.name", "vs.task")
+    description = text(names, "vs.deploy.description", "vs.deploy.message")
+    if task.lower().startswith("rollback") or _ROLLED_BACK.match(description):
         return "rollback"
     if _is_hotfix(branch):
         return "hotfix branch"
-    titles = (span.name, text(names, "vs.deploy.description", "vcs.change.title"))
+    titles = (span.name, description or text(names, "vcs.change.title"))
     if any(map(reverted_title, titles)):
         return "revert"
     return "marked as rework" if is_true(names, "vs.rework") else ""

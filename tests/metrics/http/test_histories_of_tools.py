@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.metrics.http.clock import sha
+from tests.metrics.http.clock import at, moment, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Jenkins, alertmanager
@@ -108,6 +108,46 @@ def root_cause_of_an_older_commit(story: Story) -> Wanted:
     return {"fail": (1, 2), "recovery": (120.0, 1)}
 
 
+def heroku_rolled_back(story: Story) -> Wanted:
+    """A rollback is a release with a new number; its description says what it is."""
+    for number, clock, words in (
+        (51, "09:00", "Deploy aaaa"),
+        (52, "10:00", "Deploy bbbb"),
+        (53, "10:20", "Rollback to v51"),
+    ):
+        data = {"id": f"r{number}", "version": number, "status": "succeeded", "description": words}
+        data |= {
+            "created_at": at(clock),
+            "updated_at": at(clock),
+            "app": {"id": "a", "name": "ash"},
+        }
+        data["slug"] = {"commit": sha(f"ash {number}")}
+        body = {"id": f"h{number}", "action": "update", "resource": "release", "data": data}
+        story.add("/heroku", body)
+    return {"fail": (1, 3), "rework": (1, 3)}
+
+
+def vercel_deploys_a_repository_of_github(story: Story) -> Wanted:
+    """It counts for the repository, whose teams and changes are known."""
+    own = GitHub(story, "acme/vercelled")
+    own.pull(1, "08:00", "09:00", pushed=True)
+    meta = {"githubCommitSha": sha(own.merge_of(1)), "githubCommitRef": "main"}
+    meta |= {"githubOrg": "acme", "githubRepo": "vercelled"}
+    for word, clock in (("created", "09:20"), ("succeeded", "09:30")):
+        deployment = {"id": "dpl_1", "name": "site", "url": "site.vercel.app", "meta": meta}
+        body = {"id": word, "type": f"deployment.{word}"}
+        body["createdAt"] = int(moment(clock).timestamp() * 1000)
+        story.add("/vercel", body | {"payload": {"target": "production", "deployment": deployment}})
+    return {"lead": (1.5, 1), "fail": (0, 1)}
+
+
+def production_in_two_spellings(story: Story) -> Wanted:
+    own = GitHub(story, "acme/spelt")
+    own.deploy("10:00", ok=False, environment="Production", commit="sp1")
+    own.deploy("10:30", environment="production", commit="sp2")
+    return {"fail": (1, 2), "recovery": (30.0, 1)}
+
+
 def deployed_before_it_is_merged(story: Story) -> Wanted:
     """ChatOps deploys the branch of a pull request, and main after the merge."""
     own = begun(GitHub, story, "chatops")
@@ -171,6 +211,9 @@ HISTORIES = {
     "acme/reverted-twice": revert_of_a_revert,
     "acme/alike": revert_of_one_of_two_alike,
     "acme/named-cause": root_cause_of_an_older_commit,
+    "ash": heroku_rolled_back,
+    "acme/vercelled": vercel_deploys_a_repository_of_github,
+    "acme/spelt": production_in_two_spellings,
     "acme/chatops": deployed_before_it_is_merged,
     "acme/inherited": incident_before_any_deployment,
     "acme/late": incident_long_after_a_deployment,
