@@ -32,14 +32,29 @@ def names(on: Stage) -> list[str]:
     return [row.span.name for row in on.app.screen.waterfall.rows]
 
 
+async def test_a_wait_in_the_trace_below_a_list_opens_in_its_trace() -> None:
+    async with stage(FakeReader(delivery_trace(), links=delivery_links())) as on:
+        on.list.select("is-960")
+        await on.settle()
+        below = on.app.screen.trace
+        below.focus()
+        below.go_to(next(n for n, row in enumerate(below.rows) if row.span.operation == "wait"))
+        chosen = below.selected_key
+        await on.press("enter")
+        assert on.app.screen.waterfall.selected_wait is not None
+        assert on.app.screen.waterfall.selected_key == chosen
+
+
 @does("fold_all", "unfold_all")
 async def test_folding_and_unfolding_all() -> None:
     async with checkout() as on:
         assert "compile" not in names(on), "jobs that went well begin folded"
         await on.press("right_square_bracket")
         assert {"compile", "canary 5%"} <= set(names(on))
+        on.app.screen.waterfall.reveal("r-1")
         await on.press("left_square_bracket")
         assert names(on) == ["checkout-api v214"]
+        assert on.app.screen.waterfall.selected_key == "dep-214", "the row that folds it"
 
 
 async def test_folds_and_cursor_stay_when_events_come() -> None:

@@ -159,6 +159,10 @@ class ListedView(View):
     def open_row(self, key: str) -> None:
         """Open a row of the list."""
 
+    def open_beside(self, key: str) -> None:
+        """Open the row of another box."""
+        self.dash.navigation.open_span(key)
+
     def on_cursor_box_selected(self, message: CursorBox.Selected) -> None:
         message.stop()
         if message.box is self.list:
@@ -166,12 +170,11 @@ class ListedView(View):
             self.row_selected()
 
     def on_cursor_box_opened(self, message: CursorBox.Opened) -> None:
-        """Open a row of the list, or the span that another box names."""
         message.stop()
         if message.box is self.list:
             self.open_row(message.key)
         else:
-            self.dash.navigation.open_span(message.key)
+            self.open_beside(message.key)
 
     def on_listing_sorted(self, message: Listing.Sorted) -> None:
         """Sort by the clicked column; a second click reverses the order."""
@@ -241,6 +244,11 @@ class WorkView(ListedView):
 
     def row_selected(self) -> None:
         start(self, self.load_trace, "trace", exclusive=True)
+
+    def open_beside(self, key: str) -> None:
+        # Waits and expected steps are rows of the trace, too, but no spans.
+        if self.trace.trace is not None:
+            self.dash.navigation.open_trace(self.trace.trace.trace_id, key)
 
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
