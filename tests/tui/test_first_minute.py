@@ -7,6 +7,7 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, delivery, span
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, does, stage
+from tests.tui.test_output import write_all
 from tests.tui.test_sources import GITHUB, JENKINS, connections
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Verdict
@@ -156,3 +157,15 @@ async def test_enter_sends_a_trial_run_and_says_what_was_answered() -> None:
         await on.press("enter")
         await on.sees("this receiver answered 200 accepted")
         assert sent == ["run"]
+
+
+async def test_an_export_of_the_first_page_holds_no_secret(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {"by_trace": True, "connections": connections, "send_links": nothing}
+    async with stage(FakeReader(), **options) as on:
+        await on.press("v")
+        await on.sees("gh-s3cret")
+        await write_all(on)
+        await on.sees("wrote")
+        written = list(tmp_path.iterdir())
+        assert written and all("s3cret" not in path.read_text() for path in written)
