@@ -539,6 +539,16 @@ def test_a_backlog_is_judged_once_for_many_of_its_deliveries(base, monkeypatch) 
     assert base.kept() == kept
 
 
+def test_an_incident_that_was_elsewhere_makes_no_deployment_a_repair(base) -> None:
+    """Nor if no deployment caused it."""
+    (*_, end) = told = incident(1, BEGIN, BEGIN + 3 * HOUR)
+    base.tell(*told, *deploy(1, BEGIN + HOUR))
+    assert cards(base)["core"].figures["rework"].hits == 1
+    moved = end._replace(occurred_at=BEGIN + 4 * HOUR, state=State.NOTE, environment="staging")
+    base.tell(moved)
+    assert cards(base)["core"].figures["rework"].hits == 0
+
+
 def test_a_failed_test_that_no_run_repeats_costs_later_deployments_nothing(
     base, monkeypatch
 ) -> None:
