@@ -1,12 +1,10 @@
-"""Reads the delivery metrics from the read models, and what their rules count and leave out."""
+"""Reads the delivery metrics from the read models, and which deployments they leave out."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 import orjson
@@ -39,8 +37,6 @@ from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics.verdicts import places
-from vs_tui.store.queries.filter_sql import span_where
-from vs_tui.store.schema import open_reader
 
 _IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
 OF_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
@@ -282,49 +278,3 @@ def read_beside(
         merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
         innovation_ratio=innovation_ratio(spent),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """The data in a database that the metrics can use."""
-
-    deploys: Mapping[str, int]
-    """Environment, empty if none is named -> finished deploys."""
-    matched: Mapping[str, int]
-    """Filter of a rule -> number of matching spans."""
-    without_team: Mapping[str, int]
-    """Project without a team -> finished deploys."""
-    shared: Mapping[str, Sequence[str]]
-    """Project with deploys -> the teams that list it, if there are several."""
-
-
-def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant) -> Coverage:
-    """The coverage of a database file. Raises the same errors as `open_reader`."""
-    db = open_reader(path)
-    try:
-        finished = "operation = 'deploy' AND status NOT IN ('in_flight', 'cancelled')"
-        by_environment = dict(
-            db.execute(f"SELECT environment, COUNT(*) FROM spans WHERE {finished} GROUP BY 1")
-        )
-        by_project = db.execute(
-            "SELECT project, service, team, COUNT(*) FROM spans "
-            f"WHERE {finished} GROUP BY 1, 2, 3 ORDER BY 1"
-        ).fetchall()
-        matched = {text: _matching(db, text, now) for text in filters}
-    finally:
-        db.close()
-    without: dict[str, int] = {}
-    shared: dict[str, Sequence[str]] = {}
-    for project, service, team, count in by_project if teams.teams else ():
-        listing = teams.all_of(project, service, "")
-        if not team and not listing:
-            without[project] = without.get(project, 0) + count
-        elif len(listing) > 1:
-            shared[project] = listing
-    return Coverage(by_environment, matched, without, shared)
-
-
-def _matching(db: sqlite3.Connection, text: str, now: Instant) -> int:
-    condition, bound = span_where(text, now)
-    sql = f"SELECT COUNT(*) FROM spans WHERE derived = 0 AND {condition}"
-    return int(db.execute(sql, bound).fetchone()[0])
