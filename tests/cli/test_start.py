@@ -30,6 +30,9 @@ def noting(self, data):
     write(self, data)
 
 TerminalDriver.write = noting
+import vs_tui.tui.app
+
+vs_tui.tui.app.RECEIVER_AFTER = 60.0  # on a slow machine the receiver would begin before the rows
 from vs_tui.cli.main import main
 main(sys.argv[1:])
 """
