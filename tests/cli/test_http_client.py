@@ -220,7 +220,7 @@ def test_a_silent_server_is_not_waited_for(silent):
     with pytest.raises(TimeoutError):
         posted(f"{silent}/customhttp", limit=0.3)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -405,7 +405,7 @@ def test_a_receiver_that_never_answers_costs_two_seconds_once(shell, silent):
     assert (first.returncode, second.returncode) == (0, 0)
     assert "did not answer" in first.stderr
     # What is above the limits is the interpreter's start, which a busy machine makes long.
-    assert 1.9 < between - began < 7.0
+    assert 1.9 < between - began < 5.0 + (ended - between)
     assert ended - between < between - began - 0.5
     assert len(shell.waiting()) == 4
 

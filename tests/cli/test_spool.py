@@ -139,7 +139,7 @@ def test_vscli_waits_two_seconds_once_then_hardly_at_all(shell, silent):
         assert "did not answer" in done.stderr
 
     # What is above the limit is the interpreter's start, which a busy machine makes long.
-    assert 1.9 < took[0] < 6.0
+    assert 1.9 < took[0] < 4.0 + max(took[1:])
     assert max(took[1:]) < took[0] - 0.75
     assert len(shell.waiting()) == 3
 
