@@ -3,6 +3,7 @@ node shows the same."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -30,6 +31,7 @@ from vs_tui.log.address import parse_log_url
 from vs_tui.log.postgres import BEGINNING, PostgresLog
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
+from vs_tui.store import shared_writer
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import WriterSettings
@@ -551,3 +553,27 @@ async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatc
     finally:
         for writer in writers:
             await writer.close()
+
+
+async def test_a_node_looks_again_when_nothing_holds_its_entries_back(
+    tmp_path, url, monkeypatch
+) -> None:
+    monkeypatch.setattr(shared_writer, "WAKE_SECONDS", 10.0)
+    listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ %s"
+    log = PostgresLog(parse_log_url(url))
+    writer = SharedWriter(tmp_path / "node.db", lambda: T, None, log)
+    await writer.open()
+    try:
+        async with await psycopg.AsyncConnection.connect(url) as other:
+            await other.set_autocommit(True)
+            async with asyncio.timeout(PATIENCE):
+                while not await (await other.execute(listening, ["^LISTEN"])).fetchone():
+                    pass
+            await other.set_autocommit(False)
+            await other.execute("SELECT pg_current_xact_id()")
+            await writer.submit(custom("build", "a", "start"))
+            assert not await writer.caught_up(0.2), "the transaction might still commit before it"
+            await other.rollback()
+        assert await writer.caught_up(8)
+    finally:
+        await writer.close()

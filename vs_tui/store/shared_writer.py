@@ -57,6 +57,8 @@ log = logging.getLogger(__name__)
 
 WAKE_SECONDS: Final = 2.0
 """Pause between two reads of the log without a notification; some connection poolers send none."""
+HELD_SECONDS: Final = 0.1
+"""The same while a running transaction, perhaps of another database, holds entries back."""
 PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE: Final = 5.0
 REMEMBERED: Final = 5_000
@@ -171,7 +173,9 @@ class SharedWriter(Writer):
         while True:
             try:
                 if not await self._follow_some():
-                    await self._shared.wait(WAKE_SECONDS)
+                    # Nothing is notified when a transaction ends that holds entries back.
+                    is_held_back = await self._shared.head() > self._place.position
+                    await self._shared.wait(HELD_SECONDS if is_held_back else WAKE_SECONDS)
                 pause = PAUSE_SECONDS
             except LogAway as error:
                 self._note_away(error)
