@@ -59,8 +59,18 @@ def seekers(
 
 def is_waiting(db: sqlite3.Connection) -> bool:
     """Whether any span waits to be linked, or any deployment to be judged."""
-    sql = "SELECT EXISTS (SELECT 1 FROM link_queue) OR EXISTS (SELECT 1 FROM judge_queue)"
-    return bool(db.execute(sql).fetchone()[0])
+    return _holds_any(db, "link_queue", "judge_queue")
+
+
+def is_settled(db: sqlite3.Connection) -> bool:
+    """Whether what is folded is also linked and judged, and folded again where a repository was
+    renamed: until then an answer may miss a part of what its deliveries say."""
+    return not _holds_any(db, "renamed_spans", "link_queue", "judge_queue")
+
+
+def _holds_any(db: sqlite3.Connection, *tables: str) -> bool:
+    sql = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in tables)
+    return bool(db.execute(f"SELECT {sql}").fetchone()[0])
 
 
 def take(db: sqlite3.Connection) -> tuple[set[str], str]:

@@ -19,6 +19,7 @@ from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import clock as clocks
 from vs_tui.store import rows
+from vs_tui.store.folding import link_queue
 from vs_tui.store.queries.filter_sql import where as where_of
 from vs_tui.store.queries.read_spans import (
     order_of,
@@ -120,10 +121,15 @@ class SqliteReader:
         return await run_on(self._db, work)
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
-        """Wait until everything in the log by now is folded. Returns False after `seconds`."""
+        """Wait until everything in the log by now is folded, linked and judged. Returns False after
+        `seconds`."""
         head = await self.run(sqlite_log.head)
+
+        def reached(db: sqlite3.Connection) -> bool:
+            return sqlite_log.position(db) >= head and link_queue.is_settled(db)
+
         deadline = time.monotonic() + seconds
-        while await self.run(sqlite_log.position) < head:
+        while not await self.run(reached):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)
