@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import socket
+import sqlite3
 import stat
 import time
+from contextlib import closing
 
 import pytest
 
@@ -16,8 +18,10 @@ from tests.cli.shell import deliveries, one
 from tests.ingest.server import SECRETS, TOKEN
 from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
+from vs_tui.cli.main import main
 from vs_tui.cli.replay import ReceiverTarget
 from vs_tui.log.recording import Delivery
+from vs_tui.store.folding.projector import FoldLoop
 
 STORY = gh.story()
 
@@ -82,6 +86,29 @@ def test_a_replay_into_a_file_makes_the_same_spans(server, shell, recording, tmp
     for key, span in found.items():
         for name in ("status", "started_at", "ended_at", "parent_span_id", "attributes"):
             assert span[name] == expected[key][name], (key, name)
+
+
+def test_a_replay_into_a_file_ends_when_all_of_it_shows(shell, tmp_path, monkeypatch):
+    """Closing waits only a moment for what is not folded, and nobody would fold it later."""
+    wait, fold = FoldLoop.caught_up, FoldLoop.run
+
+    async def briefly(loop: FoldLoop, _seconds: float) -> bool:
+        return await wait(loop, 0.01)
+
+    async def late(loop: FoldLoop) -> None:
+        await asyncio.sleep(0.3)
+        await fold(loop)
+
+    monkeypatch.setattr(FoldLoop, "caught_up", briefly)
+    monkeypatch.setattr(FoldLoop, "run", late)
+    body = {"type": "build", "id": "7", "timestamp": "2020-01-01T10:00:00Z", "action": "start"}
+    line = {"received_at": body["timestamp"], "path": "/customhttp", "body": body}
+    path, db = tmp_path / "one.jsonl", tmp_path / "late.db"
+    path.write_text(json.dumps(line) + "\n")
+
+    assert main(["replay", str(path), "--db", str(db)]) == 0
+    with closing(sqlite3.connect(db)) as found:
+        assert found.execute("SELECT count(*) FROM spans").fetchone() == (1,)
 
 
 def test_a_replay_to_a_receiver_can_be_filtered(server, shell, recording, tmp_path):

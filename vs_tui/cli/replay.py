@@ -34,6 +34,9 @@ class Target(Protocol):
     async def send(self, delivery: Delivery) -> str:
         """Send one delivery; returns the verdict, or `refused` and why."""
 
+    async def folded(self) -> None:
+        """Wait until what was sent shows, if nobody else sees to that."""
+
 
 def register(subparsers: Any) -> None:
     parser = add_command(
@@ -124,7 +127,10 @@ async def _replay(
     speed = speed_of(args.speed)
     async with _target(config, args) as target:
         with Bar(sys.stderr) as bar:
-            return await _send_all(target, deliveries, speed, bar)
+            counts = await _send_all(target, deliveries, speed, bar)
+            bar.show("folding")
+            await target.folded()
+            return counts
 
 
 async def _send_all(
@@ -206,6 +212,9 @@ class ReceiverTarget:
         for api in self._all:
             api.close()
 
+    async def folded(self) -> None:
+        """The receiver goes on folding by itself."""
+
     async def send(self, delivery: Delivery) -> str:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._send, delivery)
@@ -223,6 +232,10 @@ class StoreTarget:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
+
+    async def folded(self) -> None:
+        """Nobody folds the rest when this process has ended, until a receiver is started."""
+        await self._runtime.writer.folded()
 
     async def send(self, delivery: Delivery) -> str:
         outcome = await self._runtime.ingest(
