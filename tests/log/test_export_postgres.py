@@ -114,3 +114,12 @@ def test_every_column_has_a_fitting_type() -> None:
     assert type_of("is_first") == type_of("failed") == "boolean"
     assert type_of("attributes") == "jsonb"
     assert type_of("status") == type_of("failure_signs") == type_of("child_ref") == "text"
+
+
+async def test_an_export_that_ends_does_not_say_that_it_goes_on(database, capsys) -> None:
+    url = "postgresql://127.0.0.1:1/nowhere"
+
+    assert main(["export", "postgres", url, "--db", str(database)]) == 1
+    said = capsys.readouterr().err
+    assert "it works again once the server answers" in said
+    assert "by itself" not in said

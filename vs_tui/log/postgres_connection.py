@@ -120,9 +120,10 @@ def connection_options(address: LogAddress) -> Mapping[str, Any]:
 
 
 def reason(error: BaseException, address: LogAddress) -> str:
-    """Why the log cannot be used and what to do, in one line without the password."""
+    """Why the log cannot be used and what to do, in one line without the password. A receiver goes
+    on by itself; commands that end with this line do not, so it promises neither."""
     if isinstance(error, TimeoutError | psycopg.errors.QueryCanceled):
-        return "the server does not answer in time; check it and the network, it goes on by itself"
+        return "the server does not answer in time; check it and the network"
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
         # The error quotes the text it cannot parse, which may be the password.
         return "the URL cannot be read; write postgresql://USER@HOST/DATABASE"
@@ -131,4 +132,4 @@ def reason(error: BaseException, address: LogAddress) -> str:
         return words
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return f"{words}; grant this role the schema, or let its owner start vs-tui once"
-    return f"{words}; it goes on by itself once the server answers"
+    return f"{words}; it works again once the server answers"
