@@ -146,6 +146,12 @@ async def test_a_transaction_that_is_undone_holds_nothing_back(log, url) -> None
     assert names(await everything(log)) == ["a"]
 
 
+async def test_who_begins_to_listen_looks_again_at_once(log) -> None:
+    """An entry that came after the last look and before it listened is told to nobody."""
+    await log.append([entry("a")])
+    await asyncio.wait_for(log.wait(10 * PATIENCE), PATIENCE)
+
+
 async def test_who_waits_is_woken_by_a_commit(log) -> None:
     await log.wait(0.01)  # it listens from here on
     waiting = asyncio.create_task(log.wait(10 * PATIENCE))

@@ -12,7 +12,8 @@ from vs_tui.tui.screens.trace import TraceView
 
 
 async def click(on: Stage, text: str, nth: int = 0) -> None:
-    """Click on the first letter of a text on the screen."""
+    """Click on the first letter of a text on the screen, once it is there."""
+    await on.sees(text)
     y = [number for number, line in enumerate(on.lines) if text in line][nth]
     x = cell_len(on.lines[y][: on.lines[y].index(text)])
     await on.pilot.click(offset=(x, y))
@@ -224,7 +225,7 @@ async def test_the_cursor_is_painted_where_it_is_in_a_scrolled_list() -> None:
 
 async def test_a_click_on_the_metrics_opens_all_of_them() -> None:
     async with stage() as on:
-        await click(on, "restore")
+        await click(on, "recovery")
         assert on.app.view.where == "dora"
 
 

@@ -70,6 +70,7 @@ class PostgresLog:
         self._writing = LogConnection(self._connections)
         self._reading = LogConnection(self._connections)
         self._listening = LogConnection(self._connections, listen=self.channel)
+        self._listened: AsyncConnection[Any] | None = None
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -126,8 +127,12 @@ class PostgresLog:
         return Position(int(row[0]), row[1]) if row else Position()
 
     async def wait(self, seconds: float) -> None:
-        """Wait until an entry is committed, at most `seconds`."""
+        """Wait until an entry is committed, at most `seconds`. Who begins to listen does not wait:
+        what was committed just before is told to nobody."""
         async with self._listening.use() as connection:
+            if connection is not self._listened:
+                self._listened = connection
+                return
             async for _ in connection.notifies(timeout=seconds, stop_after=1):
                 pass
 
