@@ -10,9 +10,9 @@ Measured on two cores, at a load of 12 that has to give way: custom events 0.50 
 0.50 by CPU (0.37 to 0.75 in single pairs), GitHub bodies 0.43 and 0.38. Without other work, at
 500 a second with the dashboard open, half are answered within 1.0 ms (custom) and 1.1 ms (GitHub),
 99 of 100 within 53 ms and 58 ms. A burst of 50,000 with the dashboard open: custom events are
-acknowledged at 2,852/s, then folded at 4,748/s; GitHub bodies at 1,941/s and 608/s (1,270/s when a
-transaction folded up to 500 of them and somebody who came waited 190 ms); the longest wait for a
-key is 0.19 s.
+acknowledged at 2,852/s, then folded at 4,748/s; GitHub bodies at 1,941/s and 608/s (a burst of
+8,000 at 1,197/s, and not faster with longer transactions: the larger the backlog, the slower); the
+longest wait for a key is 0.19 s.
 
 Of a GitHub body's CPU time the adapter takes about 0.40 (orjson a fifth of that), the append 0.25,
 folding meanwhile 0.10. What gained less than a tenth and was thrown away: uvloop (the bare handler
