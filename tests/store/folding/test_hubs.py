@@ -5,7 +5,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
@@ -185,7 +185,8 @@ def test_a_hub_has_the_same_links_in_every_order(name) -> None:
 def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
     number, monkeypatch
 ) -> None:
-    monkeypatch.setattr(projector_module, "FOLDS_PER_LINK", 1)  # few deliveries are enough
+    monkeypatch.setattr(projector_module, "LEAST_FOLDING", 1)  # they take turns
+    monkeypatch.setattr(projector_module, "thread_time", count().__next__)
     seekers = [
         custom("task", n, "start", at=n, parentid=ref("pipeline", "p")) for n in range(number)
     ]

@@ -8,7 +8,7 @@ parsed again.
 Appending and folding both need the interpreter and the one writing connection, and a fold costs
 more than a receipt. So receiving goes first while deliveries keep coming. Folding waits for a quiet
 moment, but gets a minimum share of the time, and does not wait while a reader waits for it. The
-CPU time of its transactions is bounded, so that few wait 50 ms for one (COMMIT comes on top of it).
+CPU time of its transactions is bounded, so that few wait long for one (COMMIT comes on top of it).
 Under a flood of GitHub bodies 0.40 of a bare handler's rate were acknowledged this way, and 0.20
 without it (medians of paired runs of wrk, 32 connections). The backlog is folded after the flood.
 """
@@ -48,15 +48,19 @@ log = logging.getLogger(__name__)
 WAITED_SECONDS: Final = 0.015
 """Target for the CPU time of one transaction while senders or readers wait for its end. Key presses
 wait for the interpreter meanwhile."""
-ALONE_SECONDS: Final = 0.035
-"""The same while nobody waits; somebody who comes waits for the rest of it and its COMMIT."""
+ALONE_SECONDS: Final = 0.1
+"""The same while nobody waits; a sender who comes then waits for the rest of it and its COMMIT. A
+larger transaction folds spans once that several of its deliveries change: a backlog of GitHub
+bodies is folded a sixth faster than with 35 ms (930/s and 800/s, paired runs), and 200 ms would
+gain another tenth."""
 LEAST_AT_ONCE: Final = 8
 """Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
 MOST_AT_ONCE: Final = 500
 LEAST_SHARE: Final = 0.1
 """Minimum share of the time that folding gets, however many deliveries come."""
-FOLDS_PER_LINK: Final = 4
-"""Transactions with deliveries between two that link waiting spans or judge waiting deployments."""
+LEAST_FOLDING: Final = 9
+"""While deliveries wait, folding them takes at least this many times as long as linking waiting
+spans and judging waiting deployments."""
 PAUSE_SECONDS: Final = 1.0
 """Pause after a storage error before the next try."""
 REMEMBERED: Final = 10_000
@@ -98,8 +102,8 @@ class Projector:
     _more: bool = False
     _linking: bool = False
     """Whether spans wait in `link_queue`."""
-    _folds: int = 0
-    """Transactions with deliveries since the last one that linked waiting spans."""
+    _until_link: float = 0.0
+    """CPU seconds of folding until the next transaction that links waiting spans."""
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -161,14 +165,14 @@ class Projector:
             changes, more = transaction.fold_renamed(db, folding)
             self.look(db)
             return Folded(self.position, 0, changes, more)
-        is_due = self._folds >= FOLDS_PER_LINK and not limit
+        started = thread_time()
+        is_due = self._until_link <= 0 and not limit
         if self._linking and (self.head <= self.position or is_due):
-            self.tried, self._folds = 0, 0
+            self.tried = 0
             changes = transaction.link_waiting(db, folding)
             self.look(db)
+            self._until_link = (thread_time() - started) * LEAST_FOLDING
             return Folded(self.position, 0, changes)
-        self._folds += 1
-        started = thread_time()
         found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
         if found and found[0][1]:
             self.tried = found[0][0]
@@ -188,8 +192,10 @@ class Projector:
         more = reached < self.head
         changes = transaction.fold_and_link(db, events, folding, more=more) if events else []
         sqlite_log.set_position(db, reached)
+        took = thread_time() - started
+        self._until_link -= took
         if not limit:
-            self._adapt(len(ids), thread_time() - started)
+            self._adapt(len(ids), took)
         self.look(db)
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
 
