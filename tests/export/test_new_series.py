@@ -13,7 +13,7 @@ from tests.export.receiving import event, post, receiver
 from tests.patience import PATIENCE
 from vs_tui.cli.runtime import Runtime
 from vs_tui.export.prometheus import Metrics
-from vs_tui.export.prometheus_series import MOST_SCRAPERS, YOUNG_SECONDS
+from vs_tui.export.series import MOST_SCRAPERS, YOUNG_SECONDS
 
 PROMETHEUS = {
     "Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3",

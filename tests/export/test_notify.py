@@ -20,7 +20,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.config import effective
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
-from vs_tui.export import notice_formats, notices, notifier, sending
+from vs_tui.export import notices, notifier, sending
 from vs_tui.metrics.goals import read_goals
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
@@ -309,7 +309,7 @@ HOSTILE = (
 def test_event_text_is_only_text(format_: str, number: int) -> None:
     """In the title, in the text, and beside a link of ours."""
     told = body(title=f"deploy failed: {HOSTILE[number]}", text=HOSTILE[number])
-    message = json.loads(notice_formats.POSTED[format_]([told], 0))
+    message = json.loads(notices.POSTED[format_]([told], 0))
     if format_ == "teams":
         card = message["attachments"][0]["content"]
         assert [action["url"] for action in card["actions"]] == ["https://ci.example/1"]
@@ -324,13 +324,13 @@ def test_event_text_is_only_text(format_: str, number: int) -> None:
 
 
 def test_no_chat_is_asked_for_previews_or_mentions() -> None:
-    slack = json.loads(notice_formats.slack([body()], 3))
+    slack = json.loads(notices.slack([body()], 3))
     assert (slack["mrkdwn"], slack["unfurl_links"], slack["unfurl_media"]) == (False,) * 3
     assert "and 3 more" in slack["text"]
-    discord = json.loads(notice_formats.discord([body()], 0))
+    discord = json.loads(notices.discord([body()], 0))
     assert discord["allowed_mentions"] == {"parse": []} and discord["flags"] == 4
     for url in ("javascript:alert(1)", "https://x/>|<!channel>", "https://x/a b"):
-        for message in (notice_formats.slack, notice_formats.discord, notice_formats.teams):
+        for message in (notices.slack, notices.discord, notices.teams):
             assert url not in json.dumps(json.loads(message([body(url=url)], 0)))
 
 
@@ -341,8 +341,8 @@ def test_the_desktop_shows_no_markup(monkeypatch) -> None:
         ("linux", "notify-send", True),
         ("darwin", "osascript", False),
     ):
-        monkeypatch.setattr(notice_formats.sys, "platform", platform)
-        command = notice_formats.command_of((), [told], 0)
+        monkeypatch.setattr(notices.sys, "platform", platform)
+        command = notices.command_of((), [told], 0)
         assert command[0] == program and ("<a" not in command[-1]) == escaped
 
 
@@ -352,14 +352,14 @@ def test_messages_are_not_longer_than_a_chat_takes_and_not_empty(letter: str) ->
     url = f"https://ci.example/{'a' * 480}"
     many = [body(title=letter * 5_000, text=letter * 5_000, url=url)] * 10
     for number in (1, 10):
-        content = json.loads(notice_formats.discord(many[:number], 0))["content"]
+        content = json.loads(notices.discord(many[:number], 0))["content"]
         assert 100 < len(content) <= 2_000
-        slack = json.loads(notice_formats.slack(many[:number], 0))["text"]
+        slack = json.loads(notices.slack(many[:number], 0))["text"]
         assert 100 < len(slack) <= 4_000
 
 
 def test_a_text_is_no_option_of_a_command() -> None:
-    command = notice_formats.command_of(("tell",), [body(title="--help")], 0)
+    command = notices.command_of(("tell",), [body(title="--help")], 0)
     assert command[0] == "tell" and not any(word.startswith("-") for word in command[1:])
 
 

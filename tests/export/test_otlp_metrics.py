@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.export.receiving import post, receiver, until
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets, load
-from vs_tui.export import otlp_metrics, otlp_traces, sending
+from vs_tui.export import otlp, sending
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
 from vs_tui.model.settings import ExportSettings
 from vs_tui.store import counter_totals as totals
@@ -26,8 +26,8 @@ from vs_tui.store import counter_totals as totals
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
     """Look often and try again soon: what is tested is what happens, not how long it takes."""
-    monkeypatch.setattr(otlp_traces, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(otlp_metrics, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(otlp, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(otlp, "EVERY_SECONDS", 0.01)
     monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
 
 
@@ -162,7 +162,7 @@ async def test_a_collector_that_is_away_gets_the_totals_of_then(tmp_path, collec
 
 
 async def test_the_last_push_is_made_at_shutdown(tmp_path, collector, monkeypatch) -> None:
-    monkeypatch.setattr(otlp_metrics, "EVERY_SECONDS", 3600)
+    monkeypatch.setattr(otlp, "EVERY_SECONDS", 3600)
     async with receiver(tmp_path, collector.url, signals=("metrics",)) as runtime:
         await em_metrics(runtime)
     assert points(collector.metrics[-1])["deployment_frequency"] == {"acme/em": 1}
@@ -171,8 +171,8 @@ async def test_the_last_push_is_made_at_shutdown(tmp_path, collector, monkeypatc
 async def test_a_collector_that_does_not_answer_does_not_hold_up_a_stop(
     tmp_path, monkeypatch
 ) -> None:
-    assert sending.STOP_SECONDS + otlp_metrics.STOP_SECONDS < 5, "the promise of a stop"
-    for module in (sending, otlp_metrics):
+    assert sending.STOP_SECONDS + otlp.STOP_SECONDS < 5, "the promise of a stop"
+    for module in (sending, otlp):
         monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

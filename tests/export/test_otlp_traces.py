@@ -16,7 +16,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_store import Finding, export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
-from vs_tui.export import otlp_traces, sending
+from vs_tui.export import otlp, sending
 from vs_tui.model.settings import ExportSettings
 from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 
@@ -24,7 +24,7 @@ from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
     """Look often and try again soon: what is tested is what happens, not how long it takes."""
-    monkeypatch.setattr(otlp_traces, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(otlp, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
 
 
@@ -327,5 +327,5 @@ async def test_an_export_waits_for_deliveries_but_not_forever(monkeypatch) -> No
     for looks, left in ((0, -3), (3, -3), (float("inf"), float("inf"))):
         store: Any = Busy(looks)
         settings = ExportSettings("http://127.0.0.1:1")
-        await otlp_traces.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]
+        await otlp.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]
         assert store.looks == left

@@ -14,15 +14,14 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from vs_tui.api.emmetrics import EmMetricsApi, Newness
-from vs_tui.api.grafana import ROOT as GRAFANA
-from vs_tui.api.grafana import GrafanaApi
+from vs_tui.api.compatibility import ROOT as GRAFANA
+from vs_tui.api.compatibility import EmMetricsApi, GrafanaApi, Newness
 from vs_tui.api.guard import Guard, Handler, Uses
 from vs_tui.api.handlers import Api, Reporting
 from vs_tui.api.openapi import document
 from vs_tui.config import Config
-from vs_tui.export.counter_totals import CounterTotals
 from vs_tui.export.prometheus import Metrics, MetricsPage
+from vs_tui.export.series import CounterTotals
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
 from vs_tui.ingest.connections import Connection, Connections

@@ -140,8 +140,7 @@ class Runtime:
 
     def start_export(self) -> None:
         """Start to send traces and metrics. ConfigError if the collector's address is our own."""
-        from vs_tui.export.otlp_metrics import MetricExporter
-        from vs_tui.export.otlp_traces import TraceExporter
+        from vs_tui.export.otlp import MetricExporter, TraceExporter
         from vs_tui.export.sending import leads_to
 
         settings = self.config.export

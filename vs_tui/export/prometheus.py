@@ -22,11 +22,11 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vs_tui.export.counter_totals import CounterTotals
-from vs_tui.export.prometheus_series import (
+from vs_tui.export.series import (
     COUNTER_FAMILIES,
     GROUPS,
     CounterSeries,
+    CounterTotals,
     DoraGauges,
     NewSeries,
 )
