@@ -162,7 +162,7 @@ def test_the_two_commands_are_there_once() -> None:
 
 
 def test_every_path_that_can_be_read_is_in_the_api_page(tmp_path: Path) -> None:
-    from vs_tui.api.emmetrics import EmMetricsApi
+    from vs_tui.api.compatibility import EmMetricsApi
     from vs_tui.api.handlers import Api, Reporting
 
     page = (ROOT / "docs" / "api.md").read_text("utf-8")

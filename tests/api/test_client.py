@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.ingest.server import TOKEN, Server
 from tests.patience import PATIENCE
-from vs_tui.api.remote_connection import Remote, _message, parse_address
+from vs_tui.api.remote import Remote, _message, parse_address
 from vs_tui.api.remote_reader import HttpReader
 from vs_tui.model.vocabulary import Status, Verdict
 from vs_tui.store.queries.reader import SqliteReader
@@ -154,7 +154,7 @@ async def test_it_says_when_it_is_stale_and_comes_back_by_itself(
     process: Server, monkeypatch
 ) -> None:
     server = process
-    monkeypatch.setattr("vs_tui.api.remote_connection.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("vs_tui.api.remote.GRACE_SECONDS", 0.0)
     send(server, "before")
     async with reading(server.url) as reader:
         await until(lambda: not reader.remote.stale, "the stream")
@@ -249,7 +249,7 @@ def remote() -> Remote:
 
 
 def test_more_changes_than_are_kept_ask_for_a_whole_reading(monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.api.remote_connection.MAX_KEYS", 3)
+    monkeypatch.setattr("vs_tui.api.remote.MAX_KEYS", 3)
     line = remote()
     for seq in range(1, 6):
         line._note(seq, [f"k{seq}"])

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tests.ingest.inside import receiving
 from tests.ingest.server import TOKEN, Server
-from vs_tui.api import delivery_sender as sending
-from vs_tui.api.delivery_sender import resend
+from vs_tui.api import remote
+from vs_tui.api.remote import resend
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
 
@@ -91,14 +91,14 @@ async def test_nobody_there(target) -> None:
 
 
 async def test_a_trial_run_goes_the_way_of_any_delivery_and_ends(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "TRIAL_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "TRIAL_SECONDS", 0.0)
     said: list[str] = []
     async with receiving(tmp_path) as runtime:
-        await sending.send_trial(runtime.url, runtime.config.secrets.token, said.append)
+        await remote.send_trial(runtime.url, runtime.config.secrets.token, said.append)
         await runtime.writer.folded()
         spans = {span.name: span for span in (await runtime.reader.spans("")).items}
         assert spans["first job"].parent_key == spans["trial run"].key
         assert not any(span.in_flight for span in spans.values())
-        await sending.send_trial(runtime.url, "another token", said.append)
+        await remote.send_trial(runtime.url, "another token", said.append)
     assert said[0].startswith("this receiver answered 200 accepted")
     assert all("401" in answer for answer in said[1:]) and len(said) == 5

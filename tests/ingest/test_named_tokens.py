@@ -12,7 +12,7 @@ import pytest
 
 from tests.ingest.server import TOKEN, Server, serving
 from tests.patience import PATIENCE
-from vs_tui.api.remote_connection import Remote
+from vs_tui.api.remote import Remote
 from vs_tui.cli.main import main
 from vs_tui.config import read_secrets
 from vs_tui.model.request_signing import signed_body, signed_delivery, signed_head, signing_key

@@ -98,7 +98,7 @@ def test_the_example_of_binding_a_key() -> None:
 
 
 def test_limits_that_the_page_names() -> None:
-    from vs_tui.api.remote_connection import LONGEST_WAIT
+    from vs_tui.api.remote import LONGEST_WAIT
     from vs_tui.cli.web import MAX_TABS
     from vs_tui.model.time import DAY, MINUTE, SECOND
     from vs_tui.tui import source_status, span_format

@@ -14,22 +14,22 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from vs_tui import __version__
-from vs_tui.api.codec import metrics, shape, spans, traces
-from vs_tui.api.codec.shape import Schema, object_of, ref_to
+from vs_tui.api import codec
+from vs_tui.api.codec import Schema, metrics, object_of, ref_to, spans, traces
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import emmetrics
 from vs_tui.sources.customhttp import CustomEvent
 from vs_tui.sources.dispatch import sources
 
-TEXT: Final = shape.TEXT.schema
-MAYBE_TEXT: Final = shape.MAYBE_TEXT.schema
-COUNT: Final = shape.COUNT.schema
-SECONDS: Final = shape.SECONDS.schema
-TRUTH: Final = shape.TRUTH.schema
-TIME: Final = shape.TIME.schema
-COUNTS: Final = shape.COUNTS.schema
-ANY: Final = shape.OBJECT.schema
+TEXT: Final = codec.TEXT.schema
+MAYBE_TEXT: Final = codec.MAYBE_TEXT.schema
+COUNT: Final = codec.COUNT.schema
+SECONDS: Final = codec.SECONDS.schema
+TRUTH: Final = codec.TRUTH.schema
+TIME: Final = codec.TIME.schema
+COUNTS: Final = codec.COUNTS.schema
+ANY: Final = codec.OBJECT.schema
 
 
 def _list(of: Schema) -> Schema:
@@ -43,7 +43,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             {
                 "result": {"const": "success"},
                 "delivery": {"type": "integer"},
-                "verdict": shape.word_of(Verdict).schema,
+                "verdict": codec.word_of(Verdict).schema,
                 "spans": _list(TEXT),
             },
             {"reason": TEXT},

@@ -23,7 +23,7 @@ from vs_tui.api.codec.spans import (
     TRACE,
 )
 from vs_tui.api.codec.traces import BOARD, TRACES
-from vs_tui.api.remote_connection import Remote
+from vs_tui.api.remote import Remote
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
 from vs_tui.model.time import SECOND, Duration, Instant, iso

@@ -159,7 +159,7 @@ async def _go_on(runtime: Runtime) -> None:
 
 
 async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
-    from vs_tui.api.delivery_sender import resend
+    from vs_tui.api.remote import resend
 
     if not target and not runtime.url:
         return "the receiver is not listening, so it cannot be sent to it"
@@ -167,7 +167,7 @@ async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
 
 
 async def _send_trial(runtime: Runtime, say: Callable[[str], None]) -> None:
-    from vs_tui.api.delivery_sender import send_trial
+    from vs_tui.api.remote import send_trial
 
     if not runtime.url:
         say("the receiver is not listening, so nothing can be sent to it")

@@ -146,7 +146,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
 
 async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
     """Read a receiver elsewhere; its secrets stay there."""
-    from vs_tui.api.remote_connection import parse_address
+    from vs_tui.api.remote import parse_address
     from vs_tui.api.remote_reader import HttpReader
     from vs_tui.cli.reachability import connections
 

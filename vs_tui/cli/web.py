@@ -214,7 +214,7 @@ def _current_token(config: Config) -> Callable[[], str]:
 
 def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
     """(the command of each tab, the token from the address)."""
-    from vs_tui.api.remote_connection import parse_address
+    from vs_tui.api.remote import parse_address
 
     token = ""
     if "://" in what:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from vs_tui.api.codec.shape import (
+from vs_tui.api.codec import (
     COUNT,
     COUNTS,
     INSTANT,

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.api.codec.shape import (
+from vs_tui.api.codec import (
     COUNT,
     COUNTS,
     INSTANT,

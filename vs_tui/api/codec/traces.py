@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.api.codec.shape import (
+from vs_tui.api.codec import (
     COUNT,
     COUNTS,
     INSTANT,
