@@ -1,13 +1,10 @@
 """What holds for every test: a machine that is busy with other work makes no test fail, and none
 waits for a disk that it does not test."""
 
-import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # The same examples in every run, so that none fails by chance. To look for new ones:
@@ -34,15 +31,3 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     # Every delivery is an fdatasync: of a file in memory it takes no time. What such calls promise
     # is tested by the calls themselves (strace), so that the kind of disk does not matter.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
-
-
-@pytest.fixture(autouse=True)
-def logs_end_with_their_test() -> Iterator[None]:
-    """A command that runs in the test's process logs into a file; the next command would find the
-    file gone and say so."""
-    before = list(logging.root.handlers)
-    yield
-    for handler in [h for h in logging.root.handlers if h not in before]:
-        if isinstance(handler, logging.FileHandler):
-            logging.root.removeHandler(handler)
-            handler.close()

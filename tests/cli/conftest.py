@@ -1,4 +1,3 @@
-import logging
 import socket
 from collections.abc import Iterator
 
@@ -6,18 +5,6 @@ import pytest
 
 from tests.cli.shell import Shell
 from tests.ingest.server import Server, nearby
-
-
-@pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    """A command that runs in this process logs to a file of its test; the next test must not."""
-    root = logging.getLogger()
-    before = root.handlers[:]
-    yield
-    for handler in root.handlers:
-        if handler not in before and type(handler).__module__.startswith("vs_tui."):
-            root.removeHandler(handler)
-            handler.close()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from tests.patience import PATIENCE
 from tests.tui.stage import Stage
 from tests.tui.terminal import Terminal
 from vs_tui.cli import dashboard
+from vs_tui.cli.commands import at_end
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
@@ -211,6 +212,7 @@ class Show:
             if self.goes_on:
                 running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+            at_end.close()
 
 
 async def with_a_bug(

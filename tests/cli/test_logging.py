@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from vs_tui.cli.commands import to_the_end
 from vs_tui.cli.common import log_to_file, set_up_logging
 from vs_tui.config import load
 
@@ -51,3 +52,23 @@ def test_one_printable_line_a_record_on_stderr(config, capsys):
     assert told.out == ""
     (line,) = told.err.splitlines()
     assert line.endswith(r"WARNING vs_tui.x two\nlines \x1b]0;title\x07")
+
+
+def test_a_command_leaves_no_handler_behind(config, tmp_path, capsys):
+    root, server = logging.getLogger(), logging.getLogger("aiohttp.server")
+    before = root.handlers[:], root.level, server.level
+    files = []
+
+    def command() -> int:
+        log_to_file(config)
+        logging.getLogger("vs_tui.x").warning("told")
+        files.extend(root.handlers)
+        raise SystemExit(2)
+
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            to_the_end("vs-tui", command)
+        assert (root.handlers, root.level, server.level) == before
+    assert [handler.stream for handler in files] == [None, None], "they are closed"
+    assert (tmp_path / "vs-tui.log").read_text().count("told") == 2
+    assert capsys.readouterr().err == ""

@@ -1,18 +1,29 @@
 """What a command prints may have nowhere to go, or only where its characters are not known: it ends
-with 1 and a line, never a traceback."""
+with 1 and a line, or like any program in a pipe, never with a traceback."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vs_tui.cli import vscli
+from tests.ingest.inside import START, receiving
+from vs_tui.cli import import_, link, vscli
+from vs_tui.cli.commands import COMMANDS, PIPE_CLOSED
 from vs_tui.cli.main import main
+from vs_tui.cli.receiver_api import ReceiverApi
+from vs_tui.log.recording import Delivery, format_line
 
-COMMANDS = (
+ONE = Delivery(1_772_445_600_000_000, "/customhttp", START)
+
+FULL = (
     ("vs-tui", ["--help"]),
     ("vs-tui", ["config", "show"]),
     ("vs-tui", ["secret", "show", "token"]),
@@ -43,19 +54,113 @@ def full():
     return os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
 
 
-@pytest.mark.parametrize(("program", "arguments"), COMMANDS)
+@pytest.mark.parametrize(("program", "arguments"), FULL)
 def test_a_full_disk_is_said(run, capsys, program, arguments):
     assert run(program, arguments, full()) == 1
     told = capsys.readouterr().err
     assert told == f"{program}: the output was not written: No space left on device\n"
 
 
-@pytest.mark.parametrize(("program", "arguments"), COMMANDS)
-def test_a_reader_that_has_gone_is_no_news(run, capsys, program, arguments):
+DB = ["--db", "DB"]
+PRINTING = {
+    "ls": [["ls", *DB], ["ls", "--json", *DB], ["ls", "--by", "trace", *DB]],
+    "report": [
+        *(["report", "durations", "--format", form, *DB] for form in ("table", "csv", "markdown")),
+        *(["report", name, "--json", *DB] for name in ("dora", "pull-requests", "expected")),
+    ],
+    "record": [["record", *DB]],
+    "replay": [["replay", "RECORDING", "--db", "OTHER"]],
+    "event": [["event", "start"]],
+    "flush": [["flush"], ["flush", "--json"]],
+    "link": [["link", "--json"], ["link", "show", "x"]],
+    "connect": [["connect", "jenkins"], ["connect", "github", "--json"]],
+    "import": [["import", "github", "acme/api"]],
+    "config": [["config", "show"], ["config", "show", "--json"], ["config", "init"]],
+    "source": [["source", "list"], ["source", "show", "vercel"]],
+    "secret": [["secret", "show", "token"], ["secret", "list", "--json"]],
+    "doctor": [["doctor", *DB], ["doctor", "--json", *DB]],
+    "db": [["db", "stats", *DB], ["db", "verify", "--json", *DB]],
+    "completion": [["completion", "bash"]],
+}
+"""Command -> calls that print. DB is a database with a span, RECORDING its delivery."""
+SILENT = {"dashboard", "view", "demo", "serve", "run", "export", "screenshot"}
+"""They draw, go on without a reader, print nothing, or print as the others do once all is done."""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    """A database with a span."""
+    path: Path = tmp_path_factory.mktemp("output") / "some.db"
+
+    async def make() -> None:
+        async with receiving(path.parent) as runtime:
+            await runtime.ingest("/customhttp", {}, START)
+
+    asyncio.run(make())
+    (path.parent / "inside.db").rename(path)
+    return path
+
+
+@pytest.fixture
+def elsewhere(monkeypatch) -> None:
+    """Commands that ask a receiver or a tool get an answer."""
+
+    class Answering(ReceiverApi):
+        def __init__(self, *_: object) -> None:
+            self.verdicts = Counter(accepted=1)
+
+        def get(self, path: str) -> dict[str, Any]:
+            link = {"primary": True, "parent": "p", "why": "w", "rule": "r", "confidence": 1}
+            return {"items": [], "next": "", "span_id": "x", "links": [link], "path": path}
+
+        def check(self) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    for module in (link, import_):
+        monkeypatch.setattr(module, "ReceiverApi", Answering)
+    monkeypatch.setattr(import_._Import, "run", lambda *_: [])
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+
+
+def closed_pipe():
     reading, writing = os.pipe()
     os.close(reading)
-    assert run(program, arguments, os.fdopen(writing, "w")) == 1
-    assert capsys.readouterr().err == ""
+    return os.fdopen(writing, "w")
+
+
+def test_every_command_has_its_place_here() -> None:
+    assert COMMANDS.keys() == PRINTING.keys() | SILENT
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        *(("vs-tui", [name, "--help"]) for name in COMMANDS),
+        *(("vs-tui", call) for calls in PRINTING.values() for call in calls),
+        *(("vs-tui", [option]) for option in ("--help", "--version")),
+        *(("vscli", call) for call in (["event", "start"], ["event", "--help"])),
+    ],
+)
+def test_a_reader_that_has_gone_is_no_news(
+    run, capsys, database, elsewhere, tmp_path, program, arguments
+):
+    """The command ends at once, without a word, and with the code of a closed pipe."""
+    (tmp_path / "one.jsonl").write_bytes(format_line(ONE))
+    names = {"DB": database, "OTHER": tmp_path / "other.db", "RECORDING": tmp_path / "one.jsonl"}
+    arguments = [str(names.get(word, word)) for word in arguments]
+    assert run(program, arguments, closed_pipe()) == PIPE_CLOSED
+    assert "rror" not in capsys.readouterr().err
+
+
+def test_the_code_is_that_of_other_programs_in_a_pipe(tmp_path):
+    env = {**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path)}
+    with closed_pipe() as pipe:
+        words = [sys.executable, "-m", "vs_tui", "completion", "bash"]
+        ended = subprocess.run(words, env=env, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_an_event_is_kept_though_its_id_could_not_be_printed(run, tmp_path):

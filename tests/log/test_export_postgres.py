@@ -100,7 +100,10 @@ def test_what_is_wrong_is_said_without_the_password(
     options = ["--db", str(database)]
     assert main(["export", "postgres", *options]) == 2
     assert main(["export", "postgres", url, "--schema", "No-Name", *options]) == 2
-    assert main(["export", "postgres", url, "--every", "soon", *options]) == 2
+    for every in ("soon", "0m", "0.5s"):
+        assert main(["export", "postgres", url, "--every", every, *options]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"vs-tui: --every {every}: write a time of 1s or longer, such as")
     wrong = url.replace(PASSWORD_IN_URL, "wr0ng-word")
     assert main(["export", "postgres", wrong, *options]) == 1
     said = capsys.readouterr().err

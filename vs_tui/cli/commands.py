@@ -102,19 +102,24 @@ class UsageError(Explained):
     accepted."""
 
 
+PIPE_CLOSED: Final = 141
+"""Exit code when the reader of the output has gone, as in `vs-tui ls | head -1`: 128 + SIGPIPE, as
+a shell reports it of any other program."""
+at_end: Final = contextlib.ExitStack()
+"""Undoes what a command changed in its process, such as where it logs to: a test or a program may
+run one command after another."""
 _NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def to_the_end(program: str, run: Callable[[], int]) -> int:
     """Run a command and return its exit code, also if a file cannot be used or the output cannot be
-    written: the reader is gone, as in `vs-tui ls | head -1`, or the disk is full."""
+    written: its reader is gone, or the disk is full."""
     fill_descriptors()
     _speak_utf_8()
+    at_end.pop_all()
     try:
-        code = run()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code
+        with at_end:
+            return _flushed(run)
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -129,9 +134,23 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
             raise
         with contextlib.suppress(OSError, ValueError):  # else Python tries once more, and says so
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno != errno.EPIPE:
-            print(f"{program}: the output was not written: {error.strerror}", file=sys.stderr)
+        if error.errno == errno.EPIPE:
+            return PIPE_CLOSED
+        print(f"{program}: the output was not written: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def _flushed(run: Callable[[], int]) -> int:
+    """The exit code, once all output is written; also that of `--help`, which argparse ends."""
+    try:
+        code = run()
+    except SystemExit:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        raise
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
 
 
 def _speak_utf_8() -> None:

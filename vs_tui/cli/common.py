@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vs_tui.cli.commands import UsageError
+from vs_tui.cli.commands import UsageError, at_end
 from vs_tui.cli.http_client import ReceiverAccess, is_loopback, sender_settings
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.loading import Signing
 from vs_tui.config.model import configure
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.errors import Explained
-from vs_tui.model.time import Instant, parse_duration, parse_instant
+from vs_tui.model.time import SECOND, Duration, Instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,6 +71,20 @@ def moment(option: str, text: str, example: str = "2h") -> Instant:
         raise UsageError(
             f"{option} '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as {example}"
         ) from None
+
+
+def pause(option: str, text: str, least: Duration, example: str) -> Duration:
+    """The pause between two rounds of a command that goes on; UsageError if it is no time, or
+    shorter than `least`."""
+    try:
+        found = parse_duration(text)
+    except ValueError:
+        found = 0
+    if found < least:
+        raise UsageError(
+            f"{option} {text}: write a time of {least // SECOND}s or longer, such as {example}"
+        )
+    return found
 
 
 def print_json(value: Any, *, indent: bool = True) -> None:
@@ -306,9 +320,17 @@ def new_file(path: str | Path) -> int:
 
 def _log_by(handler: logging.Handler, config: Config) -> None:
     handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
+    root, server = logging.getLogger(), logging.getLogger("aiohttp.server")
+    handlers, level, server_level = root.handlers[:], root.level, server.level
+
+    @at_end.callback
+    def as_before() -> None:
+        handler.close()
+        root.handlers[:], root.level, server.level = handlers, level, server_level
+
     logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
     # aiohttp logs a traceback for every malformed request of a stranger.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    server.setLevel(logging.CRITICAL)
 
 
 def _one_line(text: str) -> str:

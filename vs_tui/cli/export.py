@@ -8,10 +8,10 @@ import time
 from typing import Any, Final
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import add_store_options, load_config
+from vs_tui.cli.common import add_store_options, load_config, pause
 from vs_tui.config import ConfigError
 from vs_tui.log.address import LogAddress, check_schema_name, parse_log_url
-from vs_tui.model.time import SECOND, parse_duration
+from vs_tui.model.time import SECOND
 
 DEFAULT_SCHEMA: Final = "vs_tui_views"
 
@@ -53,11 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a database: vs-tui export postgres postgresql://USER@HOST/DATABASE")
     try:
         schema = check_schema_name(args.schema)
-        every = parse_duration(args.every) / SECOND if args.every else 0.0
     except ValueError as error:
-        raise UsageError(f"{'--schema' if args.schema in str(error) else '--every'} {error}") from (
-            None
-        )
+        raise UsageError(f"--schema {error}") from None
+    every = pause("--every", args.every, SECOND, "30s or 5m") if args.every else 0
     try:
         from vs_tui.export.postgres_tables import export_tables, newest_change
     except ImportError:
@@ -72,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{said} to {address.shown}, schema {schema}", file=sys.stderr)
         if not every:
             return 0
-        time.sleep(every)
+        time.sleep(every / SECOND)
 
 
 def _address(url: str) -> LogAddress:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
-from vs_tui.cli.common import CommandError, moment, now
+from vs_tui.cli.common import CommandError, moment, now, pause
 from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import Forbidden, ImportScope, Page, Progress, read_progress
 from vs_tui.cli.importing.api import Api, Project
@@ -33,7 +33,6 @@ from vs_tui.model.time import (
     Instant,
     format_duration,
     iso,
-    parse_duration,
     parse_instant,
 )
 
@@ -133,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         only = _only(args.only, tool)
         check_url(args.url)
         since = _since(args.since) if args.since else ""
-        every = _every(args.follow) if args.follow else None
+        every = pause("--follow", args.follow, _LEAST, "60s or 5m") if args.follow else None
     except (ValueError, UsageError) as error:
         print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
         return USAGE
@@ -249,17 +248,6 @@ def _progress(args: argparse.Namespace, projects: list[str], since: str) -> Prog
 def _since(text: str) -> str:
     """A day, a time or an age as RFC 3339."""
     return _seconds(moment("--since", text, "30d"))
-
-
-def _every(text: str) -> Duration:
-    """The pause of --follow; UsageError if it is not a time or too short."""
-    try:
-        every = parse_duration(text)
-    except ValueError:
-        every = 0
-    if every < _LEAST:
-        raise UsageError(f"--follow {text}: write a time of 10s or longer, such as 60s or 5m")
-    return every
 
 
 def _seconds(instant: Instant) -> str:
