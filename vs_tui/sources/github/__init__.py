@@ -1,7 +1,8 @@
 """GitHub: webhooks of repositories and organisations, one module per kind of work.
 
-This module verifies the origin and chooses the reader of an event; `issues_and_changes`, `refs`,
-`actions`, `checks` and `deploys` each read one family of events; `hook` has their common parts.
+This module verifies the origin and chooses the reader of an event; `issues_and_changes`,
+`pushes_and_deploys`, `actions` and `checks` each read one family of events; `hook` has their common
+parts.
 Gitea and Forgejo send bodies of the same shape and use the same readers.
 """
 
@@ -25,7 +26,6 @@ from vs_tui.sources.base import (
 from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
-from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
 from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, hook_of
 from vs_tui.sources.github.issues_and_changes import (
     read_change,
@@ -33,9 +33,11 @@ from vs_tui.sources.github.issues_and_changes import (
     read_review,
     read_sub_issue,
 )
-from vs_tui.sources.github.refs import (
+from vs_tui.sources.github.pushes_and_deploys import (
     read_create,
     read_delete,
+    read_deployment,
+    read_deployment_status,
     read_push,
     read_release,
     read_repository,

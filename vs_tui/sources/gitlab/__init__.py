@@ -20,9 +20,13 @@ from vs_tui.sources.base import (
 from vs_tui.sources.fields import json_object, number, text, time_of
 from vs_tui.sources.gitlab.hook import Hook, hook_of
 from vs_tui.sources.gitlab.issues_and_changes import read_issue, read_merge_request
-from vs_tui.sources.gitlab.jobs import read_deployment
 from vs_tui.sources.gitlab.pipelines import read_job_hook, read_pipeline
-from vs_tui.sources.gitlab.refs import read_push, read_release, read_tag
+from vs_tui.sources.gitlab.pushes_and_deploys import (
+    read_deployment,
+    read_push,
+    read_release,
+    read_tag,
+)
 from vs_tui.sources.repository import renamed
 from vs_tui.sources.signatures import require_standard_webhook, require_token
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.model import keys
-from vs_tui.model.time import Instant
+from vs_tui.model.time import DAY, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Key, Scalar
 from vs_tui.sources.base import Unreadable
 from vs_tui.sources.fields import items, number, obj, text, web_url
@@ -165,3 +165,11 @@ def labels(hook: Hook, attribute: str) -> dict[str, Scalar]:
 def latest(*instants: Instant | None) -> Instant | None:
     found = [instant for instant in instants if instant is not None]
     return max(found) if found else None
+
+
+def seconds(container: object, name: str) -> Duration | None:
+    """A number of seconds as a duration; None if it is missing, negative or over 365 days."""
+    value = obj(container).get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return round(value * SECOND) if 0 <= value <= 365 * DAY / SECOND else None
