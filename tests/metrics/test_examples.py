@@ -23,12 +23,7 @@ from tests.metrics.world import (
 from vs_tui.metrics.assessment import product_deployments
 from vs_tui.metrics.cards import cards_of, level_text, value_text
 from vs_tui.metrics.facts import DeployOutcome
-from vs_tui.metrics.report import (
-    IncidentFact,
-    incident_figures,
-    innovation_ratio,
-    merged_per_engineer,
-)
+from vs_tui.metrics.report import IncidentFact, beside_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.time import DAY, HOUR, MINUTE
@@ -421,25 +416,28 @@ def test_i1_time_to_restore_and_to_detect() -> None:
         IncidentFact(t("11:00"), None, None, t("11:30")),
         IncidentFact(t("12:00"), t("12:10"), t("12:20"), None),
     ]
-    found = incident_figures(incidents, THE_DAY)
-    assert (found.n, found.restored, found.finished) == (3, 2, 1)
-    assert (found.restore_median, found.detect_median, found.detect_n) == (
-        20 * MINUTE,
-        10 * MINUTE,
-        1,
-    )
+    found = beside_of(THE_DAY, incidents=incidents)
+    assert (found.incidents, found.incidents_restored, found.incidents_finished) == (3, 2, 1)
+    assert (found.time_to_restore_p50, found.time_to_detect_p50) == (20 * MINUTE, 10 * MINUTE)
+    assert (found.incidents_linked, found.time_to_detect_n) == (2, 1)
 
 
 def test_i2_merged_per_engineer_and_week() -> None:
-    assert merged_per_engineer(3, 2, WEEK) == 1.5
-    assert merged_per_engineer(3, 3, WEEK) == 1
-    assert merged_per_engineer(0, 0, WEEK) is None
+    def a_week(merges: dict[str, int], *users: str) -> float | None:
+        return beside_of(WEEK, merges=merges, users=users).merged_per_engineer_week
+
+    assert a_week({"ada": 2, "bob": 1}) == 1.5
+    assert a_week({"ada": 2, "bob": 1}, "ada", "bob", "eve") == 1
+    assert a_week({}) is None
 
 
 def test_i3_innovation_ratio() -> None:
-    assert innovation_ratio({"story": 3 * HOUR, "bug": HOUR, "": 9 * HOUR}) == 0.75
-    assert innovation_ratio({}) is None
-    assert innovation_ratio({"": HOUR}) is None
+    def ratio(spent: dict[str, int]) -> float | None:
+        return beside_of(WEEK, spent=spent).innovation_ratio
+
+    assert ratio({"story": 3 * HOUR, "bug": HOUR, "": 9 * HOUR}) == 0.75
+    assert ratio({}) is None
+    assert ratio({"": HOUR}) is None
 
 
 def test_i4_a_bot_is_no_engineer() -> None:

@@ -177,34 +177,27 @@ def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
     ]
 
 
-BESIDE: Final = (
-    Column("incidents", attrgetter("beside.incidents.n"), PLAIN, "incidents"),
-    Column("incidents_linked", attrgetter("beside.incidents.linked")),
-    Column("incidents_restored", attrgetter("beside.incidents.restored"), PLAIN, "restored"),
-    Column("incidents_finished", attrgetter("beside.incidents.finished"), PLAIN, "finished"),
-    Column(
-        "time_to_restore_p50", attrgetter("beside.incidents.restore_median"), DURATION, "to restore"
-    ),
-    Column("time_to_restore_p90", attrgetter("beside.incidents.restore_p90"), DURATION),
-    Column(
-        "time_to_detect_p50", attrgetter("beside.incidents.detect_median"), DURATION, "to detect"
-    ),
-    Column("time_to_detect_n", attrgetter("beside.incidents.detect_n")),
-    Column("deploys_started", attrgetter("beside.started"), PLAIN, "started"),
-    Column("deployed", attrgetter("beside.deployed"), PLAIN, "deployed"),
-    Column(
-        "deployment_duration_p50", attrgetter("beside.duration_median"), DURATION, "deploy takes"
-    ),
-    Column("deployment_duration_p90", attrgetter("beside.duration_p90"), DURATION),
-    Column("merged_pull_requests", attrgetter("beside.merged"), PLAIN, "merged"),
-    Column("engineers", attrgetter("beside.engineers"), PLAIN, "engineers"),
-    Column(
-        "merged_per_engineer_week",
-        attrgetter("beside.merged_per_engineer_week"),
+BESIDE: Final = columns(
+    "beside",
+    incidents=(PLAIN, "incidents"),
+    incidents_linked=(PLAIN, None),
+    incidents_restored=(PLAIN, "restored"),
+    incidents_finished=(PLAIN, "finished"),
+    time_to_restore_p50=(DURATION, "to restore"),
+    time_to_restore_p90=(DURATION, None),
+    time_to_detect_p50=(DURATION, "to detect"),
+    time_to_detect_n=(PLAIN, None),
+    deploys_started=(PLAIN, "started"),
+    deployed=(PLAIN, "deployed"),
+    deployment_duration_p50=(DURATION, "deploy takes"),
+    deployment_duration_p90=(DURATION, None),
+    merged_pull_requests=(PLAIN, "merged"),
+    engineers=(PLAIN, "engineers"),
+    merged_per_engineer_week=(
         Kind(say=lambda v: texts.MISSING if v is None else f"{v:.1f}"),
         "per engineer week",
     ),
-    Column("innovation_ratio", attrgetter("beside.innovation_ratio"), SHARE, "innovation"),
+    innovation_ratio=(SHARE, "innovation"),
 )
 """em-metrics' figures of a team; a row is the team's card."""
 TEAMS: Final = (

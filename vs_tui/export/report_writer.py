@@ -218,8 +218,8 @@ def _lines(card: Scorecard, detail: Detail) -> Iterator[str]:
             yield f"{figure.definition.title.capitalize()}: {_figure(figure)}"
     if beside := card.beside:
         counts = [
-            (beside.merged, "pull request", "merged"),
-            (beside.incidents.n, "incident", "began"),
+            (beside.merged_pull_requests, "pull request", "merged"),
+            (beside.incidents, "incident", "began"),
         ]
         said = [f"{n} {noun}{'' if n == 1 else 's'} {verb}" for n, noun, verb in counts if n]
         if said:

@@ -102,12 +102,13 @@ def explained(cards: Sequence[Scorecard], window: Window, seen: Seen) -> list[st
 def _unlinked(card: Scorecard) -> str:
     """A hint about incidents that are not linked to a deployment, so that a rate of 0 % does not
     hide them."""
-    found = card.beside.incidents if card.beside else None
-    if found is None or found.linked == found.n:
+    found = card.beside
+    if found is None or found.incidents_linked == found.incidents:
         return ""
     whose = f" of team {card.name}" if card.name else ""
+    without = found.incidents - found.incidents_linked
     return (
-        f"Incidents{whose} that fail no deployment: {found.n - found.linked} of {found.n}. They "
-        "name no service, environment or version of one, or began too long after it ([metrics] "
+        f"Incidents{whose} that fail no deployment: {without} of {found.incidents}. They name no "
+        "service, environment or version of one, or began too long after it ([metrics] "
         "incident_window)."
     )

@@ -6,10 +6,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.counted import LEVELS, Counted
@@ -49,71 +50,74 @@ class IncidentFact(NamedTuple):
         return self.started_at - self.deployed_at
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentFigures:
-    """Figures of the incidents that began in a window."""
-
-    n: int
-    linked: int
-    """Incidents linked to a deployment."""
-    restored: int
-    finished: int
-    restore_median: float | None
-    restore_p90: int | None
-    detect_median: float | None
-    detect_n: int
-
-
-def incident_figures(incidents: Iterable[IncidentFact], window: Window) -> IncidentFigures:
-    """Counts and medians over the incidents that began in the window."""
-    begun = [incident for incident in incidents if incident.started_at in window]
-    restores = sorted(d for i in begun if (d := i.time_to_restore) is not None)
-    detects = sorted(d for i in begun if (d := i.time_to_detect) is not None)
-    return IncidentFigures(
-        n=len(begun),
-        linked=sum(1 for incident in begun if incident.deployed_at is not None),
-        restored=len(restores),
-        finished=sum(1 for incident in begun if incident.finished_at is not None),
-        restore_median=median(restores),
-        restore_p90=percentile(restores, 90),
-        detect_median=median(detects),
-        detect_n=len(detects),
-    )
-
-
-def innovation_ratio(spent: Mapping[str, int], creating: frozenset[str] = CREATING) -> float | None:
-    """Time in finished tickets of creating types, divided by the time in all tickets with a type;
-    None without any. `spent`: type in lower case -> time."""
-    typed = {kind: time for kind, time in spent.items() if kind}
-    created = sum(time for kind, time in typed.items() if kind in creating)
-    return ratio(created, sum(typed.values()))
-
-
-def merged_per_engineer(merged: int, engineers: int, window: Window) -> float | None:
-    """Merged pull requests per engineer and week; None without engineers or time."""
-    return ratio(merged, engineers * window.length / 7)
-
-
 GROUPS = (*LEVELS[1:], LEVELS[0])
 """The levels by which the five metrics can be grouped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """The figures shown beside the five metrics of a team."""
+class Beside(NamedTuple):
+    """The figures of a window shown beside the metrics of a team; None is unknown."""
 
-    incidents: IncidentFigures
-    started: int
-    """Deploys that began in the window, whatever their result."""
+    incidents: int
+    """Incidents that began."""
+    incidents_linked: int
+    """Those of them that are linked to a deployment."""
+    incidents_restored: int
+    incidents_finished: int
+    time_to_restore_p50: float | None
+    time_to_restore_p90: Duration | None
+    time_to_detect_p50: float | None
+    time_to_detect_n: int
+    deploys_started: int
+    """Deploys that began, whatever their result."""
     deployed: int
-    """Successful deployments that ended in the window."""
-    duration_median: float | None
-    duration_p90: float | None
-    merged: int
-    """Merged pull requests."""
+    """Successful deployments that ended."""
+    deployment_duration_p50: float | None
+    deployment_duration_p90: Duration | None
+    merged_pull_requests: int
     engineers: int
+    """The users of the team, or else the authors of the merged pull requests."""
     merged_per_engineer_week: float | None
     innovation_ratio: float | None
+    """Time in finished tickets of CREATING types, divided by the time in all with a type."""
+
+
+def beside_of(
+    window: Window,
+    *,
+    incidents: Sequence[IncidentFact] = (),
+    started: int = 0,
+    deployed: int = 0,
+    took: Sequence[Duration] = (),
+    merges: Mapping[str, int] = MappingProxyType({}),
+    users: Sequence[str] = (),
+    spent: Mapping[str, Duration] = MappingProxyType({}),
+) -> Beside:
+    """The figures for what happened in a window: incidents that began, durations of finished
+    deploys, merges by author, and time in finished tickets by type in lower case."""
+    restores = sorted(each for i in incidents if (each := i.time_to_restore) is not None)
+    detects = sorted(each for i in incidents if (each := i.time_to_detect) is not None)
+    durations, merged = sorted(took), sum(merges.values())
+    engineers = len(set(users) or {author for author in merges if author})
+    typed = {kind: time for kind, time in spent.items() if kind}
+    created = sum(time for kind, time in typed.items() if kind in CREATING)
+    return Beside(
+        incidents=len(incidents),
+        incidents_linked=sum(i.deployed_at is not None for i in incidents),
+        incidents_restored=len(restores),
+        incidents_finished=sum(i.finished_at is not None for i in incidents),
+        time_to_restore_p50=median(restores),
+        time_to_restore_p90=percentile(restores, 90),
+        time_to_detect_p50=median(detects),
+        time_to_detect_n=len(detects),
+        deploys_started=started,
+        deployed=deployed,
+        deployment_duration_p50=median(durations),
+        deployment_duration_p90=percentile(durations, 90),
+        merged_pull_requests=merged,
+        engineers=engineers,
+        merged_per_engineer_week=ratio(merged, engineers * window.length / 7),
+        innovation_ratio=ratio(created, sum(typed.values())),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,9 @@ from vs_tui.metrics.report import (
     Beside,
     IncidentFact,
     Scorecard,
-    incident_figures,
-    innovation_ratio,
+    beside_of,
     measure,
-    merged_per_engineer,
 )
-from vs_tui.metrics.statistics import median, percentile
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
@@ -248,13 +245,12 @@ def read_beside(
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "
         f"WHERE started_at >= :since AND started_at < :until {of_team}"
     )
-    incidents = map(IncidentFact._make, db.execute(sql, bound))
+    incidents = [IncidentFact(*row) for row in db.execute(sql, bound)]
     sql = (
         "SELECT json_group_array(MAX(ended_at - started_at, 0)) FROM dora_deployments "
         f"INDEXED BY dora_deployments_counted WHERE {OF_WINDOW} AND {_FINISHED}"
     )
-    whole = {**bound, "until": window.until}
-    took = sorted(orjson.loads(db.execute(sql, whole).fetchone()[0]))
+    took = orjson.loads(db.execute(sql, {**bound, "until": window.until}).fetchone()[0])
     begun = (
         f"SELECT COUNT(*) FROM dora_deployments INDEXED BY dora_deployments_begun WHERE {_IN} "
         "AND started_at >= :since AND started_at < :until"
@@ -264,17 +260,13 @@ def read_beside(
     merges = dict(db.execute(sql, {**bound, "kind": "merge"}).fetchall())
     sql = f"SELECT name, SUM(spent) {work} {of_team} GROUP BY name"
     spent = dict(db.execute(sql, {**bound, "kind": "ticket"}).fetchall())
-    users = next((t.users for t in teams.teams if t.name == team), ())
-    engineers = set(users) or {author for author in merges if author}
-    merged = sum(merges.values())
-    return Beside(
-        incidents=incident_figures(incidents, window),
+    return beside_of(
+        window,
+        incidents=incidents,
         started=db.execute(begun, bound).fetchone()[0],
         deployed=sum(at in window for at in counted.ok),
-        duration_median=median(took),
-        duration_p90=percentile(took, 90),
-        merged=merged,
-        engineers=len(engineers),
-        merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
-        innovation_ratio=innovation_ratio(spent),
+        took=took,
+        merges=merges,
+        users=next((t.users for t in teams.teams if t.name == team), ()),
+        spent=spent,
     )
