@@ -27,13 +27,14 @@ from vs_tui.metrics.failures import (
     bare_title,
     blamed,
     repairs,
+    reverts_among,
     rework_of,
     signals_of,
     undone,
 )
 from vs_tui.metrics.lead_time import Builds, Shipped, as_one, changes_of, part_of, ship, ship_parts
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
-from vs_tui.metrics.span_facts import mark_of_change
+from vs_tui.metrics.span_facts import is_hotfix
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Instant
 
@@ -119,7 +120,8 @@ def assess(
                     key=_signal_order,
                 )
             )
-            marks = [mark_of_change(change) for change in own_changes]
+            marks = ["revert"] if reverts_among(own_changes) else []
+            marks += ["hotfix branch" for change in own_changes if is_hotfix(change.branch)]
             verdicts.append(
                 Assessed(
                     deployment,
@@ -144,8 +146,7 @@ def _rollbacks(
     known: set[str] = set()
     before: Deployment | None = None
     for deployment in course.deployments:
-        titles = [change.title for change in changes[deployment.key]]
-        taken_back = undone(deployment, before, first_seen, shipped, titles)
+        taken_back = undone(deployment, before, first_seen, shipped, changes[deployment.key])
         if taken_back is not None:
             over = deployment if deployment.ok else course.success_after(deployment.ended_at)
             signal = Signal(
@@ -155,7 +156,7 @@ def _rollbacks(
         for change in changes[deployment.key] if deployment.ok else ():
             if change.key not in known:  # of changes with one title the revert means the last
                 known.add(change.key)
-                shipped[bare_title(change.title)] = deployment
+                shipped[change.key] = shipped[bare_title(change.title)] = deployment
         before = deployment
     return found
 

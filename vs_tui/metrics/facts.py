@@ -198,6 +198,12 @@ class Change:
     branch: str = ""
     ready_at: Instant | None = None
     """When it stopped being a draft."""
+    commits: tuple[str, ...] = ()
+    """The commits of a pull request whose messages speak for all of it."""
+    reverts: tuple[str, ...] = ()
+    """Keys of the changes that it takes back, by what its description or commit says."""
+    restores: bool = False
+    """Whether it takes back a revert, and so brings a change back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, Incident, Test, same_version
+from vs_tui.metrics.facts import Change, Deployment, Incident, Test, same_version
 from vs_tui.model.time import Duration, Instant
 
 DEPLOY: Final = "deploy"
 ROLLBACK: Final = "rollback"
 _NUMBER: Final = re.compile(r" \((?:#|!|pull request #)\d+\)\Z")
 """The number that GitHub, GitLab and Bitbucket append to the title of a squashed pull request."""
+_PREFIX: Final = re.compile(r"\AMerged PR \d+: ")
+"""What Azure puts before that title."""
 _REVERT: Final = re.compile(r'Revert "(.+)"\Z')
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
@@ -57,7 +59,27 @@ def episodes(
 
 def bare_title(title: str) -> str:
     """The title of a change without the number of its pull request."""
-    return _NUMBER.sub("", title)
+    return _PREFIX.sub("", _NUMBER.sub("", title))
+
+
+def is_revert(change: Change) -> bool:
+    """Whether a change takes another one back, by its description, its commit or its title. The
+    revert of a revert brings a change back, so it is none."""
+    if change.restores or undoes_a_revert(change.title):
+        return False
+    return any(change.reverts) or bool(reverted_title(change.title))
+
+
+def reverts_among(changes: Sequence[Change]) -> list[Change]:
+    """The reverts among the changes of a deployment, without those of changes that it ships itself:
+    these were never in production."""
+    own = {change.key for change in changes}
+    return [c for c in changes if is_revert(c) and own.isdisjoint(c.reverts)]
+
+
+def undoes_a_revert(title: str) -> bool:
+    """Whether a title is that of the revert of a revert."""
+    return _REVERT.match(bare_title(title)) is not None and not reverted_title(title)
 
 
 def reverted_title(title: str) -> str:
@@ -269,19 +291,21 @@ def undone(
     before: Deployment | None,
     first_seen: Mapping[str, Instant],
     shipped: Mapping[str, Deployment],
-    titles: Iterable[str],
+    changes: Sequence[Change],
 ) -> Deployment | None:
     """The deployment that this one takes back. A rollback takes back the deployment before it, a
     revert the one that shipped the reverted change.
 
-    `shipped`: bare title of a change -> the deployment that shipped the last one of that title.
-    `titles`: titles of this deployment's changes.
+    `shipped`: key of a change -> the deployment that shipped it first, and bare title of a change
+    -> the deployment that shipped the last one of that title. `changes`: those of this deployment.
     """
     if before is not None:
         is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
         if is_rollback:
             return before
-    return next((shipped[t] for t in map(reverted_title, titles) if t and t in shipped), None)
+    reverts = reverts_among(changes)
+    names = (name for each in reverts for name in (*each.reverts, reverted_title(each.title)))
+    return next((shipped[name] for name in names if name and name in shipped), None)
 
 
 def rework_of(

@@ -130,7 +130,7 @@ def _mark(span: Span, branch: str) -> str:
     description = text(names, "vs.deploy.description", "vs.deploy.message")
     if task.lower().startswith("rollback") or _ROLLED_BACK.match(description):
         return "rollback"
-    if _is_hotfix(branch):
+    if is_hotfix(branch):
         return "hotfix branch"
     titles = (span.name, description or text(names, "vcs.change.title"))
     if any(map(reverted_title, titles)):
@@ -138,14 +138,8 @@ def _mark(span: Span, branch: str) -> str:
     return "marked as rework" if is_true(names, "vs.rework") else ""
 
 
-def mark_of_change(change: Change) -> str:
-    """Why a change is a repair, by its title or branch; empty if it is not one."""
-    if reverted_title(change.title):
-        return "revert"
-    return "hotfix branch" if _is_hotfix(change.branch) else ""
-
-
-def _is_hotfix(branch: str) -> bool:
+def is_hotfix(branch: str) -> bool:
+    """Whether a branch is named as one that repairs production."""
     return branch.lower().startswith(("hotfix/", "hotfix-"))
 
 
@@ -228,7 +222,17 @@ def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAU
         approved_at=approvals[-1] if approvals else None,
         merged_at=merged,
         branch=keys.branch_name(text(names, "vcs.ref.head.name")),
+        commits=_speaking(names),
+        reverts=tuple(text(names, "vs.change.reverts").split()),
     )
+
+
+def _speaking(names: Attributes) -> tuple[str, ...]:
+    """The merge commit of a pull request, and its only commit."""
+    found = [text(names, "vs.pr.merge_commit")]
+    if names.get("vs.pr.commits") == 1:
+        found.append(text(names, "vcs.ref.head.revision"))
+    return tuple(sha.lower() for sha in found if sha)
 
 
 def build_of(span: Span) -> Build | None:

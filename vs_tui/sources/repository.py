@@ -3,9 +3,10 @@ hosts have in common: changes, reviews and pushes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -106,6 +107,10 @@ class Repository:
         attributes."""
         return self._own | known(**more)
 
+    def reverts(self, message: str, *, of_commit: bool = False) -> str:
+        """See `reverted`."""
+        return reverted(message, partial(self.key, "pull_request"), self.scope, of_commit=of_commit)
+
     def was(self, former: str, at: Instant) -> tuple[Event, ...] | str:
         """Events that record the repository's former path, or the reason why there are none."""
         if "/" not in former or self.path in (former, self.space):
@@ -176,7 +181,8 @@ class Change:
                 vs__pr__reviewers=",".join(name for name in self.reviewers if name),
                 vs__pr__merged_at=iso(self.at) if merged and self.is_end_stated else None,
                 vs__pr__merge_commit=merge,
-            ),
+            )
+            | {REVERTS: self.repo.reverts(self.body)},
             restates=RELATIONS,
             offers=keys.offers(
                 Key("change", str(self.number), self.repo.scope),
@@ -305,23 +311,60 @@ def is_incident(labels: object, kind: str) -> bool:
     return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
 
 
+MAX_SUBJECT: Final = 300
+"""Most characters of a commit's subject; the title of a change has at most 256 on GitHub."""
 MAX_PATHS: Final = 40
 """Most files of one commit that are kept; a commit with more is kept as `*` (any file)."""
 
 
-def push_log(commits: Iterable[Mapping[str, Any]]) -> str:
-    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path]]]`;
-    empty without commits. Reads the fields that GitHub, GitLab, Gitea and Azure have in common."""
+REVERTS: Final = "vs.change.reverts"
+"""Attribute of a change: what it takes back, as `reverted` gives it. Empty if it names nothing, so
+that a later snapshot removes what an earlier one named."""
+_REVERTS: Final = re.compile(
+    r"^ {0,3}(?:This )?Reverts (?:commit (?P<sha>[0-9a-f]{7,40})"
+    r"|(?:(?:pull|merge) request )?(?P<repo>[\w.-]+(?:/[\w.-]+)+)?[#!](?P<number>\d{1,9}))\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""git and Gitea: `This reverts commit SHA`; GitHub: `Reverts acme/api#1`; GitLab: `This reverts
+merge request !1`; Bitbucket: `This reverts pull request #1`; Azure: `Reverts !1`."""
+_SQUASHED: Final = re.compile(r"^\* ", re.MULTILINE)
+MAX_REVERTS: Final = 10
+
+
+def reverted(message: str, key: Callable[[int], str], scope: str, *, of_commit: bool) -> str:
+    """The commits, and the keys of the pull requests (as `key` makes them of a number), that a
+    description or a commit's message says to revert; separated by spaces.
+
+    A squashed commit lists the messages of its commits with `* `: what these revert may be one
+    another, and is not what the whole reverts.
+    """
+    if "everts " not in message:
+        return ""
+    own = _SQUASHED.split(message, maxsplit=1)[0] if of_commit else message
+    found = {
+        match["sha"].lower() if match["sha"] else key(int(match["number"])): None
+        for match in _REVERTS.finditer(own)
+        if not match["repo"] or keys.repository(match["repo"]) == scope
+    }
+    return " ".join([*found][:MAX_REVERTS])
+
+
+def push_log(commits: Iterable[Mapping[str, Any]], reverts: Callable[..., str]) -> str:
+    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path],
+    reverted]]`, the last one only if it reverts something; empty without commits. Reads the fields
+    that GitHub, GitLab, Gitea and Azure have in common. `reverts` is `Repository.reverts`."""
     found = []
     for commit in commits:
         sha = text(commit, "id") or text(commit, "commitId") or text(commit, "hash")
         at = time_of(commit, "timestamp", "date")
         if at is None:
             at = time_of(obj(commit, "author"), "date")
-        subject = text(commit, "message", limit=200).partition("\n")[0].strip()
+        message = text(commit, "message", limit=5_000)
+        subject = message.partition("\n")[0][:MAX_SUBJECT].strip()
         if sha:
             seconds = None if at is None else at // 1_000_000
-            found.append([sha.lower(), seconds, subject[:120], _paths(commit)])
+            back = reverts(message, of_commit=True)
+            found.append([sha.lower(), seconds, subject, _paths(commit), *([back] if back else ())])
     return orjson.dumps(found).decode() if found else ""
 
 

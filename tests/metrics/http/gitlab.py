@@ -100,6 +100,8 @@ class GitLab:
         reviews: Sequence[tuple[str, str, str]] = (),
         pushed: bool = False,
         title: str = "",
+        body: str = "",
+        **more: Any,
     ) -> None:
         """A merge request: its commits, approvals as (time, reviewer, state), its merge."""
         branch = head or f"feature/{identifier}"
@@ -110,7 +112,7 @@ class GitLab:
             "id": number(f"{self.full}!{identifier}"),
             "iid": identifier,
             "title": title or f"Change {identifier}",
-            "description": "",
+            "description": body,
             "author_id": 7,
             "source_branch": branch,
             "target_branch": base,
@@ -141,6 +143,7 @@ class GitLab:
             "state": "merged",
             "merge_commit_sha": sha(name),
             "updated_at": _utc(merged),
+            **more,
         }
         self._merge_request(found)
         if pushed:

@@ -58,7 +58,9 @@ class Azure:
     def merge_of(self, identifier: int) -> str:
         return f"{self.name} merge {identifier}"
 
-    def pull(self, identifier: int, opened: str, merged: str) -> None:
+    def pull(
+        self, identifier: int, opened: str, merged: str, *, title: str = "", body: str = ""
+    ) -> None:
         """A pull request to main and the push of its merge."""
         found = {
             "repository": self._repository(),
@@ -66,7 +68,8 @@ class Azure:
             "status": "active",
             "createdBy": {"displayName": "Bob"},
             "creationDate": at(opened),
-            "title": f"Change {identifier}",
+            "title": title or f"Change {identifier}",
+            "description": body,
             "sourceRefName": f"refs/heads/feature/{identifier}",
             "targetRefName": "refs/heads/main",
             "lastMergeSourceCommit": {"commitId": sha(f"{self.name} source {identifier}")},
@@ -224,6 +227,7 @@ class Bitbucket:
         *,
         commits: tuple[tuple[str, str], ...] = (),
         title: str = "",
+        body: str = "",
     ) -> None:
         """A pull request to main with its commits, and the push of its merge."""
         branch = f"feature/{identifier}"
@@ -236,6 +240,7 @@ class Bitbucket:
         found = {
             "id": identifier,
             "title": title or f"Change {identifier}",
+            "description": body,
             "state": "OPEN",
             "author": {"nickname": "bob"},
             "created_on": at(opened),

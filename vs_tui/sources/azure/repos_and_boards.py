@@ -8,6 +8,7 @@ Without that field the state's name decides, with the names of Microsoft's proce
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek
 from vs_tui.sources.azure.hook import Hook, Repo, person, web_url
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, known, number, obj, text, time_of
-from vs_tui.sources.repository import push_log, renamed
+from vs_tui.sources.repository import REVERTS, push_log, renamed, reverted
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {
@@ -71,7 +72,11 @@ def _moved(
             vcs__ref__head__revision=sha,
             vs__commit__first_at=iso(first),
             vs__push__log=push_log(
-                {**commit, "message": text(commit, "comment")} for commit in reversed(commits)
+                (
+                    {**commit, "message": text(commit, "comment", limit=5_000)}
+                    for commit in reversed(commits)
+                ),
+                partial(reverted, key=partial(_change_key, hook, repo), scope=repo.scope),
             ),
             vs__default_branch=default,
         ),
@@ -90,6 +95,10 @@ def _moved(
             hook.work_items(messages, "commit message"),
         ),
     )
+
+
+def _change_key(hook: Hook, repo: Repo, number: object) -> str:
+    return hook.key("pull_request", f"{repo.id or repo.scope}/{number}")
 
 
 def _merged_numbers(messages: str, scope: str) -> list[Seek]:
@@ -141,7 +150,7 @@ def read_pull_request(hook: Hook) -> Reading:
     draft = change.get("isDraft") is True
     web = f"{repo.web}/pullrequest/{number}" if repo.web else ""
     snapshot = Event(
-        key=hook.key("pull_request", f"{repo.id or repo.scope}/{number}"),
+        key=_change_key(hook, repo, number),
         full_ref=hook.key("pull_request", f"{repo.scope}/{number}"),
         ref=keys.reference("azure", "pull_request", repo.service, number),
         source="azure",
@@ -170,7 +179,11 @@ def read_pull_request(hook: Hook) -> Reading:
             vs__pr__reviewers=_reviewers(change),
             vs__pr__approvals=_approvals(change),
             vs__pr__merged_at=iso(closed) if state is State.OK else None,
-        ),
+            vs__pr__merge_commit=text(change, "lastMergeCommit", "commitId")
+            if state is State.OK
+            else None,
+        )
+        | {REVERTS: reverted(body, partial(_change_key, hook, repo), repo.scope, of_commit=False)},
         restates=RELATIONS,
         offers=_offers(change, repo, number, branch, default, state),
         seeks=keys.seeks(

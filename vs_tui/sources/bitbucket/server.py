@@ -145,8 +145,11 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 url=f"{repo.web.removesuffix('/browse')}/commits/{after.value}" if repo.web else "",
                 written=[when for when in times if when is not None],
                 log=push_log(
-                    {**commit, "timestamp": commit.get("authorTimestamp")}
-                    for commit in reversed(brought)
+                    (
+                        {**commit, "timestamp": commit.get("authorTimestamp")}
+                        for commit in reversed(brought)
+                    ),
+                    repo.reverts,
                 ),
                 **({} if is_tag else pushed(repo, ref, after.value, shas, messages)),
             ).event()

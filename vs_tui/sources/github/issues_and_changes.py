@@ -22,7 +22,7 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
-from vs_tui.sources.repository import DELETED_FORK, is_incident, review
+from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review
 
 ISSUE_ACTIONS: Final = frozenset(
     (
@@ -263,32 +263,36 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
     elif state == "open" and draft:
         state = "wip"
     merged_at = time_of(change, "merged_at") if merged else None
-    return labels(change, "vs.pr.labels") | hook.attributes(
-        vcs__change__id=str(identifier),
-        vcs__change__title=text(change, "title"),
-        vcs__change__state=state,
-        vcs__ref__head__name=text(change, "head", "ref"),
-        vcs__ref__head__revision=text(change, "head", "sha"),
-        vcs__ref__base__name=text(change, "base", "ref"),
-        vcs__ref__base__revision=text(change, "base", "sha"),
-        vs__pr__draft=draft,
-        vs__pr__auto_merge=_auto_merge(change),
-        vs__pr__conflict=_CONFLICTS.get(lowered(change, "mergeable_state")),
-        vs__pr__ready_at=iso(hook.time(change, "updated_at"))
-        if hook.action == "ready_for_review"
-        else None,
-        vs__default_branch=hook.default_branch,
-        vs__actor__type="bot" if text(change, "user", "type").lower() == "bot" else None,
-        vs__pr__additions=number(change, "additions"),
-        vs__pr__deletions=number(change, "deletions"),
-        vs__pr__changed_files=number(change, "changed_files"),
-        vs__pr__commits=number(change, "commits"),
-        vs__pr__comments=number(change, "comments"),
-        vs__pr__review_comments=number(change, "review_comments"),
-        vs__pr__reviewers=_reviewers(change),
-        vs__pr__merged_at=iso(merged_at),
-        vs__pr__merged_by=login(change, "merged_by") if merged else None,
-        vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
+    return (
+        labels(change, "vs.pr.labels")
+        | hook.attributes(
+            vcs__change__id=str(identifier),
+            vcs__change__title=text(change, "title"),
+            vcs__change__state=state,
+            vcs__ref__head__name=text(change, "head", "ref"),
+            vcs__ref__head__revision=text(change, "head", "sha"),
+            vcs__ref__base__name=text(change, "base", "ref"),
+            vcs__ref__base__revision=text(change, "base", "sha"),
+            vs__pr__draft=draft,
+            vs__pr__auto_merge=_auto_merge(change),
+            vs__pr__conflict=_CONFLICTS.get(lowered(change, "mergeable_state")),
+            vs__pr__ready_at=iso(hook.time(change, "updated_at"))
+            if hook.action == "ready_for_review"
+            else None,
+            vs__default_branch=hook.default_branch,
+            vs__actor__type="bot" if text(change, "user", "type").lower() == "bot" else None,
+            vs__pr__additions=number(change, "additions"),
+            vs__pr__deletions=number(change, "deletions"),
+            vs__pr__changed_files=number(change, "changed_files"),
+            vs__pr__commits=number(change, "commits"),
+            vs__pr__comments=number(change, "comments"),
+            vs__pr__review_comments=number(change, "review_comments"),
+            vs__pr__reviewers=_reviewers(change),
+            vs__pr__merged_at=iso(merged_at),
+            vs__pr__merged_by=login(change, "merged_by") if merged else None,
+            vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
+        )
+        | {REVERTS: hook.reverts(visible(text(change, "body", limit=keys.TEXT_LIMIT)))}
     )
 
 

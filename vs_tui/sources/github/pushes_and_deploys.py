@@ -177,7 +177,7 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
         shas=shas,
         subject=messages[-1].partition("\n")[0].strip(),
         written=[when for entry in commits if (when := time_of(entry, "timestamp"))],
-        log=push_log(_listed(hook)[-MAX_COMMITS:]),
+        log=push_log(_listed(hook)[-MAX_COMMITS:], hook.reverts),
         default_branch=hook.default_branch,
         more={
             "vs__push__commits": total if total is not None else len(commits),

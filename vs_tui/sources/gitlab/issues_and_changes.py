@@ -12,7 +12,7 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, Stat
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
-from vs_tui.sources.repository import DELETED_FORK, is_incident, review
+from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review
 
 ISSUE_ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """The action may be empty in updates of older versions."""
@@ -221,32 +221,40 @@ def _attributes(
     draft = _draft(change)
     merged = state is State.OK
     merging = lowered(change, "action") == "merge"
-    return labels(hook, "vs.pr.labels") | hook.attributes(
-        merge_request__id=number(change, "id"),
-        merge_request__url=web_url(text(change, "url")),
-        vcs__change__id=str(identifier),
-        vcs__change__title=text(change, "title"),
-        vcs__change__state=_WORDS.get(state, "wip" if draft else "open"),
-        vcs__ref__head__name=text(change, "source_branch"),
-        vcs__ref__head__revision=text(change, "last_commit", "id"),
-        vcs__ref__base__name=text(change, "target_branch"),
-        vs__pr__draft=draft,
-        vs__pr__ready_at=_ready_at(hook, change),
-        vs__pr__auto_merge=_flag(change, "auto_merge_enabled", "merge_when_pipeline_succeeds"),
-        vs__pr__conflict=_conflicts(change),
-        vs__pr__threads_open=_threads_open(change),
-        vs__pr__approvals_missing=_APPROVALS.get(lowered(change, "action")),
-        vs__default_branch=hook.default_branch,
-        # Not in GitLab's documented bodies; some versions or proxies add them.
-        vs__pr__comments=number(change, "user_notes_count"),
-        vs__pr__additions=number(change, "additions"),
-        vs__pr__deletions=number(change, "deletions"),
-        vs__pr__changed_files=number(change, "changes_count"),
-        vs__pr__reviewers=logins(hook.body, "reviewers"),
-        vs__pr__assignees=logins(hook.body, "assignees"),
-        vs__pr__merged_at=iso(at) if merged else None,
-        vs__pr__merged_by=hook.user if merging else None,
-        vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
+    return (
+        labels(hook, "vs.pr.labels")
+        | hook.attributes(
+            merge_request__id=number(change, "id"),
+            merge_request__url=web_url(text(change, "url")),
+            vcs__change__id=str(identifier),
+            vcs__change__title=text(change, "title"),
+            vcs__change__state=_WORDS.get(state, "wip" if draft else "open"),
+            vcs__ref__head__name=text(change, "source_branch"),
+            vcs__ref__head__revision=text(change, "last_commit", "id"),
+            vcs__ref__base__name=text(change, "target_branch"),
+            vs__pr__draft=draft,
+            vs__pr__ready_at=_ready_at(hook, change),
+            vs__pr__auto_merge=_flag(change, "auto_merge_enabled", "merge_when_pipeline_succeeds"),
+            vs__pr__conflict=_conflicts(change),
+            vs__pr__threads_open=_threads_open(change),
+            vs__pr__approvals_missing=_APPROVALS.get(lowered(change, "action")),
+            vs__default_branch=hook.default_branch,
+            # Not in GitLab's documented bodies; some versions or proxies add them.
+            vs__pr__comments=number(change, "user_notes_count"),
+            vs__pr__additions=number(change, "additions"),
+            vs__pr__deletions=number(change, "deletions"),
+            vs__pr__changed_files=number(change, "changes_count"),
+            vs__pr__reviewers=logins(hook.body, "reviewers"),
+            vs__pr__assignees=logins(hook.body, "assignees"),
+            vs__pr__merged_at=iso(at) if merged else None,
+            vs__pr__merged_by=hook.user if merging else None,
+            # Without a merge commit, the squashed one is what came to the branch.
+            vs__pr__merge_commit=text(change, "merge_commit_sha")
+            or text(change, "squash_commit_sha")
+            if merged
+            else None,
+        )
+        | {REVERTS: hook.reverts(text(change, "description", limit=keys.TEXT_LIMIT))}
     )
 
 

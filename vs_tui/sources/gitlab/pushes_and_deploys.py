@@ -49,7 +49,7 @@ def read_push(hook: Hook) -> Reading:
         shas=shas,
         subject=messages[-1].partition("\n")[0].strip(),
         written=times,
-        log=push_log(commits),
+        log=push_log(commits, hook.reverts),
         default_branch=hook.default_branch,
         more={"vs__push__commits": len(commits) if total is None else total},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),

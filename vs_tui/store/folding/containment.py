@@ -32,6 +32,8 @@ class Commit(NamedTuple):
     authored: Instant | None
     title: str
     paths: tuple[str, ...]
+    reverts: str
+    """What it takes back, as `sources.repository.reverted` gives it."""
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ _ABOVE: Final = (
     f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {rows.KEYS}"
 )
 _COMMITS: Final = (
-    "SELECT commit_id, key, at, authored, title, paths FROM vcs_commits "
+    "SELECT commit_id, key, at, authored, title, paths, reverts FROM vcs_commits "
     f"WHERE key {rows.KEYS} ORDER BY at, commit_id"
 )
 
@@ -207,9 +209,9 @@ def _pushed(
     ):
         brought.setdefault(push, []).append(tuple(request))
     commits: dict[str, list[Commit]] = {}
-    for sha, push, at, authored, title, paths in rows.select_in(db, _COMMITS, pushes):
+    for sha, push, at, authored, title, paths, back in rows.select_in(db, _COMMITS, pushes):
         files = tuple(paths.split("\n")) if paths else ()
-        commits.setdefault(push, []).append(Commit(sha, push, at, authored, title, files))
+        commits.setdefault(push, []).append(Commit(sha, push, at, authored, title, files, back))
     merges = []
     for push, listed in pushes.items():
         requests = brought.get(push, [])

@@ -43,6 +43,7 @@ CREATE TABLE vcs_commits (
     authored INTEGER,
     title TEXT NOT NULL,
     paths TEXT NOT NULL,
+    reverts TEXT NOT NULL,
     PRIMARY KEY (project, commit_id, key)
 ) WITHOUT ROWID;
 CREATE INDEX vcs_commits_of ON vcs_commits (key);
@@ -136,7 +137,7 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChang
         db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(known),))
     sql = "INSERT INTO vcs_history VALUES (?, ?, ?, ?, ?, ?)"
     db.executemany(sql, [row for row in new if len(row) == 6])
-    sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?)"
+    sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     db.executemany(sql, [row for row in new if len(row) > 6])
     # If the events name the same default branches as before, none of them changed.
     told_now = dict(name[:2] for name in named)
@@ -157,33 +158,37 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         base = keys.branch_name(str(names.get("vcs.ref.base.name", "")))
         row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, head)
         shas = {revision, str(names.get("vs.pr.merge_commit", "")).lower()} - {""}
-        return row, [(span.project, sha, span.key, span.ended_at, None, "", "") for sha in shas]
+        return row, [(span.project, sha, span.key, span.ended_at, None, "", "", "") for sha in shas]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
     row = (span.key, span.project, head, span.started_at, PUSH, "")
     log = _log(names.get("vs.push.log"))
     if not any(sha == revision for sha, *_ in log) and revision:
         at = parse_instant(names.get("vs.commit.first_at"))
-        log.append((revision, at, span.name, ()))
+        log.append((revision, at, span.name, (), ""))
     newest = len(log) - 1
     commits = {
         sha: (
             *(span.project, sha, span.key, span.started_at - (newest - n) % COMMITS_APART),
-            *(authored, title, "\n".join(paths)),
+            *(authored, title, "\n".join(paths), reverts),
         )
-        for n, (sha, authored, title, paths) in enumerate(log)
+        for n, (sha, authored, title, paths, reverts) in enumerate(log)
     }
     return row, list(commits.values())
 
 
-def _log(text: object) -> list[tuple[str, Instant | None, str, Sequence[str]]]:
+def _log(text: object) -> list[tuple[str, Instant | None, str, Sequence[str], str]]:
     """The commits in `vs.push.log`, oldest first; empty if it is not in our format."""
     if not isinstance(text, str):
         return []
     try:
         return [
-            (str(sha), None if at is None else int(at) * SECOND, str(title), [*map(str, paths)])
-            for sha, at, title, paths in orjson.loads(text)
+            (
+                *(str(sha), None if at is None else int(at) * SECOND, str(title)),
+                [*map(str, paths)],
+                str(reverts[0]) if reverts else "",
+            )
+            for sha, at, title, paths, *reverts in orjson.loads(text)
         ]
     except (ValueError, TypeError):
         return []

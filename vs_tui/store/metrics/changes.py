@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
+from vs_tui.metrics.failures import is_revert, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import build_of, change_of
@@ -15,6 +17,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.containment import Commit, paths_of
 from vs_tui.store.folding.shipped_changes import contained_in
+from vs_tui.store.folding.vcs_history import PUSH
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""
@@ -57,6 +60,9 @@ def _shipped(
         keys |= contained.pull_requests.keys()
         commits[deploy] = contained.commits.values()
     changes = _changes(db, {key for keys in requested.values() for key in keys}, rules)
+    pushed = {c.commit_id: c for own in commits.values() for c in own}
+    changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
+    changes = reverting(db, target.project, changes)
     service = rules.paths_of(target.service)
     paths = paths_of(db, changes) if service else {}
 
@@ -67,7 +73,7 @@ def _shipped(
     for deploy, keys in requested.items():
         own = [changes[k] for k in sorted(keys) if k in changes and touches(paths.get(k, ()))]
         own += [
-            _commit_change(commit, target.project)
+            changes[_commit_key(commit.commit_id, target.project)]
             for commit in commits.get(deploy, ())
             if touches(commit.paths)
         ]
@@ -77,13 +83,89 @@ def _shipped(
     return found
 
 
+def _commit_key(commit_id: str, project: str) -> str:
+    return f"{project}@{commit_id}"
+
+
 def _commit_change(commit: Commit, project: str) -> Change:
     return Change(
-        key=f"{project}@{commit.commit_id}",
+        key=_commit_key(commit.commit_id, project),
         kind=Kind.COMMIT,
         title=commit.title,
         first_commit_at=commit.authored,
+        reverts=tuple(commit.reverts.split()),
     )
+
+
+_SAID: Final = (
+    "SELECT k.value, c.commit_id, c.key, h.kind, c.title, c.reverts FROM json_each(?2) k "
+    "CROSS JOIN vcs_commits c ON length(k.value) >= 7 AND c.project = ?1 "
+    "AND c.commit_id >= k.value AND c.commit_id < k.value || 'g' "
+    "JOIN vcs_history h ON h.key = c.key ORDER BY c.at, c.key"
+)
+_REQUESTS_OF: Final = (
+    "SELECT c.key, h.key FROM vcs_commits c CROSS JOIN vcs_commits p ON p.project = c.project "
+    "AND p.commit_id = c.commit_id CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "
+    f"WHERE c.key {rows.KEYS} UNION SELECT s.key, p.key FROM spans s CROSS JOIN spans p "
+    "ON p.key = s.parent_key AND p.operation = 'pull_request' WHERE s.parent_key <> '' "
+    "AND s.key IN (SELECT value FROM json_each(?1))"
+)
+
+
+def reverting(
+    db: sqlite3.Connection, project: str, changes: Mapping[str, Change]
+) -> dict[str, Change]:
+    """The changes with the keys of those that they take back. Descriptions and messages name
+    commits and pull requests; a commit stands for the pull request that brought it, too."""
+    spoken = {sha for change in changes.values() for sha in change.commits}
+    said: dict[str, str] = {}
+    for sha, _, _, _, _, reverts in _said(db, project, spoken):
+        said[sha] = reverts or said.get(sha, "")
+    named = {
+        key: [*change.reverts, *(n for sha in change.commits for n in said.get(sha, "").split())]
+        for key, change in changes.items()
+    }
+    listed = {name for names in named.values() for name in names}
+    if not listed:
+        return dict(changes)
+    meant, again = _meant(db, project, listed)
+    found = dict(changes)
+    for key, names in named.items():
+        reverted = dict.fromkeys(each for name in names for each in meant[name] if each != key)
+        back = undoes_a_revert(changes[key].title) or not again.isdisjoint(reverted)
+        found[key] = replace(changes[key], reverts=tuple(reverted), restores=back)
+    return found
+
+
+def _said(db: sqlite3.Connection, project: str, shas: Collection[str]) -> list[tuple[Any, ...]]:
+    return db.execute(_SAID, (project, rows.as_json(shas))).fetchall() if shas else []
+
+
+def _meant(
+    db: sqlite3.Connection, project: str, names: Collection[str]
+) -> tuple[dict[str, list[str]], set[str]]:
+    """Name of a commit or key of a pull request -> keys of the changes that it means; and those of
+    them that are reverts."""
+    known = _said(db, project, names)
+    pushes = {key for _, _, key, kind, *_ in known if kind == PUSH}
+    brought: dict[str, set[str]] = {}
+    for push, request in rows.select_in(db, _REQUESTS_OF, pushes):
+        brought.setdefault(push, set()).add(request)
+    meant: dict[str, list[str]] = {name: [name] for name in names}
+    again = set()
+    for name, sha, key, kind, title, reverts in known:
+        requests = brought.get(key, set()) if kind == PUSH else {key}
+        commit = _commit_key(sha, project)
+        meant[name] += [*(requests if len(requests) == 1 else ()), commit]
+        if is_revert(Change(key=commit, kind=Kind.COMMIT, title=title, reverts=(reverts,))):
+            again.add(commit)
+    found = {key for keys in meant.values() for key in keys}
+    for span in rows.spans(
+        db, f"operation = 'pull_request' AND key {rows.KEYS}", rows.as_json(found)
+    ):
+        if is_revert(change_of(span)):
+            again.add(span.key)
+    return meant, again
 
 
 def _changes(

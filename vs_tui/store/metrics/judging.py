@@ -20,7 +20,7 @@ from vs_tui.metrics.assessment import (
 )
 from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import DeployOutcome, Target
-from vs_tui.metrics.failures import reverted_title
+from vs_tui.metrics.failures import is_revert, reverted_title
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
@@ -131,17 +131,21 @@ class Judging:
 
     def _reverted(self, target: Target, found: Iterable[Assessed]) -> Instant | None:
         """The first shipment of a change that these deployments revert; None without a revert."""
-        titles = {reverted_title(s.change.title) for verdict in found for s in verdict.shipped}
-        titles.discard("")
-        if not titles:
+        changes = [s.change for verdict in found for s in verdict.shipped if is_revert(s.change)]
+        if not changes:
             return None
+        titles = {reverted_title(change.title) for change in changes} - {""}
+        keys = {key for change in changes for key in change.reverts}
         sql = (
-            "SELECT MIN(c.at) FROM json_each(?4) t CROSS JOIN dora_changes c "
+            "SELECT MIN(at) FROM (SELECT c.at FROM json_each(?4) t CROSS JOIN dora_changes c "
             # with or without the number of its pull request, such as ` (#7)`
             "ON c.title >= t.value AND c.title < t.value || ' )' AND c.title <> '' "
-            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{_PLACES}"
+            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{_PLACES} UNION ALL "
+            "SELECT c.at FROM json_each(?5) k CROSS JOIN dora_changes c ON c.change = k.value "
+            f"WHERE c.{_PLACES})"
         )
-        at: Instant | None = self._db.execute(sql, (*target, rows.as_json(titles))).fetchone()[0]
+        bound = (*target, rows.as_json(titles), rows.as_json(keys))
+        at: Instant | None = self._db.execute(sql, bound).fetchone()[0]
         return at
 
     def _replace(

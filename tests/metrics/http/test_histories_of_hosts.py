@@ -1,0 +1,155 @@
+"""Histories as the hosts of repositories send them: reverts whose title was edited, pushes of
+several pull requests, forced pushes, deployments with several verdicts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ingest.server import nearby
+from tests.metrics.http.clock import sha
+from tests.metrics.http.github import GitHub
+from tests.metrics.http.gitlab import GitLab
+from tests.metrics.http.others import Script
+from tests.metrics.http.story import Story, command, send
+from tests.metrics.http.test_histories import Wanted, differences
+from tests.metrics.http.tools import Azure, Bitbucket
+
+Tell = Callable[[Story], Wanted]
+REVERTED: Wanted = {"fail": (1, 2), "rework": (1, 2), "recovery": (1.0, 1)}
+"""Deployed, taken back and deployed again in a minute."""
+
+
+def edited(tool: type[Any], name: str, body: str) -> Tell:
+    """Pull request 2 reverts number 1; its title was edited, and its description was not."""
+
+    def tell(story: Story) -> Wanted:
+        own = tool(story, name)
+        script = Script(story, own.name, service=own.name.rpartition("/")[2])
+        pushed = {"pushed": True} if tool in (GitHub, GitLab) else {}
+        deploy = own.deploy if pushed else script.deploy
+        commit = (lambda n: own.merge_of(n)) if pushed else (lambda n: sha(own.merge_of(n)))
+        own.pull(1, "08:00", "09:00", title="Add a cart", **pushed)
+        deploy("10:00", commit=commit(1))
+        text = body.format(name=own.name, sha=sha(own.merge_of(1)))
+        own.pull(2, "10:20", "10:30", title="Take the cart out", body=text, **pushed)
+        deploy("11:00", commit=commit(2))
+        return REVERTED
+
+    return tell
+
+
+def message(name: str, text: str, *, merge: bool = False) -> Tell:
+    """The pull request says nothing; the message of its squashed or merged commit does."""
+
+    def tell(story: Story) -> Wanted:
+        own = GitHub(story, name)
+        own.push(("Add a cart (#7)", "08:00"), when="09:00")
+        own.deploy("10:00", commit="Add a cart (#7)")
+        words = text.format(sha=sha("Add a cart (#7)"))
+        if merge:
+            own.pull(8, "10:20", "10:30", title="Take the cart out", merge=words)
+        own.push((words, "10:30"), when="10:30")
+        own.deploy("11:00", commit=words)
+        return REVERTED
+
+    return tell
+
+
+def edited_revert_of_a_revert(story: Story) -> Wanted:
+    """No title says so: 2 takes 1 back, and 3 takes 2 back."""
+    own = GitHub(story, "acme/back-again")
+    for number, title in enumerate(("Add x", "Take x out", "Bring x in again"), 1):
+        body = f"Reverts {own.full}#{number - 1}" if number > 1 else ""
+        own.pull(number, f"{7 + number}:00", f"{7 + number}:20", title=title, body=body,
+                 pushed=True)  # fmt: skip
+        own.deploy(f"{7 + number}:40", commit=own.merge_of(number))
+    return {"fail": (1, 3), "rework": (1, 3)}
+
+
+def revert_of_the_first_of_two_alike(story: Story) -> Wanted:
+    """The number says which one; its deployment failed."""
+    own = GitHub(story, "acme/alike-numbered")
+    for number, title in enumerate(("Bump", "Bump", 'Revert "Bump"'), 1):
+        body = f"Reverts {own.full}#1" if number == 3 else ""
+        own.pull(number, f"{7 + number}:00", f"{7 + number}:20", title=title, body=body,
+                 pushed=True)  # fmt: skip
+        own.deploy(f"{7 + number}:40", commit=own.merge_of(number))
+    own.issue(4, "09:45", "09:50")  # so the second one has failed by itself
+    return {"fail": (2, 3), "rework": (1, 3)}
+
+
+def revert_that_never_left(story: Story) -> Wanted:
+    """A change and its revert ship together: production never had the change."""
+    own = GitHub(story, "acme/never-live")
+    own.pull(1, "08:00", "08:20", title="Add x", pushed=True)
+    own.deploy("08:30", commit=own.merge_of(1))
+    own.pull(2, "09:00", "09:10", title="Add y", pushed=True)
+    own.pull(3, "09:20", "09:30", title='Revert "Add y"', body=f"Reverts {own.full}#2", pushed=True)
+    own.deploy("10:00", commit=own.merge_of(3))
+    return {"fail": (0, 2), "rework": (0, 2)}
+
+
+def squash_of_a_branch_with_its_own_revert(story: Story) -> Wanted:
+    """The list of the squashed commits has one that reverted another one of them."""
+    own = GitHub(story, "acme/squashed-own")
+    own.pull(1, "08:00", "08:20", pushed=True)
+    own.deploy("08:30", commit=own.merge_of(1))
+    words = f'Add y (#2)\n\n* Try z\n\n* Revert "Try z"\n\nThis reverts commit {sha("Try z")}.'
+    own.pull(2, "09:00", "09:20", title="Add y", merge=words)
+    own.push((words, "09:20"), when="09:20")
+    own.deploy("09:40", commit=words)
+    return {"fail": (0, 2), "rework": (0, 2)}
+
+
+def revert_of_another_repository(story: Story) -> Wanted:
+    own = GitHub(story, "acme/this-one")
+    own.pull(1, "08:00", "08:20", pushed=True)
+    own.deploy("08:30", commit=own.merge_of(1))
+    own.pull(2, "09:00", "09:10", title="Follow", body="Reverts acme/other#1", pushed=True)
+    own.deploy("10:00", commit=own.merge_of(2))
+    return {"fail": (0, 2), "rework": (0, 2)}
+
+
+GIT = "Take the cart out\n\nThis reverts commit {sha}."
+REVERTS: dict[str, Tell] = {
+    "acme/edited-github": edited(GitHub, "acme/edited-github", "Reverts {name}#1\n\nIt is slow."),
+    "acme/edited-gitlab": edited(GitLab, "acme/edited-gitlab", "This reverts merge request !1"),
+    "acme/edited-commit": edited(GitLab, "acme/edited-commit", "This reverts commit {sha}"),
+    "acme/edited-bucket": edited(Bitbucket, "acme/edited-bucket", "This reverts pull request #1."),
+    "edited-azure": edited(Azure, "edited-azure", "Reverts !1"),
+    "acme/said-pushed": message("acme/said-pushed", GIT),
+    "acme/said-squashed": message("acme/said-squashed", GIT, merge=True),
+    "acme/said-merge": message(
+        "acme/said-merge", GIT[:-1] + ", reversing\nchanges made to {sha}.", merge=True
+    ),
+    "acme/back-again": edited_revert_of_a_revert,
+    "acme/alike-numbered": revert_of_the_first_of_two_alike,
+    "acme/never-live": revert_that_never_left,
+    "acme/squashed-own": squash_of_a_branch_with_its_own_revert,
+    "acme/this-one": revert_of_another_repository,
+}
+HISTORIES = {**REVERTS}
+
+
+@pytest.mark.parametrize("order", ["as sent", "reverse", "shuffled", "twice"])
+def test_every_history_of_a_host_has_the_values_computed_by_hand(tmp_path, order) -> None:
+    wanted = {}
+    with nearby(tmp_path) as server:
+        for name, tell in HISTORIES.items():
+            story = Story()
+            wanted[name] = tell(story)
+            posts = story.posts
+            if order == "reverse":
+                posts = posts[::-1]
+            if order == "shuffled":
+                posts = random.Random(name).sample(posts, len(posts))
+            send(server, posts + posts if order == "twice" else posts)
+        assert differences(server, wanted) == {}
+    if order == "shuffled":
+        command(server, "db", "rebuild")
+        with nearby(tmp_path) as server:
+            assert differences(server, wanted) == {}
