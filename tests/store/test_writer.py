@@ -343,8 +343,8 @@ def decision(action: str, child: str, parent: str, at: int):
     import orjson
 
     from vs_tui.sources.base import Inbound
+    from vs_tui.sources.decisions import SOURCE
     from vs_tui.sources.dispatch import intake_of, read
-    from vs_tui.sources.user import SOURCE
 
     body = orjson.dumps({"action": action, "child": child, "parent": parent})
     inbound = Inbound("/api/links", {}, body, T + at * 1_000_000)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from vs_tui import __version__
 from vs_tui.api import codec
 from vs_tui.api.codec import Schema, metrics, object_of, ref_to, spans, traces
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import emmetrics
@@ -288,7 +289,7 @@ def _receiving() -> list[tuple[str, str, Schema]]:
     found = [
         (_named(path), source.title, ref_to("CustomEvent") if source.name == "customhttp" else {})
         for source in sources().values()
-        if source.name not in ("emmetrics", "user")
+        if source.name not in ("emmetrics", DECISION_SOURCE)
         for path in source.paths
     ]
     found += [(path, "em-metrics", ref_to(model.__name__)) for path, model in EM_BODIES.items()]

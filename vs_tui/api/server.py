@@ -38,6 +38,7 @@ from vs_tui.ingest.http_errors import (
 )
 from vs_tui.ingest.link_decisions import Resolver
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import Instant
@@ -166,7 +167,7 @@ def build(receiver: Receiver) -> web.Application:
     admission = Admission(limits, time.monotonic)
     receiving = Receiving(receiver.writer, gate, receiver.writer.receipt_time, limits, admission)
     prepare: dict[str, Prepare] = {
-        "user": Resolver(receiver.reader),
+        DECISION_SOURCE: Resolver(receiver.reader),
         "emmetrics": Newness(receiver.reader),
     }
     app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
@@ -182,7 +183,7 @@ def build(receiver: Receiver) -> web.Application:
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
             app.router.add_route("OPTIONS", prefix + _pattern(path), _handshake)
-        if not path.endswith("/*") and source.name != "user":
+        if not path.endswith("/*") and source.name != DECISION_SOURCE:
             loose = f"/{{lead:/*}}{path[1:]}{{tail:/*}}"
             app.router.add_post(loose, handler, expect_handler=_expected)
             app.router.add_route("HEAD", loose, _head)

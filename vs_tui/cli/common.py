@@ -33,9 +33,10 @@ class SourceName(str):
 
     @staticmethod
     def words() -> Sequence[str]:
+        from vs_tui.log.delivery import DECISION_SOURCE
         from vs_tui.sources.dispatch import sources
 
-        return [name for name in sources() if name != "user"]
+        return [name for name in sources() if name != DECISION_SOURCE]
 
 
 class SecretName(str):

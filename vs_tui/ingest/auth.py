@@ -15,6 +15,7 @@ from typing import Final
 
 from vs_tui.config import Config, ConfigError, NamedToken, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.request_signing import NAMED_TOKEN, delivery_message, signing_key
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.sources.base import Inbound, Source, Unauthorized
@@ -23,7 +24,7 @@ from vs_tui.sources.signatures import REPLAY_WINDOW, any_token, digest, same
 log = logging.getLogger(__name__)
 
 _VS1: Final = "VS1 "
-_OWN: Final = frozenset({"customhttp", "user"})
+_OWN: Final = frozenset({"customhttp", DECISION_SOURCE})
 """Sources that our own commands send to."""
 _FORWARDED: Final = frozenset(
     {
@@ -153,7 +154,7 @@ class Gate:
             for number, secret in enumerate(self._secrets().tokens):
                 if any(any_token(each, [secret]) for each in given):
                     return f"token{where}{_age(number)}"
-            if (token := self._named(given, "send")) and source.name != "user":
+            if (token := self._named(given, "send")) and source.name != DECISION_SOURCE:
                 return f"token {token.name}{where}"
         raise Unauthorized(missing_proof(source))
 
@@ -176,10 +177,10 @@ class Gate:
         for number, token in enumerate(self._secrets().tokens if is_own else ()):
             with contextlib.suppress(Unauthorized):
                 _verify(source, inbound, [token])
-                if source.name == "user":
+                if source.name == DECISION_SOURCE:
                     self._once(inbound)
                 return f"signature by the token{_age(number)}"
-        for named in self._secrets().named if is_own and source.name != "user" else ():
+        for named in self._secrets().named if is_own and source.name != DECISION_SOURCE else ():
             if named.scope == "send":
                 with contextlib.suppress(Unauthorized):
                     _verify(source, inbound, [named.hash.encode()])
@@ -245,7 +246,7 @@ class Gate:
         for number, token in enumerate(self._secrets().tokens):
             if any_token(given, [digest(token, message).hex()]):
                 return f"signature by the token{_age(number)}"
-        for named in self._secrets().named if source.name != "user" else ():
+        for named in self._secrets().named if source.name != DECISION_SOURCE else ():
             signed = named.scope == "send" and digest(named.hash.encode(), message).hex()
             if signed and any_token(given, [signed]):
                 self._on_use(named.name)

@@ -25,6 +25,8 @@ from vs_tui.model.vocabulary import Event, Verdict
 
 UNKNOWN_SOURCE = "unknown"
 """The source name of refused requests to paths that no source has."""
+DECISION_SOURCE: Final = "user"
+"""The source name of what people decide in vs-tui itself; stored logs have it."""
 LONGEST_ID: Final = 300
 """Longest sender's id that is stored, in characters; a longer one is replaced by its hash."""
 
@@ -152,7 +154,7 @@ def decision(path: str, content: Mapping[str, object], now: Instant) -> Intake:
     """The log entry of a decision (see `DECISIONS`)."""
     kind, what = DECISIONS[path]
     return Intake(
-        source="user",
+        source=DECISION_SOURCE,
         kind=kind,
         path=path,
         headers={},

@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from typing import Any, Final
 
 from vs_tui.config.model import edition, in_force
-from vs_tui.log.delivery import Intake, dedupe_key
+from vs_tui.log.delivery import DECISION_SOURCE, Intake, dedupe_key
 from vs_tui.model.errors import ConfigError
 from vs_tui.model.limits import READ_AT_MOST, values_in
 from vs_tui.model.time import Instant
@@ -207,7 +207,7 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
 def _is_replayable(source: Source, inbound: Inbound, proof: str) -> bool:
     """Whether the sender's delivery id is not signed: a signature over the body alone is valid with
     any id. Standard Webhooks signs the id; vs-tui's link decisions sign their time."""
-    if source.name == "user" or inbound.header("webhook-signature"):
+    if source.name == DECISION_SOURCE or inbound.header("webhook-signature"):
         return False
     return source.name == "customhttp" or proof.startswith("signature")
 

@@ -25,6 +25,7 @@ from zlib import crc32
 
 import orjson
 
+from vs_tui.log.delivery import DECISION_SOURCE, UNKNOWN_SOURCE
 from vs_tui.model.errors import ConfigError
 from vs_tui.model.vocabulary import Event, Operation
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
@@ -48,7 +49,7 @@ MAX_EVENTS: Final = 1_000
 MAX_RULES: Final = 100
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,39}")
 """A name has no dash, because refs are `vstrace-NAME-...`."""
-_RESERVED: Final = frozenset({"token", "tokens", "unknown", "user"})
+_RESERVED: Final = frozenset({"token", "tokens", UNKNOWN_SOURCE, DECISION_SOURCE})
 """Names with another meaning in secrets.toml and in Events."""
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,5}")
 _OURS: Final = ("/api/", "/healthz/", "/readyz/", "/metrics/", "/openapi.json/")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.cells import cell_len
 
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
@@ -156,7 +157,7 @@ def tools(connections: Sequence[Connection]) -> list[str]:
     """The tools to choose from: common ones first."""
     names = [connection.name for connection in connections]
     usual = [name for name in USUAL if name in names]
-    return [*usual, *(name for name in names if name not in usual and name != "user")]
+    return [*usual, *(name for name in names if name not in usual and name != DECISION_SOURCE)]
 
 
 def page(facts: Facts, *, full: bool) -> list[Line]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from vs_tui.log.delivery import UNKNOWN_SOURCE
+from vs_tui.log.delivery import DECISION_SOURCE, UNKNOWN_SOURCE
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
@@ -195,4 +195,4 @@ def ordered(
         usual = _USUAL.index(name) if name in _USUAL else len(_USUAL)
         return -(last or 0), usual, connection.title.lower()
 
-    return sorted((c for c in listed if c.name not in ("user", UNKNOWN_SOURCE)), key=place)
+    return sorted((c for c in listed if c.name not in (DECISION_SOURCE, UNKNOWN_SOURCE)), key=place)

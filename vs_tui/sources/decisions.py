@@ -1,6 +1,7 @@
-"""Decisions of users in vs-tui itself: a link pinned or cut.
+"""What people decide in vs-tui itself: links pinned and cut, names forgotten, traces pruned.
 
-A decision is stored like any delivery, so it survives a rebuild:
+A decision is stored like any delivery, so it survives a rebuild. Commands write the entries of
+`forget` and `prune` into the log (`log.delivery.DECISIONS`); those about links are requests:
 
     POST /api/links {"action": "pin" | "cut" | "clear", "child": KEY, "parent": KEY}
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vs_tui.log.delivery import DECISIONS
+from vs_tui.log.delivery import DECISION_SOURCE, DECISIONS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import (
     CLEARED_ATTRIBUTE,
@@ -38,10 +39,10 @@ _PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
 """Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.request_signing`."""
 
 
-class User(Source):
-    """The source of link decisions."""
+class Decisions(Source):
+    """Decisions of people: about links as requests, and the log's own entries of the others."""
 
-    name = "user"
+    name = DECISION_SOURCE
     title = "vs-tui"
     paths = ("/api/links",)
     signature_headers = ("x-vs-signature",)
@@ -95,4 +96,4 @@ def _attributes(action: str, parent: str, at: Instant) -> dict[str, Scalar]:
     return found | {PIN_ATTRIBUTE: parent} if action == "pin" else found
 
 
-SOURCE = User()
+SOURCE = Decisions()

@@ -11,7 +11,7 @@ import pytest
 from tests.sources.webhook_tools import RECEIVED, assert_survives, malformed
 from vs_tui.model.vocabulary import cuts
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
-from vs_tui.sources.user import SOURCE
+from vs_tui.sources.decisions import SOURCE
 
 CHILD, PARENT = "vstrace-customhttp-build-default-1", "vstrace-customhttp-build-default-2"
 
