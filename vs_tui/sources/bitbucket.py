@@ -1,29 +1,32 @@
-"""Reads Bitbucket Cloud's bodies: `pullrequest:*`, `repo:push`, `repo:commit_status_*`,
-`issue:*`."""
+"""Bitbucket: Cloud and Server (Data Center): the same headers and signature, different bodies.
+
+The name of an event tells which of the two sent it. Cloud sends `pullrequest:*`, `repo:push`,
+`repo:commit_status_*` and `issue:*`, read here; `bitbucket_server` reads the bodies of Server.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading
-from vs_tui.sources.fields import items, number, obj, text, web_url
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
+from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
+from vs_tui.sources.bitbucket_server import Repo, merged_changes, pushed, read_server_event
+from vs_tui.sources.fields import items, json_object, number, obj, text, web_url
 from vs_tui.sources.repository import (
     DELETED_FORK,
     Change,
     Push,
-    Repository,
     push_log,
     review,
     unreadable,
 )
+from vs_tui.sources.signatures import Scheme, sha256_hex
 
-MAX_COMMITS: Final = 100
 _OPEN: Final = (
     *("created", "updated", "approved", "unapproved"),
     *("changes_request_created", "changes_request_removed"),
@@ -57,46 +60,8 @@ _ISSUES: Final = {
 }
 
 
-class Repo(Repository):
-    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server. Its id is Cloud's UUID or
-    Server's number."""
-
-    __slots__ = ()
-
-    def __init__(self, path: str, web: str, identifier: str) -> None:
-        super().__init__("bitbucket", path, web, identifier)
-
-
-def pushed(
-    repo: Repository, ref: str, after: str, shas: Sequence[str], messages: Sequence[str]
-) -> dict[str, Any]:
-    """The fields of a Push to a branch that its commits give; both lists have the newest one
-    first."""
-    shas = list(dict.fromkeys((after, *shas)))[:MAX_COMMITS]
-    messages = messages[:MAX_COMMITS]
-    wishes = keys.seeks(
-        keys.pushed(shas, ref, messages, repo.scope),
-        *(merged_changes(message, repo.scope) for message in messages),
-    )
-    subject = messages[0].partition("\n")[0].strip() if messages else ""
-    return {"shas": shas, "subject": subject, "seeks": wishes}
-
-
-def merged_changes(message: str, scope: str) -> list[Seek]:
-    """Seeks for the changes that a merge message names: `Merged in BRANCH (pull request #7)`
-    (Cloud) or `Pull request #7: TITLE` (Server)."""
-    wishes = keys.merge_messages(message, scope)
-    first = message.partition("\n")[0].lower()
-    before, found, after = first.partition("pull request #")
-    if found and (not before or before.startswith("merge")):
-        digits = after[: len(after) - len(after.lstrip("0123456789"))]
-        if digits and (wish := keys.seek_change(digits[:9], scope, "commit message")):
-            wishes.append(wish)
-    return wishes
-
-
-def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
-    """The events of a body; None if this module does not know the event's name."""
+def read_cloud_event(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
+    """The events of a body; None for the events of Server."""
     if event in _CHANGE_STATES:
         return _change(event, body, received_at)
     if event == "repo:push":
@@ -309,3 +274,51 @@ def _issue(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
             keys.mentions(text(issue, "content", "raw", limit=keys.TEXT_LIMIT), "body"),
         ),
     )
+
+
+IGNORED: Final[Mapping[str, str]] = {"diagnostics:ping": "connected"}
+
+
+class Bitbucket(Source):
+    """Webhooks of Bitbucket Cloud and of Bitbucket Server / Data Center."""
+
+    name = "bitbucket"
+    title = "Bitbucket"
+    form = Form(
+        "Repository settings, Webhooks, Add webhook",
+        "push, build status created and updated, pull request (all), issue created and updated",
+    )
+    version = 2
+    signature = Scheme("X-Hub-Signature", "sha256")
+    token_in_url = True
+    stored_headers = (
+        "x-event-key",
+        "x-request-uuid",
+        "x-request-id",
+        "x-attempt-number",
+        "x-hook-uuid",
+        "user-agent",
+    )
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """Cloud's X-Request-UUID, the same on a retry, or Server's X-Request-Id. Without them it is
+        the event's name and the body's hash, because a body does not contain the event's name."""
+        identifier = inbound.header("x-request-uuid") or inbound.header("x-request-id")
+        return identifier or f"{inbound.header('x-event-key')}:{sha256_hex(inbound.body)}"
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        event = inbound.header("x-event-key").strip()[:60]
+        if not event:
+            raise BadBody("X-Event-Key", "is missing; it names the event, such as repo:push")
+        if event in IGNORED:
+            return parsed(event, IGNORED[event])
+        reading = read_cloud_event(event, body, inbound.received_at)
+        if reading is None:
+            reading = read_server_event(event, body, inbound.received_at)
+        if reading is None:
+            reading = f"{event} says nothing about a delivery; untick it to save traffic"
+        return parsed(event, reading)
+
+
+SOURCE: Final = Bitbucket()

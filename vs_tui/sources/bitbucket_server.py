@@ -1,18 +1,19 @@
-"""Reads Bitbucket Server's (Data Center's) bodies: `pr:*` and `repo:refs_changed`."""
+"""Reads Bitbucket Server's (Data Center's) bodies: `pr:*` and `repo:refs_changed`; and what Cloud's
+have in common with them: repositories, pushed commits, merge messages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import State
+from vs_tui.model.vocabulary import Seek, State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.bitbucket.cloud import Repo, pushed
 from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import Change, Push, push_log, review, unreadable
+from vs_tui.sources.repository import Change, Push, Repository, push_log, review, unreadable
 
+MAX_COMMITS: Final = 100
 _OPEN: Final = (
     *("opened", "modified", "from_ref_updated", "reopened", "reviewer:updated"),
     *("reviewer:approved", "reviewer:unapproved", "reviewer:needs_work"),
@@ -31,7 +32,45 @@ _REVIEWS: Final = {
 _ENDED: Final = {"MERGED": State.OK, "DECLINED": State.CANCELLED}
 
 
-def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
+class Repo(Repository):
+    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server. Its id is Cloud's UUID or
+    Server's number."""
+
+    __slots__ = ()
+
+    def __init__(self, path: str, web: str, identifier: str) -> None:
+        super().__init__("bitbucket", path, web, identifier)
+
+
+def pushed(
+    repo: Repository, ref: str, after: str, shas: Sequence[str], messages: Sequence[str]
+) -> dict[str, Any]:
+    """The fields of a Push to a branch that its commits give; both lists have the newest one
+    first."""
+    shas = list(dict.fromkeys((after, *shas)))[:MAX_COMMITS]
+    messages = messages[:MAX_COMMITS]
+    wishes = keys.seeks(
+        keys.pushed(shas, ref, messages, repo.scope),
+        *(merged_changes(message, repo.scope) for message in messages),
+    )
+    subject = messages[0].partition("\n")[0].strip() if messages else ""
+    return {"shas": shas, "subject": subject, "seeks": wishes}
+
+
+def merged_changes(message: str, scope: str) -> list[Seek]:
+    """Seeks for the changes that a merge message names: `Merged in BRANCH (pull request #7)`
+    (Cloud) or `Pull request #7: TITLE` (Server)."""
+    wishes = keys.merge_messages(message, scope)
+    first = message.partition("\n")[0].lower()
+    before, found, after = first.partition("pull request #")
+    if found and (not before or before.startswith("merge")):
+        digits = after[: len(after) - len(after.lstrip("0123456789"))]
+        if digits and (wish := keys.seek_change(digits[:9], scope, "commit message")):
+            wishes.append(wish)
+    return wishes
+
+
+def read_server_event(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
     """The events of a body; None if this module does not know the event's name."""
     if event in _CHANGE_STATES:
         return _change(event, body, received_at)
