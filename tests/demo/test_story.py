@@ -46,7 +46,7 @@ def test_the_files_are_what_the_story_tells(deliveries) -> None:
     assert {path.stem for path in SAMPLES.glob("*.jsonl")} == told.keys()
     for source, sent in told.items():
         written = (SAMPLES / f"{source}.jsonl").read_bytes()
-        assert written == b"".join(write(sent)), f"{source}: run python -m vs_tui.demo"
+        assert written == b"".join(write(sent)), f"{source}: run python -m vs_tui.demo.story"
     assert (SAMPLES / TEAMS.name).read_bytes() == TEAMS.read_bytes()
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.demo.bodies import Bodies, Body
-from vs_tui.demo.world import World
+from vs_tui.demo.world import Bodies, Body, World
 from vs_tui.model.time import SECOND, Duration, Instant, iso
 
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vs_tui.demo.bodies import Bodies, Body
-from vs_tui.demo.world import NAMES, World
+from vs_tui.demo.world import NAMES, Bodies, Body, World
 from vs_tui.model.time import Duration, Instant, iso, to_datetime
 
 COLUMNS = {

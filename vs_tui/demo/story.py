@@ -1,5 +1,7 @@
 """The whole story: the deliveries in sample_events, and those after its end.
 
+`python -m vs_tui.demo.story` rewrites sample_events/: one recording per source, and the teams.
+
 It begins on a Monday and ends on a Thursday afternoon in the sixth week, in the middle of the work.
 What the teams do after that is generated too; only the live demo shows it: about every half minute
 a team begins something, which it also finishes. People are quick then, so that a whole delivery can
@@ -9,6 +11,8 @@ before, so that their expected durations hold.
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
@@ -19,7 +23,7 @@ from typing import Final
 from vs_tui.demo import gitlab, team_core, team_platform, team_web
 from vs_tui.demo.other_tools import Issue
 from vs_tui.demo.world import CORE, PLAT, WEB, World, title_of
-from vs_tui.log.recording import Delivery
+from vs_tui.log.recording import Delivery, write
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 START: Final[Instant] = 1_769_385_600 * SECOND
@@ -155,3 +159,16 @@ def _load(world: World) -> Team:
         team_platform.load(world, at, failing=turn % 5 == 3)
 
     return begin
+
+
+def main(folder: Path) -> None:
+    """Write the recordings of the story into a folder, in place of those there."""
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    for source, deliveries in sorted(by_source(story()).items()):
+        (folder / f"{source}.jsonl").write_bytes(b"".join(write(deliveries)))
+    shutil.copyfile(TEAMS, folder / TEAMS.name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "sample_events"))
