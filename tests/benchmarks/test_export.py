@@ -27,7 +27,7 @@ from tests.benchmarks.wrk import needs_wrk
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
-from vs_tui.model.settings import ExportSettings
+from vs_tui.config.model import ExportSettings
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_200)]
 

@@ -18,7 +18,7 @@ from vs_tui.cli.main import main
 from vs_tui.cli.reachability import find_public_url
 from vs_tui.config import Config, ConfigError, Secrets, load, write_secrets
 from vs_tui.config.loading import from_env
-from vs_tui.model.settings import Thresholds
+from vs_tui.model.limits import Thresholds
 from vs_tui.model.time import DAY, HOUR
 
 FULL = """

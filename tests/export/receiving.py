@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
-from vs_tui.model.settings import ExportSettings
+from vs_tui.config.model import ExportSettings
 
 
 @contextlib.asynccontextmanager

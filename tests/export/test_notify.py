@@ -20,9 +20,9 @@ from vs_tui.cli.common import now
 from vs_tui.cli.config import effective
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
+from vs_tui.config.model import NotifyRule
 from vs_tui.export import notices, notifier, sending
 from vs_tui.metrics.goals import read_goals
-from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
 from vs_tui.store.shared_writer import LogPlace, start_over

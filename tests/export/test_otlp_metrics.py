@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.export.receiving import post, receiver, until
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets, load
+from vs_tui.config.model import ExportSettings
 from vs_tui.export import otlp, sending
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
-from vs_tui.model.settings import ExportSettings
 from vs_tui.store import counter_totals as totals
 
 

@@ -16,8 +16,8 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_store import Finding, export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
+from vs_tui.config.model import ExportSettings
 from vs_tui.export import otlp, sending
-from vs_tui.model.settings import ExportSettings
 from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 
 

@@ -14,13 +14,12 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from vs_tui.config.model import DEFAULT_TIMEOUTS
+from vs_tui.config.model import DEFAULT_TIMEOUTS, SIGNALS, ExportSettings
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.errors import ConfigError
 from vs_tui.model.filters import FilterError, parse
-from vs_tui.model.limits import Limits, Retention, parse_size
-from vs_tui.model.settings import SIGNALS, ExportSettings, Thresholds
+from vs_tui.model.limits import Limits, Retention, Thresholds, parse_size
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, People, Team, Teams
 from vs_tui.model.time import Duration, parse_duration
 

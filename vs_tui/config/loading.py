@@ -15,11 +15,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.config.document import collector_url, from_file
-from vs_tui.config.model import CHOICES, DEFAULT_HOST, Config
+from vs_tui.config.model import CHOICES, DEFAULT_HOST, Config, ExportSettings
 from vs_tui.config.secrets import TOKENS, complete_secrets, read_secrets
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.model.errors import ConfigError
-from vs_tui.model.settings import ExportSettings
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import parse_duration
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
 from vs_tui.metrics.rules import MetricRules, Service
-from vs_tui.model.limits import LOW_SPACE, Limits, Retention
-from vs_tui.model.settings import DEFAULT_THRESHOLDS, ExportSettings, NotifyRule, Thresholds
+from vs_tui.model.limits import DEFAULT_THRESHOLDS, LOW_SPACE, Limits, Retention, Thresholds
 from vs_tui.model.teams import Environments, People, Teams
-from vs_tui.model.time import DAY, HOUR, Duration
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration
 
 if TYPE_CHECKING:
     from vs_tui.metrics.goals import Goals
@@ -34,6 +34,77 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "theme": ("auto", "dark", "light", "ansi", "mono"),
 }
 """Settings with a few accepted words, in any case."""
+
+
+SIGNALS: Final = ("traces", "metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """`[export]`: which traces and metrics are sent, and where to. Nothing is sent while `otlp` is
+    empty."""
+
+    otlp: str = ""
+    """Base URL of an OTLP/HTTP collector, such as http://collector:4318; empty for none."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers sent with every request; they may hold a secret."""
+    settle: Duration = MINUTE
+    """How long a trace must have been finished and unchanged before it is sent."""
+    signals: tuple[str, ...] = SIGNALS
+    filter: str = ""
+    """A filter: only traces with a matching span are sent; empty sends all."""
+    service_name: str = "vs-tui"
+    """The `service.name` of exported metrics."""
+    environment: str = ""
+    """The `deployment.environment.name` of exported metrics: where this receiver runs."""
+
+    @property
+    def resource(self) -> Mapping[str, str]:
+        """Further resource attributes of exported metrics."""
+        return {
+            "service.name": self.service_name,
+            "deployment.environment.name": self.environment,
+        }
+
+
+EVENTS: Final[Mapping[str, str]] = {
+    "started": "kind:incident",
+    "failed": "kind:deploy is:production",
+    "recovered": "is:production",
+    "ended": "kind:deploy is:production",
+    "waiting": "step:review wait>1d",
+    "regressed": "",
+    "goal_missed": "",
+}
+"""Event -> its default filter. `regressed` and `goal_missed` are about teams."""
+FORMATS: Final = ("slack", "teams", "discord", "json", "desktop", "command")
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyRule:
+    """One `[[notify]]` table."""
+
+    on: tuple[str, ...]
+    """Names of EVENTS."""
+    format: str
+    """One of FORMATS."""
+    url: str = field(default="", repr=False)
+    """Where notifications are posted; it may hold a secret."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    command: tuple[str, ...] = ()
+    """Command to run in place of a request; title and text are its last two arguments."""
+    filter: str = ""
+    """A filter; empty means the event's default."""
+
+    @property
+    def target(self) -> str:
+        """Identifies the receiver of notifications without its secret. Rules with the same target
+        send a notification once."""
+        told = "\n".join((self.format, self.url, *self.command))
+        return sha256(told.encode()).hexdigest()[:16]
+
+    def filter_of(self, event: str) -> str:
+        return self.filter or EVENTS[event]
 
 
 @dataclass(frozen=True, slots=True)

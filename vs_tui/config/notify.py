@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from vs_tui.config.model import EVENTS, FORMATS, NotifyRule
 from vs_tui.model.filters import FilterError, parse
-from vs_tui.model.settings import EVENTS, FORMATS, NotifyRule
 
 _SETTINGS: Final = ("on", "format", "url", "headers", "command", "filter")
 _WITHOUT_URL: Final = ("desktop", "command")

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
 
+from vs_tui.config.model import NotifyRule
 from vs_tui.export import notices, sending
 from vs_tui.export.notices import POSTED, Notice, command_of
 from vs_tui.export.sending import Read, Store
 from vs_tui.model.display import clean
-from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import Instant
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit, urlunsplit
 from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
 from vs_tui.config.loading import proxy_for
+from vs_tui.config.model import ExportSettings
 from vs_tui.model.display import clean, shown_url
-from vs_tui.model.settings import ExportSettings
 from vs_tui.model.time import Instant
 from vs_tui.store.export_queue import ExportState, keep_state
 

@@ -1,4 +1,5 @@
-"""Limits of what the receiver accepts and keeps. The defaults suit one small machine."""
+"""Limits of what the receiver accepts and keeps, and of what Live calls long. The defaults suit one
+small machine."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.model.time import Duration
+from vs_tui.model.time import DAY, HOUR, Duration
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -68,6 +69,23 @@ class Retention:
 
     def __bool__(self) -> bool:
         return bool(self.age or self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """`[live]`: when Live calls a trace long or quiet, and how long it lists a finished one."""
+
+    long: float = 1.5
+    """A step is long from this multiple of its usual duration."""
+    quiet: Duration = 14 * DAY
+    """A waiting trace is quiet after this time without an event."""
+    finished_for: Duration = 2 * HOUR
+    """How long a finished trace is listed."""
+    axis_breaks: int = 5
+    """Most breaks on the time axis of a trace."""
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
 
 
 def format_size(size: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
-from vs_tui.model.settings import DEFAULT_THRESHOLDS
+from vs_tui.model.limits import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.next_action import Section

@@ -23,7 +23,7 @@ from vs_tui.model.vocabulary import (
     State,
     Status,
 )
-from vs_tui.traces.event_order import in_snapshot_order, in_time_order, words_of
+from vs_tui.traces.span_events import in_snapshot_order, in_time_order, words_of
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
 _IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})

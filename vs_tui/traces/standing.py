@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
+from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status

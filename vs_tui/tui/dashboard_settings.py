@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
+from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui.filtering import Range

@@ -13,7 +13,7 @@ from vs_tui.model.limits import MIB
 from vs_tui.model.vocabulary import Event, Key
 from vs_tui.store import rows
 from vs_tui.store.folding.renamed import Names
-from vs_tui.traces.alert_episodes import NEARBY, incident_starts
+from vs_tui.traces.span_events import NEARBY, incident_starts
 
 CACHED_SPANS: Final = 4_000
 CACHED_BYTES: Final = 16 * MIB

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.log import sqlite_log
 from vs_tui.model import filters
-from vs_tui.model.limits import READ_WAIT_SECONDS
-from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
+from vs_tui.model.limits import DEFAULT_THRESHOLDS, READ_WAIT_SECONDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span

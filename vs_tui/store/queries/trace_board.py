@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
+from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of

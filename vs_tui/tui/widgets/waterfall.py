@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from textual.message import Message
 
-from vs_tui.model.settings import DEFAULT_THRESHOLDS
+from vs_tui.model.limits import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
