@@ -105,8 +105,8 @@ def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
         return True
     if member.run_attempt:
         return False
-    if member.leg:
-        return any(d.leg == member.leg for d in same)
+    if member.leg or any(d.span == member.span for d in same):
+        return any((d.leg or d.span) == (member.leg or member.span) for d in same)
     return member.started_at - max(d.started_at for d in same) > _TOGETHER
 
 
@@ -115,10 +115,11 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         return members[0]
     last = max(d.run_attempt for d in members)
     legs: dict[str, Deployment] = {}
-    for number, member in enumerate(members):
-        # Without jobs a new attempt replaces the whole attempt before it.
+    for member in members:
+        # Without jobs a new attempt replaces the whole attempt before it. What one span did again
+        # is an attempt of it, too.
         if member.leg or member.run_attempt == last:
-            legs[member.leg or f"#{number}"] = member
+            legs[member.leg or member.span] = member
     counted = [d for d in legs.values() if d.outcome is not DeployOutcome.CANCELLED]
     listed = counted or list(legs.values())
     outcomes = {d.outcome for d in listed}

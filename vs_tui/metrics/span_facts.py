@@ -165,12 +165,13 @@ def test_of(span: Span) -> Test | None:
 def incident_of(
     span: Span, linked: Sequence[str] = (), alike: Sequence[str] = ()
 ) -> Incident | None:
-    """An `incident` span as an incident; None if it was cancelled (a false alarm).
+    """An `incident` span as an incident; None if it was cancelled (a false alarm) or if it never
+    began, such as a warning that came to nothing.
 
     `linked`: keys of the spans it names, without those that are only near in time; `alike`: keys of
     deploys of the same version.
     """
-    if span.status is Status.CANCELLED:
+    if span.status is Status.CANCELLED or span.state is State.NOTE:
         return None
     restored = instant(span.attributes, "vs.incident.restored_at", "restored_at")
     if restored is None and span.stage.lower() in _RESTORED:

@@ -1,0 +1,75 @@
+"""Histories sent in several orders, and what differs from the values computed by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.ingest.server import Server
+from tests.metrics.http.clock import hours, minutes
+from tests.metrics.http.story import (
+    FAIL,
+    FREQUENCY,
+    LEAD,
+    RECOVERY,
+    REWORK,
+    WEEK,
+    Post,
+    Story,
+    items,
+    rate,
+    send,
+)
+
+ORDERS = ("as sent", "mixed and twice")
+ABOUT = ("by", "project", "window")
+"""What a history says of the group that it asks for; all else is a value."""
+Histories = Mapping[str, Callable[[Story], dict[str, Any]]]
+
+
+def ordered(posts: list[Post], order: str) -> list[Post]:
+    if order == "as sent":
+        return posts
+    return random.Random(7).sample(posts + posts, 2 * len(posts))
+
+
+def told_in(order: str, server: Server, histories: Histories) -> dict[str, tuple[Any, Any]]:
+    """Group -> (values wanted, values found), where they differ. Many senders post at once, each
+    one history."""
+    stories = {name: Story() for name in histories}
+    wanted = {name: tell(stories[name]) for name, tell in histories.items()}
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda s: send(server, ordered(s.posts, order)), stories.values()))
+    return differing(server, wanted)
+
+
+def differing(server: Server, wanted: Mapping[str, dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    answers: dict[Any, Any] = {}
+    for name, values in wanted.items():
+        asked = values.get("by", "project"), values.get("window", WEEK)
+        if asked not in answers:
+            answers[asked] = items(server, *asked)
+        item = answers[asked].get(values.get("project", name))
+        expected = {key: value for key, value in values.items() if key not in ABOUT}
+        got = values_of(item["metrics"], expected) if item else None
+        if got != expected:
+            found[name] = (expected, got)
+    return found
+
+
+def values_of(metrics: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    lead, recovery = metrics[LEAD], metrics[RECOVERY]
+    found = {
+        "lead": (lead["value"] and hours(lead["value"]), lead["n"]),
+        "unknown": lead["unknown"],
+        "fail": rate(metrics[FAIL]),
+        "rework": rate(metrics[REWORK]),
+        "recovery": (minutes(recovery["value"]), recovery["n"]),
+        "open": recovery["open"],
+        "successes": metrics[FREQUENCY]["n"],
+        "frequency": metrics[FREQUENCY]["value"],
+    }
+    return {name: found[name] for name in wanted}
