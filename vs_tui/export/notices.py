@@ -207,31 +207,30 @@ def keep_notices(
         sql = "SELECT COUNT(*) FROM notices WHERE target = ?"
         if rows.number(db, sql, (notice.target,)) < MOST_WAITING:
             body = orjson.dumps(notice.body).decode()
-            sql = "INSERT INTO notices (target, at, body) VALUES (?, ?, ?)"
-            db.execute(sql, (notice.target, now, body))
+            sql = "INSERT INTO notices (target, notice, at, body) VALUES (?, ?, ?, ?)"
+            db.execute(sql, (notice.target, id_, now, body))
             new += 1
     if position is not None:
         db.execute("REPLACE INTO meta VALUES (?, ?)", (_POSITION, position))
     return new
 
 
-def waiting(
-    db: sqlite3.Connection, target: str, limit: int
-) -> tuple[list[tuple[int, dict[str, Any]]], int]:
-    """([(id, body)] of the oldest notices of a target, number of all its waiting notices)."""
-    sql = "SELECT id, body FROM notices WHERE target = ? ORDER BY id LIMIT ?"
-    found = [(int(id_), orjson.loads(body)) for id_, body in db.execute(sql, (target, limit))]
-    return found, rows.number(db, "SELECT COUNT(*) FROM notices WHERE target = ?", (target,))
+def waiting(db: sqlite3.Connection, target: str) -> dict[int, int]:
+    """The waiting notices of a target, oldest first: row -> the hash of the notice, which is the
+    same on every node."""
+    sql = "SELECT id, notice FROM notices WHERE target = ? ORDER BY id"
+    return dict(db.execute(sql, (target,)).fetchall())
 
 
-def newest(db: sqlite3.Connection, target: str) -> int:
-    """The id of the newest notice of a target; 0 without any."""
-    return rows.number(db, "SELECT MAX(id) FROM notices WHERE target = ?", (target,))
+def bodies(db: sqlite3.Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The bodies of waiting notices, in the order of their rows."""
+    sql = "SELECT body FROM notices WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    return [orjson.loads(body) for (body,) in db.execute(sql, (orjson.dumps(ids).decode(),))]
 
 
-def forget_sent(db: sqlite3.Connection, target: str, until: int) -> None:
-    """Delete a target's notices up to an id: it took them, or refused them for good."""
-    db.execute("DELETE FROM notices WHERE target = ? AND id <= ?", (target, until))
+def forget_sent(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Delete notices that their target took, or refused for good."""
+    db.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in ids])
 
 
 def forget_old(db: sqlite3.Connection, now: Instant) -> None:

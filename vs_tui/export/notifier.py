@@ -2,7 +2,8 @@
 and teams, and one task per target sends.
 
 The receiver never waits for a target. Unsent notices wait in the database for at most a day. A
-target gets at most one message in 10 seconds, with all notices since the last one.
+target gets at most one message in 10 seconds, with all notices since the last one. Nodes of a
+shared log find the same notices; the one that claims a notice in the log's database sends it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
@@ -21,7 +21,7 @@ from aiohttp import ClientSession
 from vs_tui.config.model import NotifyRule
 from vs_tui.export import notices, sending
 from vs_tui.export.notices import POSTED, Notice, command_of
-from vs_tui.export.sending import Read, Store
+from vs_tui.export.sending import Read, Repeated, Round, Store
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 
@@ -37,12 +37,20 @@ BETWEEN_SECONDS: Final = 10.0
 AT_ONCE: Final = 10
 """Most notices in a message; for the rest it gives only their number."""
 COMMAND_SECONDS: Final = 15.0
-STOP_SECONDS: Final = 2.0
-"""How long a stopping receiver waits for messages being sent."""
 READ_AT_ONCE: Final = 2_000
 RETRYABLE: Final = sending.RETRYABLE | {500}
 
 Find = Callable[[NotifyRule], Awaitable[Sequence[Notice]]]
+
+
+class NoticeStore(Store, Protocol):
+    """The part of the writer that the notifier uses."""
+
+    async def claim_notices(self, hashes: Sequence[int]) -> tuple[set[int], set[int]]:
+        """(notices that this node may send now, notices that a node has sent)."""
+
+    async def settle_notices(self, hashes: Sequence[int], *, sent: bool) -> None:
+        """End the claims: no node sends these notices again, or any node may try now."""
 
 
 @dataclass
@@ -52,137 +60,97 @@ class Notifier:
 
     rules: Sequence[NotifyRule]
     read: Read
-    store: Store
+    store: NoticeStore
     clock: Callable[[], Instant]
     waiting: Find
     of_teams: Find
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _in_flight: set[asyncio.Future[sending.Posted]] = field(default_factory=set, init=False)
-    _wake: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
+    _finding: Sequence[Repeated] = field(default=(), init=False)
+    _sending: dict[str, Repeated] = field(default_factory=dict, init=False)
+    """Target -> the task that sends to it."""
+    _position: int | None = field(default=None, init=False)
+    """Number of the last change that was read."""
+    _teams_due: float = field(default=0.0, init=False)
+    """Seconds until the teams' metrics are checked."""
 
     def start(self) -> None:
         self._session = sending.new_session()
-        targets = {rule.target: rule for rule in self.rules}
-        self._wake = {target: asyncio.Event() for target in targets}
-        for name, run in (("news", self._queue_news), ("standing", self._queue_standing)):
-            self._begin(name, run())
-        for target, rule in targets.items():
-            self._begin(target, self._deliver(rule))
-
-    def _begin(self, name: str, run: Any) -> None:
-        self._tasks.append(asyncio.create_task(run, name=f"notify {name}"))
+        self._sending = {
+            target: Repeated("telling", partial(self._send_waiting, rule))
+            for target, rule in {rule.target: rule for rule in self.rules}.items()
+        }
+        self._finding = (
+            Repeated("looking for news", self._queue_news),
+            Repeated("looking who waits", self._queue_standing),
+        )
+        for task in (*self._finding, *self._sending.values()):
+            task.start()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-        self._tasks.clear()
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=STOP_SECONDS)
+        """Stop after the messages that are being sent."""
+        await asyncio.gather(*(task.stop() for task in (*self._finding, *self._sending.values())))
         await self._session.close()
 
-    async def _queue_news(self) -> None:
+    async def _queue_news(self) -> Round:
         """Queue notices for events in the change feed."""
-        position: int | None = None
-        while True:
-            with _logged("looking for news"):
-                if position is None:
-                    position = await self.read(notices.read_position)
-                    await self._keep((), position)
-                more = True
-                while more:
-                    ask = partial(
-                        notices.read_news,
-                        after=position,
-                        rules=self.rules,
-                        now=self.clock(),
-                        limit=READ_AT_ONCE,
-                    )
-                    found, read_to, more = await self.read(ask)
-                    if found or read_to - position > READ_AT_ONCE:
-                        await self._keep(found, read_to)
-                    position = read_to
-            await asyncio.sleep(LOOK_SECONDS)
+        if self._position is None:
+            position = await self.read(notices.read_position)
+            await self._keep((), position)
+            self._position = position
+        more = True
+        while more:
+            ask = partial(
+                notices.read_news,
+                after=self._position,
+                rules=self.rules,
+                now=self.clock(),
+                limit=READ_AT_ONCE,
+            )
+            found, read_to, more = await self.read(ask)
+            if found or read_to - self._position > READ_AT_ONCE:
+                await self._keep(found, read_to)
+            self._position = read_to
+        return Round(LOOK_SECONDS)
 
-    async def _queue_standing(self) -> None:
+    async def _queue_standing(self) -> Round:
         """Queue notices for waiting traces, regressions and missed goals."""
-        looked = 0.0
-        while True:
-            with _logged("looking who waits"):
-                found = [
-                    notice
-                    for rule in self.rules
-                    if "waiting" in rule.on
-                    for notice in await self.waiting(rule)
-                ]
-                if looked <= 0:
-                    looked = TEAMS_SECONDS
-                    for rule in self.rules:
-                        if {"regressed", "goal_missed"} & set(rule.on):
-                            found += await self.of_teams(rule)
-                    await self.store.transaction(lambda db, _: notices.forget_old(db, self.clock()))
-                if found:
-                    await self._keep(found)
-            looked -= BOARD_SECONDS
-            await asyncio.sleep(BOARD_SECONDS)
+        found: list[Notice] = []
+        for rule in self.rules:
+            if "waiting" in rule.on:
+                found += await self.waiting(rule)
+        if self._teams_due <= 0:
+            self._teams_due = TEAMS_SECONDS
+            for rule in self.rules:
+                if {"regressed", "goal_missed"} & set(rule.on):
+                    found += await self.of_teams(rule)
+            await self.store.transaction(lambda db, _: notices.forget_old(db, self.clock()))
+        if found:
+            await self._keep(found)
+        self._teams_due -= BOARD_SECONDS
+        return Round(BOARD_SECONDS)
 
     async def _keep(self, found: Sequence[Notice], position: int | None = None) -> None:
         now = self.clock()
         await self.store.transaction(lambda db, _: notices.keep_notices(db, found, now, position))
         for target in {notice.target for notice in found}:
-            self._wake[target].set()
+            self._sending[target].wake()
 
-    async def _deliver(self, rule: NotifyRule) -> None:
-        """Send the queued notices of one target, one message at a time."""
-        target, failures = rule.target, 0
-        while True:
-            pause = BETWEEN_SECONDS
-            with _logged("telling"):
-                ask = partial(notices.waiting, target=target, limit=AT_ONCE)
-                found, n = await self.read(ask)
-                if not found:
-                    failures = 0
-                    self._wake[target].clear()
-                    await self._wake[target].wait()
-                    continue
-                # Shielded so that a sent message is recorded even while the receiver stops.
-                message = asyncio.ensure_future(self._send_message(rule, found, n))
-                self._in_flight.add(message)
-                message.add_done_callback(self._in_flight.discard)
-                posted = await asyncio.shield(message)
-                failures = 0 if posted.done else failures + 1
-                if failures:
-                    pause = sending.delay(failures, posted.retry_after)
-            await asyncio.sleep(pause)
-
-    async def _send_message(
-        self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
-    ) -> sending.Posted:
-        """Send one message with these notices; `n` is the number of all queued ones."""
-        last = (
-            found[-1][0]
-            if n <= AT_ONCE
-            else await self.read(partial(notices.newest, target=rule.target))
-        )
-        posted = await _send(self._session, rule, [body for _, body in found], n - len(found))
-        if posted.done:
-            await self.store.transaction(lambda db, _: notices.forget_sent(db, rule.target, last))
-        return posted
-
-
-class _logged(suppress):
-    """Logs an exception and suppresses it; the next round tries again."""
-
-    def __init__(self, doing: str) -> None:
-        super().__init__(Exception)
-        self._doing = doing
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        if isinstance(error, Exception):
-            log.error("%s failed: %s; it is tried again", self._doing, type(error).__name__)
-        return bool(super().__exit__(kind, error, trace))
+    async def _send_waiting(self, rule: NotifyRule) -> Round:
+        """Send the waiting notices of one target that no other node sends, in one message."""
+        waiting: dict[int, int] = await self.read(partial(notices.waiting, target=rule.target))
+        if not waiting:
+            return Round()
+        claimed, sent = await self.store.claim_notices(list(waiting.values()))
+        own = [id_ for id_, notice in waiting.items() if notice in claimed]
+        over = [id_ for id_, notice in waiting.items() if notice in sent]
+        posted = sending.Posted(True)
+        if own:
+            shown = await self.read(partial(notices.bodies, ids=own[:AT_ONCE]))
+            posted = await _send(self._session, rule, shown, len(own) - len(shown))
+            over += own if posted.done else []
+            await self.store.settle_notices([waiting[id_] for id_ in own], sent=posted.done)
+        if over:
+            await self.store.transaction(lambda db, _: notices.forget_sent(db, over))
+        return Round(BETWEEN_SECONDS, not posted.done, posted.retry_after)
 
 
 async def _send(

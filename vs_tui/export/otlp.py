@@ -36,7 +36,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from vs_tui import __version__
-from vs_tui.export.sending import STOP_SECONDS, OtlpExporter, new_session, refused
+from vs_tui.export.sending import STOP_SECONDS, OtlpExporter, refused
 from vs_tui.export.series import CounterTotals
 from vs_tui.metrics.counters import INSTRUMENTS, Total
 from vs_tui.model.time import SECOND, Instant
@@ -231,12 +231,9 @@ class TraceExporter(OtlpExporter):
     signal: ClassVar[str] = "traces"
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
-    _read_to: int = 0
+    _read_to: int | None = None
     _behind: bool = False
     """Whether the change feed has unread changes."""
-
-    async def _begin(self) -> None:
-        self._read_to = await self.read(queue.read_position)
 
     def _pause(self) -> float:
         # The pause lets the receiver work while a backlog is sent.
@@ -250,6 +247,8 @@ class TraceExporter(OtlpExporter):
         self._behind = False
         if len(self._waiting) >= READ_AHEAD:
             return
+        if self._read_to is None:
+            self._read_to = await self.read(queue.read_position)
         after = self._read_to
         found, read_to, self._behind = await self.read(
             lambda db: queue.changed_traces(db, after, READ_AHEAD)
@@ -265,7 +264,7 @@ class TraceExporter(OtlpExporter):
         """Send the settled traces. Returns the seconds that the collector asks to wait, if any."""
         settled = monotonic() - self.settings.settle / SECOND
         due = [trace_id for trace_id, entry in self._waiting.items() if entry.seen <= settled]
-        while due and not self._stopping.is_set():
+        while due and not self._task.stopping:
             await self._give_way()
             batch = await self._batch(due)
             pieces = _pieces(batch.spans) or [()]
@@ -309,7 +308,7 @@ class TraceExporter(OtlpExporter):
         keys = [exported.span.key for exported in spans]
         left = set(over)
         firsts = [entry.first for id_, entry in self._waiting.items() if id_ not in left]
-        position = min(firsts) - 1 if firsts else self._read_to
+        position = min(firsts) - 1 if firsts else self._read_to or 0
         await self.store.transaction(lambda db, _: queue.mark_sent(db, keys, position))
         for trace_id in over:
             del self._waiting[trace_id]
@@ -370,20 +369,13 @@ class MetricExporter(OtlpExporter):
 
     counters: CounterTotals
 
-    async def _begin(self) -> None:
-        pass
-
     def _pause(self) -> float:
         return EVERY_SECONDS
 
-    async def stop(self) -> None:
-        """Push once more and stop."""
-        running = self._task is not None
-        await super().stop()
-        if running:
-            with suppress(Exception):
-                async with asyncio.timeout(STOP_SECONDS), new_session() as session:
-                    await self._round(session)
+    async def _last_round(self, session: ClientSession) -> None:
+        with suppress(Exception):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._round(session)
 
     async def _round(self, session: ClientSession) -> float | None:
         while (totals := await self.counters.totals(PART_SECONDS)) is None:

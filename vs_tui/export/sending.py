@@ -179,6 +179,72 @@ QUIET_LOOKS: Final = 3
 GIVE_WAY_SECONDS: Final = 2.0
 """How long the next part of an export waits for deliveries; after that it is sent anyway."""
 
+
+class Round(NamedTuple):
+    """What a task does after a round."""
+
+    pause: float | None = None
+    """Seconds until the next round; None: it waits until it is woken."""
+    failed: bool = False
+    """Whether to try again after a delay that doubles, in place of the pause."""
+    asked: float | None = None
+    """Seconds that the other side asks to wait after a failure."""
+
+
+class Repeated:
+    """A task beside the receiver that does rounds until it is stopped."""
+
+    def __init__(self, doing: str, do: Callable[[], Awaitable[Round]]) -> None:
+        """`doing` names it in the log."""
+        self._doing, self._do = doing, do
+        self._stopping, self._woken = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self._doing)
+
+    def wake(self) -> None:
+        """Begin the next round if the task waits to be woken."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Stop after the current round, so that the result of a request is stored."""
+        self._stopping.set()
+        self._woken.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep for some seconds or until the task is stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self.stopping:
+            self._woken.clear()
+            try:
+                then = await self._do()
+            except Exception as error:  # its text may hold a URL, which is a secret
+                log.error("%s failed: %s; it is tried again", self._doing, type(error).__name__)
+                then = Round(failed=True)
+            failures = failures + 1 if then.failed else 0
+            if then.failed:
+                await self.wait(delay(failures, then.asked))
+            elif then.pause is not None:
+                await self.wait(then.pause)
+            elif not self.stopping:
+                await self._woken.wait()
+
+
 Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
 
@@ -207,12 +273,10 @@ class OtlpExporter(ABC):
     clock: Callable[[], Instant]
     state: ExportState = field(default_factory=ExportState)
     _kept: ExportState = field(default_factory=ExportState, init=False)
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _session: ClientSession | None = field(default=None, init=False)
 
-    @abstractmethod
-    async def _begin(self) -> None:
-        """Called once before the first round."""
+    def __post_init__(self) -> None:
+        self._task = Repeated(f"sending {self.signal}", self._attempt)
 
     @abstractmethod
     async def _round(self, session: ClientSession) -> float | None:
@@ -224,44 +288,37 @@ class OtlpExporter(ABC):
         """Seconds until the next round after a successful one."""
 
     def start(self) -> None:
-        self._stopping.clear()
-        self._task = asyncio.create_task(self._run(), name=f"otlp {self.signal}")
+        log.info("%s are sent to %s", self.signal, shown_url(self.url, parameters=()))
+        self._session = new_session()
+        self._task.start()
 
     async def stop(self) -> None:
-        """Stop after the current request, so that its result is stored."""
-        if self._task is not None:
-            self._stopping.set()
-            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        """Stop after the current request."""
+        await self._task.stop()
+        if self._session is not None:
+            await self._last_round(self._session)
+            await self._session.close()
+            self._session = None
+
+    async def _last_round(self, session: ClientSession) -> None:
+        """What a signal sends when the receiver stops."""
 
     @property
     def url(self) -> str:
         return signal_url(self.settings.otlp, self.signal)
 
-    async def _run(self) -> None:
-        log.info("%s are sent to %s", self.signal, shown_url(self.url, parameters=()))
-        await self._begin()
-        failures = 0
-        async with new_session() as session:
-            while not self._stopping.is_set():
-                asked = None
-                try:
-                    asked = await self._round(session)
-                except sqlite3.Error as error:
-                    self._failed(type(error).__name__)
-                except Exception:
-                    log.exception("sending %s failed; it is tried again", self.signal)
-                    self._failed("a bug, see the log")
-                await self._keep_state()
-                if self.state.trouble:
-                    failures += 1
-                    await self._wait(delay(failures, asked))
-                else:
-                    failures = 0
-                    await self._wait(self._pause())
+    async def _attempt(self) -> Round:
+        assert self._session is not None
+        asked = None
+        try:
+            asked = await self._round(self._session)
+        except sqlite3.Error as error:
+            self._failed(type(error).__name__)
+        except Exception:
+            log.exception("sending %s failed; it is tried again", self.signal)
+            self._failed("a bug, see the log")
+        await self._keep_state()
+        return Round(self._pause(), bool(self.state.trouble), asked)
 
     async def _keep_state(self) -> None:
         """Store the state for doctor if it changed."""
@@ -274,19 +331,13 @@ class OtlpExporter(ABC):
             )
             self._kept = shown
 
-    async def _wait(self, seconds: float) -> None:
-        """Sleep for some seconds or until the exporter is stopped."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
     async def _give_way(self) -> None:
         """Wait until no delivery is being stored or folded, because deliveries have priority over
         the export, which can stay in the database. Between two of many deliveries the queue is
         empty for a moment, so it must be empty in several checks in a row."""
         until, quiet = monotonic() + GIVE_WAY_SECONDS, 0
-        while quiet < QUIET_LOOKS and monotonic() < until and not self._stopping.is_set():
-            await self._wait(LOOK_AGAIN_SECONDS)
+        while quiet < QUIET_LOOKS and monotonic() < until and not self._task.stopping:
+            await self._task.wait(LOOK_AGAIN_SECONDS)
             quiet = 0 if self.store.waiting or self.store.behind else quiet + 1
 
     async def _post(self, session: ClientSession, body: bytes) -> Posted:

@@ -46,6 +46,8 @@ LONG_SECONDS: Final = 3600.0
 READ_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 32 * 1024 * 1024
 DEADLOCK_TRIES: Final = 3
+CLAIMED_SECONDS: Final = 60.0
+"""Longer than sending a message takes."""
 
 
 class PostgresLog:
@@ -71,6 +73,7 @@ class PostgresLog:
         self._reading = LogConnection(self._connections)
         self._listening = LogConnection(self._connections, listen=self.channel)
         self._listened: AsyncConnection[Any] | None = None
+        self._node = token_hex(8)
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -165,6 +168,23 @@ class PostgresLog:
                 self._sql(sql.CLAIM), {"name": name, "now": now, "every": every}
             )
             return await cursor.fetchone() is not None
+
+    async def claim_notices(self, hashes: Sequence[int]) -> tuple[set[int], set[int]]:
+        """(notices that this node may send within the next CLAIMED_SECONDS, notices that a node has
+        sent). A node that dies before it has noted what it sent leaves its claims to the others:
+        they may send those notices once more, and none is lost."""
+        values = {"ids": list(hashes), "node": self._node, "seconds": CLAIMED_SECONDS}
+        async with self._reading.use() as connection:
+            cursor = await connection.execute(self._sql(sql.CLAIM_NOTICES), values)
+            claimed = {row[0] for row in await cursor.fetchall()}
+            cursor = await connection.execute(self._sql(sql.SENT_NOTICES), values)
+            return claimed, {row[0] for row in await cursor.fetchall()}
+
+    async def settle_notices(self, hashes: Sequence[int], *, sent: bool) -> None:
+        """End this node's claims: the notices were sent, or any node may try now."""
+        values = {"ids": list(hashes), "node": self._node, "sent": sent}
+        async with self._reading.use() as connection:
+            await connection.execute(self._sql(sql.SETTLE_NOTICES), values)
 
     async def old(
         self, before: Instant, upto: Position, after: int, limit: int = 2_000

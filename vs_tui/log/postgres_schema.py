@@ -2,6 +2,7 @@
 
     deliveries   every entry; read in the order of (xid, id)
     prunes       the position that each deletion reached, for nodes that were away meanwhile
+    notified     notices that a node claims until a time, or has sent
     meta         schema version; epoch, which changes when everything must be read again
 
 Migrations run under an advisory lock, so that any number of nodes may start at once. A role that
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from psycopg import Connection
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 OLDEST_SERVER: Final = 130_000
 """PostgreSQL 13, the first version with xid8 and pg_current_xact_id()."""
 
@@ -55,7 +56,16 @@ CREATE TABLE {schema}.prunes (
 );
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_V1,)
+_V2: Final = """
+CREATE TABLE {schema}.notified (
+    id bigint PRIMARY KEY,
+    node text NOT NULL,
+    until timestamptz NOT NULL,
+    sent boolean NOT NULL DEFAULT false
+);
+"""
+
+MIGRATIONS: Final[Sequence[str]] = (_V1, _V2)
 """MIGRATIONS[n] brings a log from version n to n + 1."""
 
 

@@ -191,6 +191,20 @@ INSERT INTO {schema}.meta VALUES (%(name)s, %(now)s::bigint::text) ON CONFLICT (
 SET value = excluded.value WHERE meta.value::bigint <= %(now)s::bigint - %(every)s::bigint
 RETURNING 1
 """
+CLAIM_NOTICES: Final = """
+INSERT INTO {schema}.notified (id, node, until)
+SELECT id, %(node)s, now() + make_interval(secs => %(seconds)s)
+FROM unnest(%(ids)s::bigint[]) AS given (id) ORDER BY id
+ON CONFLICT (id) DO UPDATE SET node = excluded.node, until = excluded.until
+WHERE NOT notified.sent AND (notified.node = excluded.node OR notified.until < now())
+RETURNING id
+"""
+SENT_NOTICES: Final = "SELECT id FROM {schema}.notified WHERE sent AND id = ANY(%(ids)s)"
+SETTLE_NOTICES: Final = """
+WITH old AS (DELETE FROM {schema}.notified WHERE until < now() - interval '90 days')
+UPDATE {schema}.notified SET sent = %(sent)s, until = now()
+WHERE id = ANY(%(ids)s) AND node = %(node)s AND NOT sent
+"""
 OLD: Final = """
 SELECT id, original, xid::text::bigint FROM {schema}.deliveries
 WHERE received_at < %(before)s AND id > %(after)s

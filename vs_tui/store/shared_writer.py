@@ -133,6 +133,15 @@ class SharedWriter(Writer):
             return False
         return await super().caught_up(max(deadline - monotonic(), 0.01))
 
+    async def claim_notices(self, hashes: Sequence[int]) -> tuple[set[int], set[int]]:
+        """(notices that this node may send now, notices that a node has sent). LogAway if nobody
+        can tell."""
+        return await self._shared.claim_notices(hashes)
+
+    async def settle_notices(self, hashes: Sequence[int], *, sent: bool) -> None:
+        """End the claims: no node sends these notices again, or any node may try now."""
+        await self._shared.settle_notices(hashes, sent=sent)
+
     async def _append(self, waiting: Sequence[Queued]) -> None:
         """Commit deliveries to the shared log and answer their senders."""
         waiting = await self._admitted(waiting)

@@ -317,6 +317,13 @@ class Writer(Sweeper):
         """Deliveries that are stored and not folded yet."""
         return self._projector.behind
 
+    async def claim_notices(self, hashes: Sequence[int]) -> tuple[set[int], set[int]]:
+        """(notices that this node may send now, notices that another node has sent)."""
+        return set(hashes), set()
+
+    async def settle_notices(self, hashes: Sequence[int], *, sent: bool) -> None:
+        """These notices were sent, or could not be sent now."""
+
     def _give_up(self, waiting: Sequence[Queued], why: str) -> None:
         for entry in waiting:
             entry.tell(Unavailable(why))

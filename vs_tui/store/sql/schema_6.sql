@@ -81,6 +81,7 @@ CREATE TABLE notified (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 CREATE TABLE notices (
     id INTEGER PRIMARY KEY,
     target TEXT NOT NULL,
+    notice INTEGER NOT NULL, -- its hash in `notified`
     at INTEGER NOT NULL,
     body TEXT NOT NULL
 );
