@@ -209,7 +209,7 @@ def _write(
     stored = _stored_rows(connection, known)
     before = {key: rows.span_of(row) for key, row in stored.items()}
     folded = {key: fold(found) for key, found in told.items()}
-    ambiguous = _ambiguous_refs(connection, folded, before)
+    ambiguous = _ambiguous_refs(connection, folded)
     changes: list[Change] = []
     for key, result in folded.items():
         old = before.get(key)
@@ -315,9 +315,7 @@ def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
     )
 
 
-def _ambiguous_refs(
-    connection: sqlite3.Connection, folded: Mapping[str, Folded], before: Mapping[str, Span]
-) -> frozenset[str]:
+def _ambiguous_refs(connection: sqlite3.Connection, folded: Mapping[str, Folded]) -> frozenset[str]:
     """Short refs that more than one span has; those spans are shown with their full refs.
 
     A span that had its short ref alone until now is changed to its full ref here.
@@ -328,17 +326,18 @@ def _ambiguous_refs(
             owners.setdefault(result.span.ref, set()).add(key)
     if not owners:
         return frozenset()
-    sql = f"SELECT key, short_ref FROM spans WHERE short_ref <> key AND short_ref {rows.KEYS}"
-    for key, short in rows.select_in(connection, sql, owners):
-        owners[short].add(key)
+    # Two owners are enough to know, however many spans share a ref.
+    owner = "(SELECT key FROM spans WHERE short_ref = value AND short_ref <> key LIMIT 1 OFFSET {})"
+    sql = f"SELECT value, {owner.format(0)}, {owner.format(1)} FROM json_each(?)"
+    alone: dict[str, str] = {}
+    for short, first, second in rows.select_in(connection, sql, owners):
+        owners[short].update(key for key in (first, second) if key is not None)
+        if first is not None and second is None and first not in folded:
+            alone[short] = first
     ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
-    if any(key not in before and folded[key].span.ref in ambiguous for key in folded):
-        connection.execute(
-            "UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) "
-            "WHERE ref = short_ref AND short_ref <> key "
-            f"AND short_ref {rows.KEYS}",
-            (rows.as_json(sorted(ambiguous)),),
-        )
+    if shown := [key for short, key in alone.items() if short in ambiguous]:
+        sql = f"UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) WHERE key {rows.KEYS}"
+        connection.execute(sql, (rows.as_json(shown),))
     return ambiguous
 
 
