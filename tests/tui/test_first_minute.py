@@ -135,6 +135,7 @@ async def test_from_nothing_to_the_first_row(size) -> None:
         await on.sees("first build")
         assert "The first minute" not in on.text
         assert on.app.screen.selection() == "b-1", "the row, not the heading above it"
+        await on.sees("PROJECT" if size == WIDE else "WHAT")
         await on.press("f2")
         await on.sees("The first minute")
         await on.press("f2")

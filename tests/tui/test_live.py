@@ -87,6 +87,28 @@ async def test_states_look_as_written(state, size) -> None:
         assert_golden(f"by-trace-{state}-{size[0]}x{size[1]}", on.text)
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 108, 120])
+async def test_no_column_is_cut_by_the_frame(width) -> None:
+    reader = FakeReader([*work(0, team="platform"), *work(1, team="web")])
+    async with stage(reader, size=(width, 24), by_trace=True) as on:
+        title = lines_with(on, "WHAT", "NOW, AND WHO")[0]
+        columns = title.strip("│ ").split("  ")[-1].split()
+        assert columns[-1] in {"TEAM", "AGE", "USUAL", "NEXT"}
+        assert bool(lines_with(on, "ana", "platform")) == (width >= 108)
+
+
+async def test_the_trace_below_stays_up_to_date_wherever_the_cursor_is() -> None:
+    reader = FakeReader([span("b-1", "build", "first build", began=SECOND)])
+    async with stage(reader, by_trace=True) as on:
+        await on.until(lambda: on.app.view.trace.trace is not None, "the trace below the list")
+        on.list.select("section:running")
+        await on.settle()
+        reader.end("b-1")
+        on.app.feed.wake()
+        await on.sees("JUST FINISHED")
+        await on.until(lambda: not on.app.view.trace.trace.spans[0].in_flight, "its end below")
+
+
 @does("by_trace")
 async def test_b_goes_to_the_spans_and_back() -> None:
     async with stage(team_reader(20), by_trace=True) as on:

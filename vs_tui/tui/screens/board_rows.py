@@ -14,7 +14,7 @@ from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
 from vs_tui.traces.time_axis import short
 from vs_tui.tui import trace_format
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.screens.listed import WorkView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Column, Row
@@ -32,8 +32,8 @@ WIDE: Final = (
     Column("prod", 4),
     Column("NOW, AND WHO ACTS NEXT", 28, sort="person"),
     Column("vs USUAL", 9, sort="over"),
-    Column("AGE", 7, right=True),
-    Column("TEAM", 4, wish=8),
+    Column("AGE", 7, right=True, rank=1),
+    Column("TEAM", 4, rank=2),
 )
 NARROW: Final = (
     Column("", 1),
@@ -41,8 +41,10 @@ NARROW: Final = (
     *(Column(name, cells) for name, cells in (("i", 1), ("p", 1), ("r", 1), ("ci", 4))),
     *(Column(name, 2) for name in ("s", "p")),
     Column("NOW, AND WHO NEXT", 22, sort="person"),
-    Column("USUAL", 7, sort="over"),
+    Column("USUAL", 7, sort="over", rank=1),
 )
+MOST_TEAM: Final = 12
+"""Most cells that the names of teams get from other columns."""
 MOST_FINISHED: Final = 8
 MOST_INCIDENTS: Final = 3
 HEAD: Final = "section:"
@@ -78,17 +80,33 @@ class BoardRows(WorkView):
             self._listed[trace_id] = kept
 
     def _columns(self, wide: bool) -> Sequence[Column]:
+        """The columns. Cells that no text of NOW needs go to TEAM, then to WHAT."""
         columns = WIDE if wide else NARROW
-        if wide and len({row.team for row in self._rows.values() if row.team}) < 2:
+        rows, now, zone = self._rows.values(), self.dash.now(), self.dash.zone
+        teams = {row.team for row in rows if row.team}
+        if wide and len(teams) < 2:
             columns = columns[:-1]
+        who = next(column for column in columns if column.title.startswith("NOW"))
+        texts = (trace_format.now_text(row, now, zone)[0] for row in rows)
+        longest = max(longest_name(texts, who.width), len(who.title))
+        acts = longest + longest % 2  # even: a second that passes rarely moves the columns
+        team = longest_name(teams, MOST_TEAM)
         # `12/20` needs more room than `3/5`.
         counted = (
             len(trace_format.cell(row.cells[3], self.look.glyphs)[0])
-            for row in self._rows.values()
+            for row in rows
             if row.cells[3].all > 1
         )
-        most = min(max(counted, default=0), 7)
-        return [replace(c, width=max(c.width, most)) if c.title == "ci" else c for c in columns]
+        cells = {who.title: acts, "ci": max(5 if wide else 4, min(max(counted, default=0), 7))}
+        cells["TEAM"] = max(4, min(team, 4 + who.width - acts))
+        return [
+            replace(
+                column,
+                width=cells.get(column.title, column.width),
+                wish=team if column.title == "TEAM" else column.wish,
+            )
+            for column in columns
+        ]
 
     def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
         """Headings, traces, and the steps of unfolded traces."""

@@ -126,6 +126,7 @@ class LiveView(BoardRows):
         self.first.display, self._asked_for_first = False, False
         self.set_class(False, "-first")
         self.list.focus()
+        self.call_after_refresh(self._show)  # once the list has its size
 
     async def _read_details(self, trace_id: str) -> None:
         trace = await self.dash.trace(trace_id, learn=True)
@@ -142,7 +143,8 @@ class LiveView(BoardRows):
 
     async def load_trace(self) -> None:
         """Show the waterfall of the selected trace, if the screen is high enough."""
-        row = self._selected_row()
+        shown = self.trace.trace.trace_id if self.trace.trace is not None else ""
+        row = self._selected_row() or self._rows.get(shown)  # a heading keeps the trace shown last
         if not self.trace.display or row is None:
             return
         trace = await self.dash.trace(row.trace_id, learn=True)
@@ -172,10 +174,10 @@ class LiveView(BoardRows):
             said = [Row(f"{HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
             rows = [*(row for row in rows if not row.key.startswith(HEAD)), *said]
         self._tell_where_it_went()
-        if not self.list.touched and self.list.selected_key not in self._rows:
-            first = next((row.key for row in rows if row.key in self._rows), "")
-            self.list.selected_key = first
-        self.list.set_rows(rows)
+        home = next((index for index, row in enumerate(rows) if row.key in self._rows), 0)
+        if rows and not self.list.touched and self.list.selected_key not in self._rows:
+            self.list.selected_key = rows[home].key
+        self.list.set_rows(rows, home=home)
         self._share_height(len(rows))
         back = self.dash.worded("{by_trace}: by span")
         order = "" if self.sort == self.sorts[0] else f"  {self.order_note('state')}"

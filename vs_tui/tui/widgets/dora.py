@@ -56,7 +56,7 @@ def condensed(values: Sequence[float | None], width: int) -> list[float | None]:
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)
 """(fewest, most) cells of a team's name."""
-_NAME_AND_TREND: Final = 14
+_NAME_AND_TREND: Final = 13
 """Cells of the name and its sparkline together; a longer name shortens the sparkline."""
 SMALL: Final = "*"
 """Marks a value computed from fewer than 5 items."""
@@ -113,7 +113,7 @@ class DoraPanel(TextBox):
         )
         return [
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
-            (fit(card.short or card.metric, 8), "dim"),
+            (fit(card.short or card.metric, 8) + " ", "dim"),
             (fit(texts.narrow(card.text), 6), "text"),
             goal_mark(card, glyphs),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),

@@ -101,18 +101,18 @@ class Listing(CursorBox):
             self._widths = (-1, [])
             self.refresh()
 
-    def set_rows(self, rows: Sequence[Row]) -> None:
+    def set_rows(self, rows: Sequence[Row], *, home: int = 0) -> None:
         """Show these rows. The cursor stays on its key and at its place on the screen; if the row
         is gone, it stays at its index. Only changed lines are repainted.
 
         Until the user moves the cursor, and after `g`, the list stays at its top to show new rows;
-        a cursor pushed out of sight returns to the top.
+        a cursor pushed out of sight returns to the row `home`.
         """
         had, before, anchor = len(self.rows), self.selected_key, self.cursor - self.first
         self.rows = list(rows)
         self.set_keys(row.key for row in rows)
         pushed_out = not self.touched and self.size and self.cursor >= self.rows_visible
-        top = self.choosable_from(0, 1)
+        top = self.choosable_from(home, 1)
         if top is not None and (self.follow or pushed_out):
             self.selected_key = self.keys[top]
         if had != len(self.rows):
