@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.ingest.server import nearby
-from tests.metrics.http.clock import sha
+from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
@@ -114,6 +114,23 @@ def revert_of_another_repository(story: Story) -> Wanted:
     return {"fail": (0, 2), "rework": (0, 2)}
 
 
+def no_incident_after_all(name: str, label: str, *, caused: bool) -> Tell:
+    """A ticket was an incident while a deployment was made, and then loses its label."""
+
+    def tell(story: Story) -> Wanted:
+        own = GitHub(story, name)
+        if caused:
+            own.deploy("07:50", commit=f"{name} 1")
+        own.issue(5, "08:00", "12:00", labels=[label])
+        own.deploy("10:00", commit=f"{name} 2")
+        issue = next(p.body["issue"] for p in story.posts[::-1] if "issue" in p.body)
+        told = {**issue, "labels": [], "updated_at": at("13:00")}
+        own.hook("issues", action="unlabeled", label={"name": label}, issue=told)
+        return {"fail": (0, 1 + caused), "rework": (0, 1 + caused), "recovery": (None, 0)}
+
+    return tell
+
+
 GIT = "Take the cart out\n\nThis reverts commit {sha}."
 REVERTS: dict[str, Tell] = {
     "acme/edited-github": edited(GitHub, "acme/edited-github", "Reverts {name}#1\n\nIt is slow."),
@@ -132,12 +149,24 @@ REVERTS: dict[str, Tell] = {
     "acme/squashed-own": squash_of_a_branch_with_its_own_revert,
     "acme/this-one": revert_of_another_repository,
 }
-HISTORIES = {**REVERTS}
+INCIDENTS: dict[str, Tell] = {
+    f"acme/un-{label}-{caused}".lower(): no_incident_after_all(
+        f"acme/un-{label}-{caused}".lower(), label, caused=caused
+    )
+    for label in ("incident", "outage")
+    for caused in (False, True)
+}
+HISTORIES = {**REVERTS, **INCIDENTS}
+RULES = """
+[[metrics.incidents]]
+filter = 'kind:issue label:outage'
+"""
 
 
 @pytest.mark.parametrize("order", ["as sent", "reverse", "shuffled", "twice"])
 def test_every_history_of_a_host_has_the_values_computed_by_hand(tmp_path, order) -> None:
     wanted = {}
+    (tmp_path / "config.toml").write_text(RULES)
     with nearby(tmp_path) as server:
         for name, tell in HISTORIES.items():
             story = Story()

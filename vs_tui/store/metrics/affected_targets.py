@@ -14,7 +14,7 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.metrics.counted_spans import Touched, attempts_around
+from vs_tui.store.metrics.counted_spans import Counted, Touched, attempts_around
 
 _ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})
@@ -35,25 +35,26 @@ def affected_targets(
     db: sqlite3.Connection,
     changes: Sequence[Change],
     gone: Sequence[str],
-    moved: Touched,
+    counted: Counted,
     incident_window: Duration,
 ) -> Touched:
     """Production target -> earliest instant that these changed and deleted spans may affect.
 
-    `moved` are the targets whose counted deployments changed.
+    `counted` is what changed among the counted deployments and incidents.
     """
+    moved, incidents_before = counted
     spans = {change.new.key: change.new for change in changes}
     sql = f"SELECT key, service FROM metric_incidents WHERE key {rows.KEYS}"
     incidents = dict(rows.select_in(db, sql, spans))
     sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
-    counted = {key for (key,) in rows.select_in(db, sql, spans)}
+    deployed = {key for (key,) in rows.select_in(db, sql, spans)}
 
     def of(operations: Collection[str], also: Collection[str] = ()) -> list[str]:
         return [key for key, s in spans.items() if s.operation in operations or key in also]
 
     found = _Affected(db, incident_window)
     found.judged_before([*spans, *gone])
-    found.deploys(of({"deploy"}, counted))
+    found.deploys(of({"deploy"}, deployed))
     for target, moment in moved.items():
         found.touch(target, moment)
         found.sharing_incidents(target, moment)
@@ -63,7 +64,9 @@ def affected_targets(
     for key in of({"incident"}, incidents):
         found.incident(spans[key], incidents.get(key, spans[key].service))
     for span in before:
-        if span.operation == "incident" or span.key in incidents:
+        if span.key in incidents_before:  # what was an incident may be none any more
+            found.incident(span, incidents_before[span.key])
+        elif span.operation == "incident" or span.key in incidents:
             found.incident(span, broken_service(span))
     moved_tests = [span for span in before if span.operation == "test"]
     for span in (*map(spans.__getitem__, of({"test"})), *moved_tests):

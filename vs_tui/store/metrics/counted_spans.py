@@ -21,6 +21,9 @@ from vs_tui.store.folding.span_folding import Change
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""
+Counted = tuple[Touched, dict[str, str]]
+"""The targets that lost or got a deployment, and the incidents that lost or changed their row, with
+the service that each was about."""
 _Row = tuple[Any, ...]
 _TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
 """Tables with the key of a span. Incidents and work of pruned traces still count."""
@@ -38,8 +41,8 @@ class CountedSpans:
 
     def update(
         self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str]
-    ) -> Touched:
-        """Update the rows of changed spans. Returns the targets that lost or got a deployment."""
+    ) -> Counted:
+        """Update the rows of changed spans."""
         for table in _TABLES if gone else ():
             db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(gone),))
         know_since(db, changes)
@@ -49,10 +52,10 @@ class CountedSpans:
             if not self.operations
             or not self.operations.isdisjoint(s.operation for s in change[:2] if s is not None)
         ]
-        return self.write(db, spans) if spans else {}
+        return self.write(db, spans) if spans else ({}, {})
 
-    def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Touched:
-        """Write the current rows of these spans. Returns the targets whose deployments changed."""
+    def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Counted:
+        """Write the current rows of these spans."""
         touched: Touched = {}
         for old, new in _replace(db, "metric_deploys", spans, map(self._deployment, spans)):
             for row in (old, new):
@@ -60,9 +63,9 @@ class CountedSpans:
                     target = Target(*row[1:4])
                     at = min(moment for moment in row[4:6] if moment is not None)
                     touched[target] = min(at, touched.get(target, at))
-        _replace(db, "metric_incidents", spans, map(self._incident, spans))
+        moved = _replace(db, "metric_incidents", spans, map(self._incident, spans))
         _replace(db, "dora_work", spans, map(self._work, spans))
-        return touched
+        return touched, {old[0]: old[2] for old, _ in moved if old is not None}
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)

@@ -78,8 +78,8 @@ class MetricsKeeper:
         """
         db.execute("SAVEPOINT metrics")
         try:
-            moved = self._counted.update(db, changes, gone)
-            touched = affected_targets(db, changes, gone, moved, self._rules.incident_window)
+            counted = self._counted.update(db, changes, gone)
+            touched = affected_targets(db, changes, gone, counted, self._rules.incident_window)
             if more:
                 _judge_later(db, touched)
             elif touched:
