@@ -16,8 +16,8 @@ from tests.metrics.http.others import Jenkins, Script, alertmanager
 from tests.metrics.http.story import FAIL, LEAD, RECOVERY, REWORK, Story, items, rate, send
 
 Wanted = dict[str, Any]
-"""`lead`: (median in hours, n); `fail` and `rework`: (hits, n); `recovery`: (median in minutes,
-n)."""
+"""`lead`: (median in hours, n); `fail` and `rework`: (hits, n); `recovery`: (median in minutes, n);
+`changes`: (shipped, deployments)."""
 
 
 def begun(tool: type[Any], story: Story, name: str) -> Any:
@@ -243,11 +243,13 @@ def differences(server: Server, wanted: dict[str, Wanted]) -> dict[str, tuple[Wa
     for project, values in wanted.items():
         metrics = answered[project]["metrics"]
         lead, recovery = metrics[LEAD], metrics[RECOVERY]
+        changes = metrics["changes_per_deployment"]
         found = {
             "lead": (lead["value"] and hours(lead["value"]), lead["n"]),
             "fail": rate(metrics[FAIL]),
             "rework": rate(metrics[REWORK]),
             "recovery": (minutes(recovery["value"]), recovery["n"]),
+            "changes": (changes["value"] and round(changes["value"] * changes["n"]), changes["n"]),
         }
         found = {name: found[name] for name in values}
         if found != values:

@@ -131,6 +131,38 @@ def no_incident_after_all(name: str, label: str, *, caused: bool) -> Tell:
     return tell
 
 
+def queue_deployed_in_parts(first: str, last: str) -> Tell:
+    """One push brings three pull requests; the second is deployed, and then the last one."""
+
+    def tell(story: Story) -> Wanted:
+        own = GitHub(story, f"acme/queue-{sha(first + last)[:4]}")
+        own.push((f"{own.full} base", "06:00"))
+        own.deploy("06:30", commit=f"{own.full} base")
+        merges = [f"{own.full} squash {n}" for n in (1, 2, 3)]
+        for n, (opened, merged) in enumerate((("08:00", first), ("09:00", last), ("10:00", first))):
+            own.pull(n + 1, opened, merged, merge=merges[n])
+        own.push(*((name, "11:50") for name in merges), when="12:00")
+        own.deploy("13:00", commit=merges[1])  # #1 and #2: 5 and 4 h
+        own.deploy("14:00", commit=merges[2])  # #3: 4 h
+        return {"lead": (4.0, 4), "fail": (0, 3), "changes": (4, 3)}
+
+    return tell
+
+
+def rebased_queue(story: Story) -> Wanted:
+    """Two pull requests of two commits each are rebased; the deployed commit is the first one of
+    the second pull request, which is not complete there."""
+    own = GitHub(story, "acme/queue-rebased")
+    own.push((f"{own.full} base", "06:00"))
+    own.deploy("06:30", commit=f"{own.full} base")
+    own.pull(1, "08:00", "12:00", merge="qr 1b")
+    own.pull(2, "09:00", "12:00", merge="qr 2b")
+    own.push(*((f"qr {name}", "09:30") for name in ("1a", "1b", "2a", "2b")), when="12:00")
+    own.deploy("13:00", commit="qr 2a")  # #1: 5 h
+    own.deploy("15:00", commit="qr 2b")  # #2: 6 h
+    return {"lead": (5.0, 3), "changes": (3, 3)}
+
+
 GIT = "Take the cart out\n\nThis reverts commit {sha}."
 REVERTS: dict[str, Tell] = {
     "acme/edited-github": edited(GitHub, "acme/edited-github", "Reverts {name}#1\n\nIt is slow."),
@@ -156,7 +188,11 @@ INCIDENTS: dict[str, Tell] = {
     for label in ("incident", "outage")
     for caused in (False, True)
 }
-HISTORIES = {**REVERTS, **INCIDENTS}
+QUEUES: dict[str, Tell] = {
+    f"acme/queue-{sha(''.join(clocks))[:4]}": queue_deployed_in_parts(*clocks)
+    for clocks in (("12:00", "12:00"), ("12:00", "12:00:03"), ("12:00:03", "12:00"))
+} | {"acme/queue-rebased": rebased_queue}
+HISTORIES = {**REVERTS, **INCIDENTS, **QUEUES}
 RULES = """
 [[metrics.incidents]]
 filter = 'kind:issue label:outage'

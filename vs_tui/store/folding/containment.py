@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from vs_tui.model import keys
-from vs_tui.model.time import DAY, Instant
+from vs_tui.model.time import DAY, MINUTE, Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.vcs_history import COMMITS_APART, DEFAULT_BRANCH, PUSH, default_branches
 
 FIRST_SHIPS: Final = 30 * DAY
 """The first known deployment of a branch ships the changes of this time before it. Older changes
 were probably shipped by a deployment that was never reported."""
+CLOCKS_APART: Final = MINUTE
+"""Most time between a merge and the push that makes it, by the clocks of one host."""
 MAX_CARRIED: Final = 5
 """Most branches that are followed from a change to production."""
 _Row = tuple[Any, ...]
@@ -45,6 +47,8 @@ class Contained:
     commits: dict[str, Commit] = field(default_factory=dict)
     promotions: set[str] = field(default_factory=set)
     """Pull requests that only take other changes from branch to branch."""
+    apart: set[str] = field(default_factory=set)
+    """Pull requests that a merge queue pushed together with these, before or after the stretch."""
 
     def update(self, other: Contained) -> None:
         self.pull_requests.update(other.pull_requests)
@@ -70,7 +74,7 @@ class Deployed(NamedTuple):
 _FIND: Final = (
     rows.asked("key", "project", "ref", "commit_id", "taken", "ended")
     + f"SELECT a.key, {DEFAULT_BRANCH.format('a.project')}, EXISTS (SELECT 1 FROM vcs_history r "
-    "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at FROM asked a "
+    "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at, h.key, h.at FROM asked a "
     "LEFT JOIN vcs_commits c ON length(a.commit_id) >= 7 AND c.project = a.project "
     "AND c.commit_id >= a.commit_id AND c.commit_id < a.commit_id || 'g' "
     "LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended ORDER BY h.kind, h.at, h.key"
@@ -85,17 +89,41 @@ def positions(
     seen: dict[str, list[_Row]] = {}
     for key, *place in rows.select_in(db, _FIND, map(tuple, deploys)):
         seen.setdefault(key, []).append(tuple(place))
+    merged = merged_together(db, {row[4] for found in seen.values() for row in found})
     found = {}
     for deploy in deploys:
         default, is_branch, *_ = seen[deploy.key][0]
         named = deploy.ref and is_branch
         branch = deploy.ref if named else default
-        places = [(name, at) for *_, name, at in seen[deploy.key] if name is not None]
+        known = [row[2:] for row in seen[deploy.key] if row[2] is not None]
+        places = [
+            *(
+                (name, merged[key] - at + pushed)
+                for name, pushed, key, at in known
+                if key in merged
+            ),
+            *((name, at) for name, at, *_ in known),
+        ]
         own = [(branch, at) for name, at in places if name in (branch, "")]
         if not own and not named:
             own = [place for place in places if keys.is_shared_branch(place[0], default)]
         found[deploy.key] = own[0] if own else (branch, deploy.taken)
     return found
+
+
+_TOGETHER: Final = (
+    "SELECT c.key, MAX(r.at) FROM vcs_commits c CROSS JOIN vcs_history h ON h.key = c.key "
+    "AND h.kind = 1 CROSS JOIN vcs_commits p ON p.project = c.project "
+    "AND p.commit_id = c.commit_id CROSS JOIN vcs_history r ON r.key = p.key AND r.kind = 0 "
+    f"AND r.branch = h.branch WHERE c.key {rows.KEYS} "
+    "GROUP BY c.key HAVING COUNT(DISTINCT r.key) > 1"
+)
+
+
+def merged_together(db: sqlite3.Connection, pushes: Iterable[str]) -> dict[str, Instant]:
+    """Push of a merge queue, which merged several pull requests -> when the last one was merged.
+    Its newest commit has this position; the others come before it in their order."""
+    return dict(rows.select_in(db, _TOGETHER, pushes))
 
 
 class Stretch(NamedTuple):
@@ -134,13 +162,15 @@ _HISTORY: Final = (
     rows.asked("project", "branch", "after", "until")
     + f"SELECT a.n, h.kind, h.key, h.at, h.branch, h.source, {_SINCE} FROM asked a "
     "CROSS JOIN vcs_history h ON h.project = a.project AND h.branch IN (a.branch, '') "
-    f"AND h.at > a.after AND h.at <= a.until + {COMMITS_APART} ORDER BY h.at, h.key"
+    f"AND h.at > a.after - h.kind * {CLOCKS_APART} "
+    f"AND h.at <= a.until + {COMMITS_APART} + h.kind * {CLOCKS_APART} ORDER BY h.at, h.key"
 )
 # The pull requests with the commits of a push, and the parents of a push.
 _BROUGHT: Final = (
-    f"SELECT DISTINCT c.key, 1, h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
+    f"SELECT c.key, MIN(c.at), h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
     "CROSS JOIN vcs_commits p ON p.project = c.project AND p.commit_id = c.commit_id "
-    f"CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 WHERE c.key {rows.KEYS}"
+    "CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "
+    f"WHERE c.key {rows.KEYS} GROUP BY c.key, h.key"
 )
 _ABOVE: Final = (
     "SELECT s.key, 0, p.key, h.at, h.branch, h.source, NULL FROM spans s CROSS JOIN spans p "
@@ -164,6 +194,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         elif at <= stretches[n].until:
             merges.append(_Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
+    merges = [merge for merge in merges if merge.key not in found[merge.stretch].apart]
     sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
     defaults = default_branches(db, sourced)
     carried: list[tuple[_Merge, Stretch]] = []
@@ -200,9 +231,9 @@ def _pushed(
     pushes: Mapping[str, Sequence[int]],
     found: Sequence[Contained],
 ) -> list[_Merge]:
-    """The pull requests whose commits were pushed; commits without a pull request are added to
-    `found`."""
-    brought: dict[str, list[tuple[Any, ...]]] = {}
+    """The pull requests whose commits were pushed. Commits without a pull request, and the pull
+    requests of a merge queue that belong to another stretch, are added to `found`."""
+    brought: dict[str, list[_Row]] = {}
     for push, *request in (
         *rows.select_in(db, _BROUGHT, pushes),
         *rows.select_in(db, _ABOVE, pushes),
@@ -213,31 +244,48 @@ def _pushed(
         files = tuple(paths.split("\n")) if paths else ()
         commits.setdefault(push, []).append(Commit(sha, push, at, authored, title, files, back))
     merges = []
+    together = merged_together(db, pushes)
     for push, listed in pushes.items():
-        requests = brought.get(push, [])
+        requests, pushed = brought.get(push, []), commits.get(push, [])
+        later = together[push] - pushed[-1].at if push in together else 0
         for n in listed:
-            stretch = stretches[n]
-            branch, after, until = stretch.branch, stretch.after, stretch.until
-            own = [commit for commit in commits.get(push, ()) if after < commit.at <= until]
-            if not own:
-                continue
-            for by_commit, key, at, base, source, since in requests:
-                if by_commit != requests[0][0]:
-                    continue  # commits are stronger evidence than the parent of a push
-                if at is None:
-                    found[n].pull_requests.setdefault(key, own[-1].at)
-                elif base in (branch, ""):
-                    # A pull request in the stretch has its own row, whichever clock is ahead.
-                    if not after < at <= until:
-                        merges.append(_Merge(n, key, min(at, until), base, source, since))
-                elif by_commit:
-                    merges.append(_Merge(n, key, at, base, source, since))
-            if not requests:
+            after, until = stretches[n].after, stretches[n].until
+            away = {
+                key
+                for at, key, *_ in requests
+                if push in together and at and not after < at + later <= until
+            }
+            found[n].apart |= away
+            own = [commit for commit in pushed if after < commit.at + later <= until]
+            if own and requests:
+                here = [request for request in requests if request[1] not in away]
+                merges += _brought(n, stretches[n], here, found[n], own[-1].at)
+            elif own:
                 found[n].commits.update(
                     (commit.commit_id, commit)
                     for commit in own
                     if len(own) == 1 or not commit.title.startswith("Merge ")
                 )
+    return merges
+
+
+def _brought(
+    n: int, stretch: Stretch, requests: Sequence[_Row], found: Contained, pushed_at: Instant
+) -> list[_Merge]:
+    """The merges of the pull requests that a push brought to a stretch."""
+    merges = []
+    by_commits = any(request[0] for request in requests)
+    for by_commit, key, at, base, source, since in requests:
+        if by_commits and not by_commit:
+            continue  # commits are stronger evidence than the parent of a push
+        if at is None:
+            found.pull_requests.setdefault(key, pushed_at)
+        elif base in (stretch.branch, ""):
+            # A pull request in the stretch has its own row, whichever clock is ahead.
+            if not stretch.after < at <= stretch.until:
+                merges.append(_Merge(n, key, min(at, stretch.until), base, source, since))
+        elif by_commit:
+            merges.append(_Merge(n, key, at, base, source, since))
     return merges
 
 

@@ -100,6 +100,14 @@ _PLACED_BY: Final = (
 )
 
 
+_BESIDE: Final = (
+    "SELECT DISTINCT o.project, o.commit_id FROM vcs_commits m CROSS JOIN vcs_commits c "
+    "ON c.project = m.project AND c.commit_id = m.commit_id CROSS JOIN vcs_history h "
+    "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits o ON o.key = c.key "
+    f"WHERE m.key {rows.KEYS}"
+)
+
+
 def _to_place(
     connection: sqlite3.Connection,
     changes: Sequence[Change],
@@ -128,6 +136,9 @@ def _to_place(
     )
     if not any(asked):
         return own
+    # Pull requests that one push brings have their places in it.
+    merged = [c.new.key for c in changes if c.new.operation == "pull_request"]
+    asked = (asked[0], {*told.commits, *rows.select_in(connection, _BESIDE, merged)}, *asked[2:])
     return own.union(
         key for (key,) in connection.execute(_PLACED_BY, [rows.as_json(each) for each in asked])
     )

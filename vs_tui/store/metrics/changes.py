@@ -56,7 +56,7 @@ def _shipped(
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
-        keys -= contained.promotions
+        keys -= contained.promotions | contained.apart
         keys |= contained.pull_requests.keys()
         commits[deploy] = contained.commits.values()
     changes = _changes(db, {key for keys in requested.values() for key in keys}, rules)
