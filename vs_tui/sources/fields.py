@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final, TypeGuard, TypeVar
 
 import orjson
@@ -125,8 +126,10 @@ def small_object(inbound: Inbound) -> dict[str, Any]:
 def obj(container: object, *path: str) -> dict[str, Any]:
     """The object at a path of keys; {} if any part is missing or not an object."""
     for name in path:
-        container = container.get(name) if isinstance(container, dict) else None
-    return container if isinstance(container, dict) else {}
+        if type(container) is not dict:
+            return {}
+        container = container.get(name)
+    return container if type(container) is dict else {}
 
 
 def items(container: object, *path: str) -> list[Any]:
@@ -141,14 +144,15 @@ def text(container: object, *path: str, limit: int = 500) -> str:
     Raises Inexact for a number of more than 64 bits; `reading.read` then parses the body again."""
     value = container
     for name in path:
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             return ""
         value = value.get(name)
     if value is None:
         return ""
-    if isinstance(value, str):
-        plain = len(value) <= limit and "\0" not in value
-        return value if plain else value[:limit].replace("\0", "\ufffd")
+    if type(value) is str:
+        if len(value) <= limit and "\0" not in value:
+            return value
+        return value[:limit].replace("\0", "\ufffd")
     return str(exact(value))[:limit] if _is_number(value) else ""
 
 
@@ -167,10 +171,12 @@ def number(container: object, *path: str) -> int | None:
     """The integer at a path, also from digits; None if there is none or it exceeds 2**63."""
     value = container
     for name in path:
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             return None
         value = value.get(name)
-    if isinstance(value, str):
+    if type(value) is int:
+        return value if -(2**63) < value < 2**63 else None
+    if type(value) is str:
         return whole_number(value)
     # NaN and infinity compare false.
     return int(value) if _is_number(value) and abs(value) < 2**63 else None
@@ -208,6 +214,11 @@ _dotted: Final = _Dotted()
 
 def known(**attributes: object) -> dict[str, Any]:
     """The attributes that are not None or empty; `__` in a name becomes a dot."""
+    return dotted(attributes)
+
+
+def dotted(attributes: Mapping[str, object]) -> dict[str, Any]:
+    """`known` for attributes that are in a mapping."""
     return {
         _dotted[name]: value
         for name, value in attributes.items()

@@ -15,7 +15,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Unreadable
-from vs_tui.sources.fields import known, obj, text, texts, time_of, web_url
+from vs_tui.sources.fields import dotted, known, obj, text, texts, time_of, web_url
 
 
 class _Facts(NamedTuple):
@@ -44,7 +44,10 @@ def _facts(source: str, path: str, web: str, identifier: object, address: str) -
 class Repository:
     """The facts that all events of one repository share; read once per body."""
 
-    __slots__ = ("_own", "_prefixes", "name", "path", "scope", "source", "space", "web")
+    __slots__ = (
+        *("_by_id", "_by_name", "_by_path", "_own"),
+        *("name", "path", "scope", "source", "space", "web"),
+    )
 
     def __init__(
         self, source: str, path: str, web: str, identifier: object, address: str = ""
@@ -62,7 +65,7 @@ class Repository:
         """The scope of its correlation keys."""
         self.space = facts.space
         """The namespace of its spans' keys: the repository's id, which a rename leaves."""
-        self._prefixes = facts.prefixes
+        self._by_id, self._by_name, self._by_path = facts.prefixes
         self._own = facts.attributes
 
     @property
@@ -72,28 +75,23 @@ class Repository:
         return self.name.lower()
 
     def key(self, kind: str, number: object) -> str:
-        return self._reference(kind, number)[0]
+        return f"vstrace-{self.source}-{kind}-{self._by_id}{_tail(number)}"
 
     def ref(self, kind: str, number: object) -> str:
         """ValueStream's short form: the repository without its owner."""
-        return self._reference(kind, number)[1]
+        return f"vstrace-{self.source}-{kind}-{self._by_name}{_tail(number)}"
 
     def full_ref(self, kind: str, number: object) -> str:
         """The ref with the whole current path."""
-        return self._reference(kind, number)[2]
-
-    def _reference(self, kind: str, number: object) -> list[str]:
-        """Key, ref and full ref, as `keys.reference` makes them."""
-        tail = str(number) if type(number) is int else keys.quoted(f"{number}")
-        return [f"vstrace-{self.source}-{kind}-{prefix}{tail}" for prefix in self._prefixes]
+        return f"vstrace-{self.source}-{kind}-{self._by_path}{_tail(number)}"
 
     def identity(self, kind: str, number: object) -> dict[str, Any]:
         """The fields of an Event that identify its span."""
-        key, ref, full_ref = self._reference(kind, number)
+        start, tail = f"vstrace-{self.source}-{kind}-", _tail(number)
         return {
-            "key": key,
-            "ref": ref,
-            "full_ref": full_ref,
+            "key": f"{start}{self._by_id}{tail}",
+            "ref": f"{start}{self._by_name}{tail}",
+            "full_ref": f"{start}{self._by_path}{tail}",
             "source": self.source,
             "project": self.path,
         }
@@ -105,7 +103,7 @@ class Repository:
     def attributes(self, **more: object) -> dict[str, Scalar]:
         """`more` (with `__` for dots, without missing values) and the repository's own
         attributes."""
-        return self._own | known(**more)
+        return self._own | dotted(more)
 
     def reverts(self, message: str, *, of_commit: bool = False) -> str:
         """See `reverted`."""
@@ -116,6 +114,11 @@ class Repository:
         if "/" not in former or self.path in (former, self.space):
             return "its former name or its id is not told, or the name is the same"
         return renamed(self.source, self.space, former, self.path, at)
+
+
+def _tail(number: object) -> str:
+    """The end of a reference, as `keys.reference` makes it."""
+    return str(number) if type(number) is int else keys.quoted(f"{number}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
