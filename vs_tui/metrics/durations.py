@@ -30,9 +30,13 @@ class SpanGroup:
         *("ok", "started"),
     )
 
-    def __init__(self, group: tuple[str, ...]) -> None:
+    def __init__(self, group: tuple[str, ...], n: int = 0, ok: int = 0, failed: int = 0) -> None:
+        """A group of `n` spans that began and ended in the window."""
         self.group = group
-        self.started = self.finished = self.ok = self.failed = self.cancelled = 0
+        self.started = self.finished = n
+        self.ok = ok
+        self.failed = failed
+        self.cancelled = n - ok - failed
         self.in_progress = 0
         """Spans in progress at the end of the window."""
         self.durations: list[Duration] = []
@@ -82,10 +86,17 @@ class Tally(dict[tuple[str, ...], SpanGroup]):
 
     def add(self, status: Status, ended: Mapping[tuple[str, ...], list[Duration]]) -> None:
         """Count spans of one status that began and ended in the window, by group."""
+        is_ok, failed = status is Status.OK, status.failed
         for group, durations in ended.items():
-            each = self[group]
-            each.started += len(durations)
-            each.end(status, len(durations), durations)
+            n, each = len(durations), self.get(group)
+            if each is not None:
+                each.started += n
+                each.end(status, n, durations)
+                continue
+            # Most groups by name are of one status, and there may be 100,000.
+            self[group] = each = SpanGroup(group, n, n if is_ok else 0, n if failed else 0)
+            if is_ok or failed:
+                each.durations = durations
 
     def active(self) -> list[SpanGroup]:
         """The groups with activity in the window, most finished spans first."""

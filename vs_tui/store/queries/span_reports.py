@@ -92,17 +92,14 @@ def read_durations(
     if "stage" not in grouping and "stage" not in filter_text:
         where = f"derived = 0 AND ({where})"
     own = [name for name in grouping if name not in KIND]
-    odd = ", ".join((*own, "started_at", "ended_at"))
-    within = "FILTER (WHERE started_at >= ? AND started_at <= ended_at AND ended_at <= ?)"
     over = (
-        f"SELECT {''.join(f'json_group_array({name}) {within}, ' for name in own)}"
-        f"json_group_array(ended_at - started_at) {within}, "
-        f"json_group_array(json_array({odd})) FILTER (WHERE started_at IS NULL "
-        "OR started_at < ? OR started_at > ended_at OR ended_at > ?) "
-        f"FROM spans INDEXED BY spans_finished "
+        f"SELECT {''.join(f'json_group_array({name}), ' for name in own)}json_group_array(CASE "
+        "WHEN started_at >= ? AND started_at <= ended_at AND ended_at <= ? "
+        "THEN ended_at - started_at ELSE COALESCE(started_at, '') || ' ' || ended_at END) "
+        "FROM spans INDEXED BY spans_finished "
         f"WHERE {' AND '.join(f'{name} = ?' for name in KIND)} AND ended_at >= ? AND ({where})"
     )
-    bounds = (window.since, min(window.until - 1, window.end)) * (len(own) + 2)
+    bounds = (window.since, min(window.until - 1, window.end))
     in_flight = (
         f"SELECT {', '.join(grouping)}, started_at FROM spans "
         f"WHERE ended_at IS NULL AND status = 'in_flight' AND {where}"
@@ -114,26 +111,31 @@ def read_durations(
             tally[tuple(group)].see(began, None, window)
         for kind in _kinds(db):
             found = db.execute(over, (*bounds, *kind, window.since, *bound)).fetchone()
-            *keys, took, others = map(orjson.loads, found)
+            *keys, took = map(orjson.loads, found)
             same = dict(zip(KIND, kind, strict=True))
             status = _STATUSES[same["status"]]
             durations = ended.setdefault(status, defaultdict(list))
-            if own:
-                columns = iter(keys)
-                groups = zip(
-                    *(repeat(same[n]) if n in same else next(columns) for n in grouping),
-                    strict=False,
-                )
-                for each, duration in zip(groups, took, strict=False):
-                    durations[each].append(duration)
+            columns = iter(keys)
+            groups = zip(
+                *(repeat(same[n], len(took)) if n in same else next(columns) for n in grouping),
+                strict=True,
+            )
+            if '"' in found[-1]:
+                for group, each in zip(groups, took, strict=True):
+                    if isinstance(each, int):
+                        durations[group].append(each)
+                    else:  # it began before the window, or ended after it
+                        first, last = each.split(" ")
+                        began, end = int(first) if first else None, int(last)
+                        tally[group].see(began, end, window)
+                        if end < window.until:
+                            known = [] if began is None else [max(end - began, 0)]
+                            tally[group].end(status, 1, known)
+            elif own:
+                for group, each in zip(groups, took, strict=True):
+                    durations[group].append(each)
             elif took:
-                durations[tuple(same[n] for n in grouping)] += took
-            for *values, began, end in others:
-                own_values = iter(values)
-                one = tally[tuple(same[n] if n in same else next(own_values) for n in grouping)]
-                one.see(began, end, window)
-                if end < window.until:
-                    one.end(status, 1, [] if began is None else [max(end - began, 0)])
+                durations[next(groups)] += took
     for status, durations in ended.items():
         tally.add(status, durations)
     return tally.active()
