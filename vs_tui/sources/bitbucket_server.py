@@ -11,7 +11,15 @@ from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import Change, Push, Repository, push_log, review, unreadable
+from vs_tui.sources.repository import (
+    Change,
+    Push,
+    Repository,
+    is_set_back,
+    push_log,
+    review,
+    unreadable,
+)
 
 MAX_COMMITS: Final = 100
 _OPEN: Final = (
@@ -179,6 +187,9 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 is_tag=is_tag,
                 before=before if keys.commit(before) else "",
                 after=after.value,
+                is_forced=not is_tag
+                and len(items(body, "changes")) == 1
+                and is_set_back(ref, "", before, after.value, brought),
                 at=_date(body, received_at),
                 actor=text(body, "actor", "name"),
                 url=f"{repo.web.removesuffix('/browse')}/commits/{after.value}" if repo.web else "",

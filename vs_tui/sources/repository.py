@@ -219,6 +219,8 @@ class Push:
     log: str = ""
     """Its commits, in the format of `push_log`."""
     default_branch: str = ""
+    is_forced: bool = False
+    """Whether it took commits away from its branch."""
     more: Mapping[str, object] = field(default_factory=dict)
     """Further attributes, with `__` for dots."""
     offers: Sequence[Key] = ()
@@ -234,7 +236,9 @@ class Push:
             offered: Iterable[Key | None] = [Key("tag", self.ref, scope, "tag")]
             first = [keys.seek_commit(Rule.COMMIT, self.after, scope)]
         else:
-            kind, identifier = "push", f"{self.ref}@{self.after[:12]}"
+            # A branch that is set back gets a commit that an earlier push already brought.
+            back = f"<{self.before[:12]}" if self.is_forced and not self.log else ""
+            kind, identifier = "push", f"{self.ref}@{self.after[:12]}{back}"
             name = self.subject or f"push to {self.ref}"
             offered = [keys.commit(sha, scope, "pushed commit") for sha in self.shas]
             first = []
@@ -253,6 +257,7 @@ class Push:
                 vcs__ref__head__revision=self.after,
                 vcs__ref__base__revision=self.before,
                 **self.more,
+                vs__push__forced=self.is_forced or None,
                 vs__commit__first_at=iso(min(self.written)) if self.written else None,
                 vs__push__log=self.log,
                 vs__default_branch=self.default_branch,
@@ -312,6 +317,13 @@ def repository_names(path: str) -> dict[str, Any]:
 def is_incident(labels: object, kind: str) -> bool:
     """Whether one of an issue's labels (separated by commas) or its type is `incident`."""
     return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
+
+
+def is_set_back(ref: str, default: str, before: str, after: str, commits: Sequence[object]) -> bool:
+    """Whether a push without commits took some away from a shared branch: then its new head is an
+    ancestor of the old one."""
+    known = keys.commit(before) and keys.commit(after)
+    return bool(known) and not commits and keys.is_shared_branch(ref, default)
 
 
 MAX_SUBJECT: Final = 300

@@ -47,6 +47,7 @@ class GitHub:
         when: str = "",
         files: Sequence[str] = (),
         base: str = "",
+        forced: bool = False,
     ) -> None:
         """Push commits, each a (name, authored time), to a branch."""
         listed = [
@@ -76,7 +77,7 @@ class GitHub:
             "after": new,
             "created": old == "0" * 40,
             "deleted": False,
-            "forced": False,
+            "forced": forced,
             "compare": f"https://github.com/{self.full}/compare/x",
             "commits": listed,
             "head_commit": listed[-1],
@@ -85,6 +86,12 @@ class GitHub:
             "sender": user("bob"),
         }
         self.story.add("/github", body, X_GitHub_Event="push")
+
+    def reset(self, commit: str, when: str) -> None:
+        """Set main back to an older commit by a forced push."""
+        self.push((commit, when), when=when, forced=True)
+        body = self.story.posts[-1].body
+        body["commits"] = []
 
     def pull(
         self,

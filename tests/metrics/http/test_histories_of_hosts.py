@@ -163,6 +163,76 @@ def rebased_queue(story: Story) -> Wanted:
     return {"lead": (5.0, 3), "changes": (3, 3)}
 
 
+def set_back(tool: type[Any], name: str) -> Tell:
+    """Main is set back to the commit before a pushed one, which is never deployed."""
+
+    def tell(story: Story) -> Wanted:
+        own = tool(story, name) if tool is GitHub else tool(story, *name.split("/"))
+        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
+        own.push((f"{name} 1", "06:00"))
+        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        own.push((f"{name} 2", "07:00"))
+        own.pull(3, "07:10", "07:30")
+        if tool is GitHub:
+            own.push((own.merge_of(3), "07:30"))
+        own.reset(f"{name} 1", "08:00")
+        own.push((f"{name} 4", "09:00"))
+        deploy("11:00", commit=sha(f"{name} 4"))  # 2 h
+        return {"lead": (1.25, 2), "fail": (0, 2), "changes": (2, 2)}
+
+    return tell
+
+
+def set_back_and_restored(story: Story) -> Wanted:
+    """By mistake: the same head is pushed again a minute later."""
+    own = GitHub(story, "acme/restored")
+    own.push(("re 1", "06:00"))
+    own.deploy("06:30", commit="re 1")  # 0.5 h
+    own.push(("re 2", "07:00"))
+    own.push(("re 3", "08:00"))
+    own.reset("re 1", "08:10")
+    own.push(("re 2", "07:00"), ("re 3", "08:00"), when="08:11")
+    own.push(("re 4", "09:00"))
+    own.deploy("11:00", commit="re 4")  # 4, 3 and 2 h
+    return {"lead": (2.5, 4), "changes": (4, 2)}
+
+
+def written_anew(story: Story) -> Wanted:
+    """A rebase of main: one commit is amended, one is left out, one comes after them."""
+    own = GitHub(story, "acme/written-anew")
+    own.push(("wa 1", "06:00"))
+    own.deploy("06:30", commit="wa 1")  # 0.5 h
+    own.push(("wa 2", "07:00"), ("wa 3", "07:10"), when="07:15")
+    own.push(("wa 2 again", "07:00"), ("wa 4", "08:00"), when="08:10", forced=True)
+    own.deploy("10:00", commit="wa 4")  # 3 and 2 h
+    return {"lead": (2.0, 3), "changes": (3, 2)}
+
+
+def set_back_after_its_deployment(story: Story) -> Wanted:
+    """The commit was in production: it shipped, and the older one is a rollback of it."""
+    own = GitHub(story, "acme/set-back-live")
+    own.push(("sl 1", "06:00"))
+    own.deploy("06:30", commit="sl 1")
+    own.push(("sl 2", "07:00"))
+    own.deploy("07:30", commit="sl 2")
+    own.reset("sl 1", "07:40")
+    own.deploy("08:00", commit="sl 1")
+    own.push(("sl 3", "09:00"))
+    own.deploy("09:30", commit="sl 3")
+    return {"lead": (0.5, 3), "fail": (1, 4), "rework": (1, 4), "changes": (3, 4)}
+
+
+def unknown_forced_push(story: Story) -> Wanted:
+    """What it took away is not known: it stays."""
+    own = GitHub(story, "acme/unknown-forced")
+    own.push(("uf 1", "06:00"))
+    own.deploy("06:30", commit="uf 1")
+    own.push(("uf 2", "07:00"))
+    own.push(("uf 3", "08:00"), when="08:10", forced=True)
+    own.deploy("10:00", commit="uf 3")
+    return {"lead": (2.0, 3), "changes": (3, 2)}
+
+
 GIT = "Take the cart out\n\nThis reverts commit {sha}."
 REVERTS: dict[str, Tell] = {
     "acme/edited-github": edited(GitHub, "acme/edited-github", "Reverts {name}#1\n\nIt is slow."),
@@ -192,7 +262,15 @@ QUEUES: dict[str, Tell] = {
     f"acme/queue-{sha(''.join(clocks))[:4]}": queue_deployed_in_parts(*clocks)
     for clocks in (("12:00", "12:00"), ("12:00", "12:00:03"), ("12:00:03", "12:00"))
 } | {"acme/queue-rebased": rebased_queue}
-HISTORIES = {**REVERTS, **INCIDENTS, **QUEUES}
+FORCED: dict[str, Tell] = {
+    "acme/set-back": set_back(GitHub, "acme/set-back"),
+    "set-back/azure": set_back(Azure, "set-back/azure"),
+    "acme/restored": set_back_and_restored,
+    "acme/written-anew": written_anew,
+    "acme/set-back-live": set_back_after_its_deployment,
+    "acme/unknown-forced": unknown_forced_push,
+}
+HISTORIES = {**REVERTS, **INCIDENTS, **QUEUES, **FORCED}
 RULES = """
 [[metrics.incidents]]
 filter = 'kind:issue label:outage'

@@ -55,6 +55,11 @@ class Azure:
         person = {"displayName": "Bob"}
         self.event("git.push", clock, {**pushed, "pushedBy": person, "date": at(clock)})
 
+    def reset(self, commit: str, when: str) -> None:
+        """Set main back to an older commit by a forced push."""
+        self.push((commit, when))
+        self.story.posts[-1].body["resource"]["commits"] = []
+
     def merge_of(self, identifier: int) -> str:
         return f"{self.name} merge {identifier}"
 

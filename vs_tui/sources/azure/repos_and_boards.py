@@ -18,7 +18,7 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek
 from vs_tui.sources.azure.hook import Hook, Repo, person, web_url
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, known, number, obj, text, time_of
-from vs_tui.sources.repository import REVERTS, push_log, renamed, reverted
+from vs_tui.sources.repository import REVERTS, is_set_back, push_log, renamed, reverted
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {
@@ -38,12 +38,19 @@ def read_push(hook: Hook) -> Reading:
     for update in items(hook.resource, "refUpdates")[:20]:
         ref, after = text(update, "name"), keys.commit(text(update, "newObjectId"))
         if ref and after:
-            found.append(_moved(hook, repo, at, ref, after.value, commits[:MAX_COMMITS]))
+            before = text(update, "oldObjectId")
+            found.append(_moved(hook, repo, at, ref, before, after.value, commits[:MAX_COMMITS]))
     return tuple(found) or "a deleted ref brings nothing to deliver"
 
 
 def _moved(
-    hook: Hook, repo: Repo, at: Instant, ref: str, sha: str, commits: list[dict[str, Any]]
+    hook: Hook,
+    repo: Repo,
+    at: Instant,
+    ref: str,
+    before: str,
+    sha: str,
+    commits: list[dict[str, Any]],
 ) -> Event:
     tag = ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else ""
     branch = keys.branch_name(ref)
@@ -51,8 +58,9 @@ def _moved(
     messages = "\n".join(text(commit, "comment", limit=2000) for commit in commits)
     first = min((t for c in commits if (t := time_of(obj(c, "author"), "date"))), default=None)
     title = text(commits[0], "comment").partition("\n")[0] if commits else ""
+    back = is_set_back(branch, default, before, sha, commits) if branch else False
     return Event(
-        key=hook.key("push", f"{repo.id or repo.scope}/{sha}/{ref}"),
+        key=hook.key("push", f"{repo.id or repo.scope}/{sha}/{ref}" + (f"<{before}" * back)),
         ref=keys.reference("azure", "push", repo.name, sha[:12]),
         source="azure",
         operation=Operation.PUSH,
@@ -78,6 +86,7 @@ def _moved(
                 ),
                 partial(reverted, key=partial(_change_key, hook, repo), scope=repo.scope),
             ),
+            vs__push__forced=back or None,
             vs__default_branch=default,
         ),
         offers=keys.offers(

@@ -16,7 +16,7 @@ from vs_tui.sources.base import Reading, moment
 from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
 from vs_tui.sources.github.hook import Hook, login
-from vs_tui.sources.repository import Push, push_log
+from vs_tui.sources.repository import Push, is_set_back, push_log
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
@@ -44,9 +44,14 @@ def read_push(hook: Hook) -> Reading:
     if not commits and keys.is_shared_branch(branch, hook.default_branch):
         # A fast-forward pushes commits of another branch; they are delivered from this one.
         commits = _listed(hook)
-    if not commits:
+    # Gitea does not tell when it was pushed, so what came before and after it is not known.
+    is_timed = time_of(obj(hook.body, "repository"), "pushed_at") is not None
+    before = text(hook.body, "before")
+    back = is_timed and is_set_back(branch, hook.default_branch, before, after.value, commits)
+    if not commits and not back:
         return "a push without new commits brings nothing to deliver"
-    return (_push(hook, branch, after.value, commits),)
+    is_forced = back or (is_timed and hook.body.get("forced") is True)
+    return (_push(hook, branch, after.value, commits, is_forced=is_forced),)
 
 
 def read_create(hook: Hook) -> Reading:
@@ -162,7 +167,9 @@ def _listed(hook: Hook) -> list[dict[str, Any]]:
     return commits[::-1] if is_newest_first else commits
 
 
-def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) -> Event:
+def _push(
+    hook: Hook, branch: str, after: str, commits: list[dict[str, Any]], *, is_forced: bool
+) -> Event:
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     shas = dict.fromkeys([after, *(text(entry, "id") for entry in commits)])
     total = number(hook.body, "total_commits")
@@ -175,14 +182,12 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
         actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
         url=web_url(text(hook.body, "compare") or text(hook.body, "compare_url")),
         shas=shas,
-        subject=messages[-1].partition("\n")[0].strip(),
+        subject=messages[-1].partition("\n")[0].strip() if messages else "",
         written=[when for entry in commits if (when := time_of(entry, "timestamp"))],
         log=push_log(_listed(hook)[-MAX_COMMITS:], hook.reverts),
         default_branch=hook.default_branch,
-        more={
-            "vs__push__commits": total if total is not None else len(commits),
-            "vs__push__forced": hook.body.get("forced") is True,
-        },
+        is_forced=is_forced,
+        more={"vs__push__commits": total if total is not None else len(commits)},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     ).event()
 

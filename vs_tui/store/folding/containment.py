@@ -13,7 +13,13 @@ from typing import Any, Final, NamedTuple
 from vs_tui.model import keys
 from vs_tui.model.time import DAY, MINUTE, Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import COMMITS_APART, DEFAULT_BRANCH, PUSH, default_branches
+from vs_tui.store.folding.vcs_history import (
+    COMMITS_APART,
+    DEFAULT_BRANCH,
+    FORCED,
+    PUSH,
+    default_branches,
+)
 
 FIRST_SHIPS: Final = 30 * DAY
 """The first known deployment of a branch ships the changes of this time before it. Older changes
@@ -195,6 +201,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             merges.append(_Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
     merges = [merge for merge in merges if merge.key not in found[merge.stretch].apart]
+    _take_away(db, stretches, pushes, found, merges)
     sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
     defaults = default_branches(db, sourced)
     carried: list[tuple[_Merge, Stretch]] = []
@@ -223,6 +230,51 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
                 own_found.pull_requests.update(brought.pull_requests)
                 own_found.pull_requests[merge.key] = merge.at
     return found
+
+
+# The position after which a forced push took commits away: that of its new head, or else the one
+# before the oldest commit that it wrote anew, which has the time of its author still.
+_AWAY: Final = (
+    "SELECT h.key, h.at, COALESCE((SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
+    "ON p.key = c.key AND p.branch = h.branch WHERE c.project = h.project "
+    f"AND c.commit_id = substr(h.source, {len(FORCED) + 1}) AND c.at < h.at AND c.key <> h.key), "
+    "(SELECT MIN(o.at) - 1 FROM vcs_commits n CROSS JOIN vcs_history p ON p.project = h.project "
+    f"AND p.branch = h.branch AND p.kind = 1 AND p.at < h.at AND p.at >= h.at - {FIRST_SHIPS} "
+    "CROSS JOIN vcs_commits o ON o.key = p.key AND o.authored = n.authored "
+    "AND o.commit_id <> n.commit_id WHERE n.key = h.key)) AS since FROM vcs_history h "
+    f"WHERE h.source <> '' AND h.key {rows.KEYS}"
+)
+# What was pushed again after it: the commits and pull requests of pushes with a later event.
+_AGAIN: Final = (
+    "SELECT x.commit_id, x.key FROM vcs_history f CROSS JOIN vcs_history p "
+    "ON p.project = f.project AND p.branch = f.branch AND p.at > ?2 AND p.at < f.at AND p.kind = 1 "
+    "CROSS JOIN spans s ON s.key = p.key AND s.last_event_at > f.at "
+    "CROSS JOIN vcs_commits c ON c.key = p.key CROSS JOIN vcs_commits x "
+    "ON x.project = c.project AND x.commit_id = c.commit_id WHERE f.key = ?1"
+)
+
+
+def _take_away(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    pushes: Mapping[str, Sequence[int]],
+    found: Sequence[Contained],
+    merges: list[_Merge],
+) -> None:
+    """Remove what forced pushes took away from the branches of these stretches. Where it is not
+    known what they took, it stays."""
+    for push, until, since in rows.select_in(db, _AWAY, pushes):
+        if since is None:
+            continue
+        again = {name for row in db.execute(_AGAIN, (push, since)) for name in row}
+        for n in (n for n in pushes[push] if until <= stretches[n].until):
+            merges[:] = [
+                m for m in merges if m.stretch != n or not since < m.at < until or m.key in again
+            ]
+            own = found[n].commits
+            for c in list(own.values()):
+                if since < c.at < until and c.push != push and c.commit_id not in again:
+                    del own[c.commit_id]
 
 
 def _pushed(

@@ -206,6 +206,10 @@ _AFTER_HISTORY: Final = (
     "ON c.project = json_extract(s.value, '$[0]') AND c.commit_id = json_extract(s.value, '$[1]') "
     "CROSS JOIN vcs_history h ON h.key = c.key UNION SELECT h.project, h.branch, h.at, h.key "
     "FROM json_each(?3) s CROSS JOIN vcs_history h ON h.key = s.value "
+    # forced pushes, which may take it away
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
+    "ON h.project = m.project AND h.source >= '..' AND h.source < './' AND h.source <> '' "
+    "AND h.at > m.at AND h.branch = m.branch "
     # merges that carried it on to another branch
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source = m.branch AND h.source <> '' AND h.at >= m.at "

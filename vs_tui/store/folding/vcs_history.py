@@ -20,6 +20,9 @@ from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 
 PULL_REQUEST, PUSH = 0, 1
+FORCED: Final = ".."
+"""What the source of a push that took commits away begins with, before the new head. No name of a
+branch contains it."""
 COMMITS_APART: Final = 1_000
 """Commits of one push get times that are less than this many microseconds apart; the newest has the
 time of the push."""
@@ -161,8 +164,11 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         return row, [(span.project, sha, span.key, span.ended_at, None, "", "", "") for sha in shas]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
-    row = (span.key, span.project, head, span.started_at, PUSH, "")
+    forced = f"{FORCED}{revision}" if names.get("vs.push.forced") is True else ""
+    row = (span.key, span.project, head, span.started_at, PUSH, forced)
     log = _log(names.get("vs.push.log"))
+    if forced and not log:
+        return row, []  # an earlier push brought its new head
     if not any(sha == revision for sha, *_ in log) and revision:
         at = parse_instant(names.get("vs.commit.first_at"))
         log.append((revision, at, span.name, (), ""))
