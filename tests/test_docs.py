@@ -19,8 +19,8 @@ from vs_tui.cli.commands import COMMANDS, command_module
 from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
+from vs_tui.metrics.cards import FORMS, read_goals
 from vs_tui.metrics.definitions import METRICS, Unit
-from vs_tui.metrics.goals import EXAMPLES, read_goals
 from vs_tui.tui.actions import ACTIONS, display_key
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +116,7 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
             units[metric.unit],
             "more" if metric.more_is_better else "less",
             "yes" if metric.level or metric.unit is Unit.PER_DAY else "no",
-            f"`{EXAMPLES[metric.unit]}`",
+            f"`{FORMS[metric.unit].example}`",
             metric.meaning,
         ]
         for metric in METRICS.values()
@@ -124,8 +124,8 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     assert cells(page.partition("\n- **A deployment**")[0]) == rows
     for metric in METRICS.values():
-        read_goals({"team": {metric.key: EXAMPLES[metric.unit]}})
-    assert f'[goals.core] change_lead_time = "{EXAMPLES[METRICS["lead"].unit]}"' in page
+        read_goals({"team": {metric.key: FORMS[metric.unit].example}})
+    assert f'[goals.core] change_lead_time = "{FORMS[METRICS["lead"].unit].example}"' in page
 
 
 def test_the_readme_configuration_is_accepted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
 from vs_tui.config.model import NotifyRule
 from vs_tui.export import notices, notifier, sending
-from vs_tui.metrics.goals import read_goals
+from vs_tui.metrics.cards import read_goals
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
 from vs_tui.store.shared_writer import LogPlace, start_over

@@ -8,14 +8,13 @@ import pytest
 from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import texts
 from vs_tui.metrics.definitions import FAIL, LEAD, RECOVERY, levels_of
-from vs_tui.metrics.durations import expected_end
 from vs_tui.metrics.facts import Build
 from vs_tui.metrics.lead_time import Builds, bottleneck, breakdown, regressions, ship, stages_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.report import level_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import change_of
-from vs_tui.metrics.statistics import history_of, median, percentile
+from vs_tui.metrics.statistics import expected_end, history_of, median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status

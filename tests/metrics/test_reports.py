@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from tests.metrics.deliveries import TEAMS, Database
 from tests.metrics.world import THE_DAY, t
-from vs_tui.metrics.durations import SpanGroup
 from vs_tui.metrics.pull_requests import PeriodFigures
-from vs_tui.metrics.statistics import Distribution, percentile, ratio
+from vs_tui.metrics.statistics import Distribution, SpanGroup, percentile, ratio
 from vs_tui.metrics.windows import BUCKETS, MONDAY, SUNDAY, Window, day_of, period_start, zone_of
 from vs_tui.model import filters
 from vs_tui.model.teams import Team, Teams

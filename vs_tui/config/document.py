@@ -24,7 +24,7 @@ from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, People, Team,
 from vs_tui.model.time import Duration, parse_duration
 
 if TYPE_CHECKING:
-    from vs_tui.metrics.goals import Goals
+    from vs_tui.metrics.cards import Goals
 
 Reader = Callable[[str, str, Any], Any]
 """Given a section, a setting and its value as written, returns what it means."""
@@ -309,7 +309,7 @@ def _services(tables: Mapping[str, Any]) -> tuple[Service, ...]:
 
 
 def _goals(tables: Mapping[str, Any]) -> Goals:
-    from vs_tui.metrics.goals import read_goals  # brings all metrics along
+    from vs_tui.metrics.cards import read_goals  # brings all metrics along
 
     return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 

@@ -16,7 +16,7 @@ from vs_tui.model.teams import Environments, People, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration
 
 if TYPE_CHECKING:
-    from vs_tui.metrics.goals import Goals
+    from vs_tui.metrics.cards import Goals
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 5000

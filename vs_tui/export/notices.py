@@ -19,9 +19,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from vs_tui.config.model import NotifyRule
-from vs_tui.metrics.cards import value_text
+from vs_tui.metrics.cards import is_met, value_text
 from vs_tui.metrics.definitions import METRICS
-from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.display import clean
 from vs_tui.model.filters import parse

@@ -1,15 +1,16 @@
-"""Formats the metrics of a team for display, as in the dashboard's DORA panels."""
+"""Formats the metrics of a team for display, as in the dashboard's DORA panels, and reads and
+compares its goals: `[goals.TEAM]` of the configuration."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.definitions import LATEST, METRICS, Figure, Unit
-from vs_tui.metrics.goals import is_met
-from vs_tui.model.time import SECOND, Instant
+from vs_tui.metrics.definitions import BY_KEY, LATEST, METRICS, Figure, Unit
+from vs_tui.model.time import SECOND, Instant, parse_duration
 
 SMALL_SAMPLE: Final = 5
 """Medians and shares of fewer values are marked: one more value may change them a lot."""
@@ -96,17 +97,32 @@ def is_count(figure: Figure) -> bool:
     return figure.definition.unit is Unit.PER_DAY
 
 
-_TEXTS: Final[Mapping[Unit, Callable[[float | None], str]]] = {
-    Unit.PER_DAY: texts.rate,
-    Unit.DURATION: texts.brief,
-    Unit.SHARE: texts.percent,
-    Unit.PER_DEPLOYMENT: texts.number,
+class Form(NamedTuple):
+    """How values of a unit are written."""
+
+    say: Callable[[float | None], str]
+    kind: str
+    """What a goal must be, in words."""
+    example: str
+    """Example of a goal."""
+    divisors: Mapping[str, int] = {}
+    """What may follow a number in a goal -> divisor of the number."""
+
+
+FORMS: Final[Mapping[Unit, Form]] = {
+    Unit.PER_DAY: Form(
+        *(texts.rate, 'a rate such as "1/day" or "2/week"', "1/day"),
+        {"/day": 1, "/week": 7, "/month": 30},
+    ),
+    Unit.DURATION: Form(texts.brief, 'a duration such as "2d"', "2d"),
+    Unit.SHARE: Form(texts.percent, 'a share such as "10%"', "10%", {"%": 100}),
+    Unit.PER_DEPLOYMENT: Form(texts.number, 'a number such as "3"', "3", {"": 1}),
 }
 
 
 def text_of(metric: str, value: float | None) -> str:
     """A value with its unit: `3/day`, `2.1d`, `4 %`; `-` without a value."""
-    return _TEXTS[METRICS[metric].unit](value)
+    return FORMS[METRICS[metric].unit].say(value)
 
 
 def value_text(figure: Figure) -> str:
@@ -185,3 +201,38 @@ def level_text(figure: Figure, year: int = LATEST) -> str:
         return found
     found = figure.levels.get(year, "")
     return f"{found} {year}" if found else ""
+
+
+Goals = Mapping[str, Mapping[str, float]]
+"""Team -> short name of a metric -> goal: a count per day, microseconds, a share or a number."""
+_GOAL: Final = re.compile(r"\A(\d+(?:\.\d+)?)(.*)\Z")
+
+
+def read_goals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Parse the goals of the configuration. ValueError says what is accepted."""
+    found: dict[str, dict[str, float]] = {}
+    for team, table in tables.items():
+        for name, text in table.items():
+            if name not in BY_KEY:
+                accepted = ", ".join(BY_KEY)
+                raise ValueError(f"[goals.{team}] {name} is not a metric; use one of {accepted}")
+            metric = BY_KEY[name]
+            value = _value(f"[goals.{team}] {name}", metric.unit, text)
+            found.setdefault(team, {})[metric.name] = value
+    return found
+
+
+def _value(setting: str, unit: Unit, text: Any) -> float:
+    words = str(text).strip()
+    try:
+        if unit is Unit.DURATION:
+            return float(parse_duration(words))
+        number, after = _GOAL.findall(words)[0]
+        return float(number) / FORMS[unit].divisors["".join(after.split())]
+    except (ValueError, TypeError, LookupError):
+        raise ValueError(f"{setting} must be {FORMS[unit].kind}, not {text!r}") from None
+
+
+def is_met(metric: str, value: float, goal: float) -> bool:
+    """Whether a value meets a goal."""
+    return value >= goal if METRICS[metric].more_is_better else value <= goal

@@ -39,11 +39,7 @@ def hints(seen: Seen) -> list[str]:
     """Hints for the user, one sentence each."""
     whose = f" of team {seen.team}" if seen.team else ""
     elsewhere = seen.elsewhere
-    listed = ", ".join(
-        f"{name or 'no name'} {n}" for name, n in list(elsewhere.items())[:MOST_NAMED]
-    )
-    if len(elsewhere) > MOST_NAMED:
-        listed += f" and {len(elsewhere) - MOST_NAMED} more"
+    listed = _listed(elsewhere)
     if seen.counted:
         return [f"Not counted, because not production: deploys to {listed}."] if elsewhere else []
     if not seen.deploys:
@@ -67,6 +63,12 @@ def hints(seen: Seen) -> list[str]:
     ]
 
 
+def _listed(counts: Mapping[str, int]) -> str:
+    named = [f"{name or 'no name'} {n}" for name, n in counts.items()]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return ", ".join(named[:MOST_NAMED]) + more
+
+
 def _setting(seen: Seen) -> str:
     """`[environments] production = [...]` with the likeliest of the others added."""
     names = [name for name in seen.elsewhere if name]
@@ -79,12 +81,9 @@ def unowned(projects: Mapping[str, int]) -> list[str]:
     """Hints how to assign projects without a team; empty without such projects."""
     if not projects:
         return []
-    named = list(projects)[:MOST_NAMED]
-    more = f" and {len(projects) - MOST_NAMED} more" if len(projects) > MOST_NAMED else ""
-    listed = ", ".join(f"{name or 'no name'} {projects[name]}" for name in named)
-    globs = ", ".join(f'"{name}"' for name in named if name)
+    globs = ", ".join(f'"{name}"' for name in list(projects)[:MOST_NAMED] if name)
     return [
-        f"No team lists the projects of these deployments: {listed}{more}.",
+        f"No team lists the projects of these deployments: {_listed(projects)}.",
         "To count them for a team, write in the configuration:",
         f"[teams.NAME] projects = [{globs}]",
     ]

@@ -16,6 +16,7 @@ from vs_tui.metrics import texts
 from vs_tui.metrics.cards import (
     delta_text,
     is_count,
+    is_met,
     is_small,
     remarks,
     text_of,
@@ -24,7 +25,6 @@ from vs_tui.metrics.cards import (
 )
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import Figure
-from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.report import Detail
 from vs_tui.model.display import clean
 from vs_tui.model.time import iso, to_datetime

@@ -30,9 +30,8 @@ from vs_tui.api.codec import (
     written,
 )
 from vs_tui.export.report_tables import BESIDE, record
-from vs_tui.metrics.cards import delta_text, is_small, measured, seconds, value_text
+from vs_tui.metrics.cards import delta_text, is_met, is_small, measured, seconds, value_text
 from vs_tui.metrics.definitions import BY_KEY, Figure, Unit
-from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.missing import Seen, explained
 from vs_tui.metrics.report import Detail, MetricRow, Scorecard

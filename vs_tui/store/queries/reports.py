@@ -14,10 +14,10 @@ from typing import Protocol, TypeVar
 from vs_tui.config import Config
 from vs_tui.metrics.cards import Card, cards_of
 from vs_tui.metrics.counted import NO_TEAM
-from vs_tui.metrics.durations import FlakyJob, SpanGroup
 from vs_tui.metrics.missing import Seen, hints, unowned
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail, Scorecard
+from vs_tui.metrics.statistics import FlakyJob, SpanGroup
 from vs_tui.metrics.windows import BUCKETS, MONDAY, Window, periods_of, window_of, zone_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.metrics.durations import (
+from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
+from vs_tui.metrics.statistics import (
     Expectation,
     FlakyJob,
     SpanGroup,
@@ -21,7 +22,6 @@ from vs_tui.metrics.durations import (
     check_grouping,
     expected_end,
 )
-from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.windows import MONDAY, Window
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
