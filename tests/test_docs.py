@@ -15,9 +15,8 @@ import pytest
 
 import vs_tui
 from vs_tui.api.openapi import READS, TEXTS, parameters
-from vs_tui.cli.commands import COMMANDS, command_module
-from vs_tui.cli.completion import all_parsers
-from vs_tui.cli.main import main
+from vs_tui.cli.commands import COMMANDS, register_command
+from vs_tui.cli.main import all_parsers, main
 from vs_tui.config import load, settings_names
 from vs_tui.metrics.cards import FORMS, read_goals
 from vs_tui.metrics.definitions import METRICS, Unit
@@ -76,8 +75,7 @@ def test_every_option_that_a_page_names_for_a_command_is_one() -> None:
     subparsers = argparse.ArgumentParser(prog="vs-tui").add_subparsers()
     known: dict[str, set[str]] = {}
     for name in COMMANDS:
-        command_module(name).register(subparsers)
-        parsers = all_parsers(subparsers.choices[name])
+        parsers = all_parsers(register_command(subparsers, name))
         known[name] = {option for each in parsers for option in each._option_string_actions}
     named = {(page.name, *found) for page in PAGES for found in named_options(page)}
     assert len(named) > 40, "the pages name options"

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.shell import Shell
 from tests.ingest.server import run
 from tests.patience import PATIENCE
-from vs_tui.cli import completion
+from vs_tui.cli import main as completion
 from vs_tui.cli.commands import COMMANDS
 from vs_tui.cli.vscli import vscli_parser
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.shell import deliveries, one, tree
 from tests.ingest.server import SECRETS
-from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.import_ import register as register_import
+from vs_tui.cli.main import all_parsers
 
 TEXT = (Path(__file__).parents[2] / "docs" / "instrument.md").read_text()
 STUBS = ("docker", "gcloud", "webpack", "jest", "firebase", "pip")

@@ -11,9 +11,8 @@ import pytest
 
 from tests.ingest.server import run
 from tests.patience import PATIENCE
-from vs_tui.cli.commands import COMMANDS, command_module
-from vs_tui.cli.completion import all_parsers
-from vs_tui.cli.main import main
+from vs_tui.cli.commands import COMMANDS, register_command
+from vs_tui.cli.main import all_parsers, main
 from vs_tui.cli.vscli import vscli_parser
 from vs_tui.log.recording import Delivery, format_line
 
@@ -27,8 +26,7 @@ def parser_of(name):
     import argparse
 
     subparsers = argparse.ArgumentParser(prog="vs-tui").add_subparsers()
-    command_module(name).register(subparsers)
-    return subparsers.choices[name]
+    return register_command(subparsers, name)
 
 
 def ours(*arguments: str) -> subprocess.CompletedProcess:
@@ -111,10 +109,10 @@ def test_an_unknown_command_is_a_usage_error():
 
 @pytest.mark.parametrize(("missing", "said"), [("orjson", True), ("vs_tui.cli.ls", False)])
 def test_a_package_that_is_not_installed_is_named(monkeypatch, capsys, missing, said):
-    def importing(name):
+    def importing(_, name):
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
-    monkeypatch.setattr("vs_tui.cli.main.command_module", importing)
+    monkeypatch.setattr("vs_tui.cli.main.register_command", importing)
     if not said:
         with pytest.raises(ModuleNotFoundError):
             main(["ls"])
@@ -167,7 +165,7 @@ def test_what_is_mistyped_is_told_by_its_own_command(capsys, arguments, usage, h
 
 
 @pytest.mark.parametrize(
-    "module", [f"vs_tui.cli.{name}" for name in ("vscli", "event", "run", "flush", "main")]
+    "module", [f"vs_tui.cli.{name}" for name in ("vscli", "event", "run", "main")]
 )
 def test_what_stands_in_scripts_imports_little(module):
     """An event is sent by what is imported here; the figure is tests/benchmarks' business."""

@@ -295,7 +295,7 @@ async def test_following_asks_again_for_what_is_new_until_it_is_stopped(
     api.routes[f"{REPO}/issues"] = issues
     for name, value in shell.environment({"GITHUB_TOKEN": "gh-token"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(import_, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(import_, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
     words = ("import", "github", "acme/api", "--url", api.url, "--since", "2026-01-01")
     code = await asyncio.to_thread(main, [*words, "--only", "issues", "--follow", "10s"])
     out, err = capsys.readouterr()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from vs_tui.cli.commands import to_the_end
-from vs_tui.cli.common import log_to_file, set_up_logging
+from vs_tui.cli.logs import log_to_file, set_up_logging
 from vs_tui.config import load
 
 

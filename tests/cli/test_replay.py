@@ -19,7 +19,7 @@ from tests.ingest.server import SECRETS, TOKEN
 from tests.patience import PATIENCE
 from tests.sources import github_payloads as gh
 from vs_tui.cli.main import main
-from vs_tui.cli.replay import ReceiverTarget
+from vs_tui.cli.recordings import ReceiverTarget
 from vs_tui.log.recording import Delivery
 from vs_tui.store.folding.projector import FoldLoop
 

@@ -20,9 +20,9 @@ import pytest
 from tests.ingest.server import TOKEN
 from tests.patience import PATIENCE, free_port
 from tests.store.conftest import Clock, custom
-from vs_tui.cli import spool as spools
+from vs_tui.cli import client as spools
+from vs_tui.cli.client import Entry, Spool
 from vs_tui.cli.main import main
-from vs_tui.cli.spool import Entry, Spool
 from vs_tui.store.maintenance import backup as restoring
 from vs_tui.store.maintenance.backup import backup
 from vs_tui.store.schema import StoreError, open_writer

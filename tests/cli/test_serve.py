@@ -19,7 +19,7 @@ import pytest
 from tests.ingest.server import TOKEN, Server
 from tests.patience import PATIENCE, Stopwatch
 from vs_tui.cli import serve
-from vs_tui.cli.crash import KEPT, secrets_of, write_report
+from vs_tui.cli.logs import KEPT, secrets_of, write_report
 from vs_tui.cli.serve import ServiceManager
 from vs_tui.config import Config, Secrets
 
@@ -227,7 +227,7 @@ async def test_a_dashboard_that_crashes_leaves_a_report_and_shows_no_locals(
 ) -> None:
     from textual.app import App
 
-    from vs_tui.cli.crash import guard
+    from vs_tui.cli.logs import guard
 
     class Broken(App):
         def on_mount(self) -> None:
@@ -249,7 +249,7 @@ async def test_a_dashboard_that_crashes_leaves_a_report_and_shows_no_locals(
 
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_a_log_line_stays_one_line_whatever_is_in_it(kind, capsys) -> None:
-    from vs_tui.cli.common import set_up_logging
+    from vs_tui.cli.logs import set_up_logging
 
     handlers = logging.getLogger().handlers[:]
     try:
@@ -263,8 +263,7 @@ def test_a_log_line_stays_one_line_whatever_is_in_it(kind, capsys) -> None:
 
 
 def test_what_a_library_logs_is_scrubbed(tmp_path, capsys) -> None:
-    from vs_tui.cli.common import set_up_logging
-    from vs_tui.cli.crash import scrub_logs
+    from vs_tui.cli.logs import scrub_logs, set_up_logging
 
     config = config_with_canaries(tmp_path)
     handlers = logging.getLogger().handlers[:]

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.shell import deliveries, one, tree
 from tests.patience import PATIENCE
-from vs_tui.cli import spool as spools
-from vs_tui.cli.spool import Entry, Spool
+from vs_tui.cli import client as spools
+from vs_tui.cli.client import Entry, Spool
 
 
 def names(server) -> list[str]:

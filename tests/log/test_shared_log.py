@@ -24,7 +24,7 @@ from tests.ingest.server import TOKEN, Nearby, Server, nearby, run, serving
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
 from tests.patience import PATIENCE
 from tests.store.conftest import T, custom
-from vs_tui.cli.crash import write_report
+from vs_tui.cli.logs import write_report
 from vs_tui.cli.view import _follow
 from vs_tui.config import load
 from vs_tui.log.address import parse_log_url

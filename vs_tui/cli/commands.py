@@ -14,7 +14,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Final, NoReturn, TextIO
 
 from vs_tui.model.errors import Explained
@@ -43,13 +42,22 @@ COMMANDS: Final = {
     "screenshot": "render the dashboard's views to files",
     "completion": "shell completion for bash, zsh and fish",
 }
-"""Command -> its one-line description. Each command is a module of this package with register() and
-run()."""
+"""Command -> its one-line description. The register() of a module adds its command, or commands."""
 
 
-def command_module(name: str) -> ModuleType:
-    """Import the module of a command."""
-    return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")
+_MODULES: Final = {
+    **{"import": "import_", "flush": "event", "record": "recordings", "replay": "recordings"},
+    **{"export": "postgres", "secret": "config", "screenshot": "demo", "completion": "main"},
+}
+"""Command -> the module that it shares with another one, or that has another name."""
+
+
+def register_command(subparsers: Any, name: str) -> argparse.ArgumentParser:
+    """The parser of a command, whose module is imported and adds all of its commands."""
+    if name not in subparsers.choices:
+        import_module(f"vs_tui.cli.{_MODULES.get(name, name)}").register(subparsers)
+    parser: argparse.ArgumentParser = subparsers.choices[name]
+    return parser
 
 
 def whole_number(text: str) -> int:
@@ -70,11 +78,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(
-    subparsers: Any, name: str, *, help: str = "", description: str = "", epilog: str, **more: Any
+    subparsers: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str = "",
+    description: str = "",
+    epilog: str,
+    **more: Any,
 ) -> argparse.ArgumentParser:
-    """A command of `vs-tui`, or of one of its commands, which then has a `help` of its own.
-    `epilog` keeps its line breaks and holds the `examples:`; `more` goes to argparse. Abbreviated
-    options are refused, so that new options break no script."""
+    """A command of `vs-tui`, or of one of its commands, which then has a `help` of its own. `run`
+    returns its exit code. `epilog` keeps its line breaks and holds the `examples:`; `more` goes to
+    argparse. Abbreviated options are refused, so that new options break no script."""
     help = help or COMMANDS[name]
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
@@ -85,6 +100,7 @@ def add_command(
         allow_abbrev=False,
         **more,
     )
+    parser.set_defaults(run=run)
     return parser
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from vs_tui.cli.commands import UsageError, at_end
+from vs_tui.cli.commands import UsageError
 from vs_tui.cli.http_client import ReceiverAccess, is_loopback, sender_settings
-from vs_tui.config import Config, data_dir, load
+from vs_tui.config import Config, load
 from vs_tui.config.loading import Signing
 from vs_tui.config.model import configure
 from vs_tui.model.display import clean, escaped_json
@@ -273,31 +271,6 @@ def stop_event() -> asyncio.Event:
     return stop
 
 
-def set_up_logging(config: Config) -> None:
-    """Log to stderr, one line a record, text or JSON; control characters are escaped."""
-    _log_by(logging.StreamHandler(sys.stderr), config)
-
-
-def log_to_file(config: Config) -> None:
-    """Log to `vs-tui.log` in the data folder, for commands that draw on the terminal. Only its
-    owner can read the file; it is rotated at 1 MB, and two old ones are kept."""
-    import os
-    from io import TextIOWrapper
-    from logging.handlers import RotatingFileHandler
-
-    class Private(RotatingFileHandler):
-        def _open(self) -> TextIOWrapper:
-            os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
-            return super()._open()
-
-    folder = data_dir()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "vs-tui.log"
-    if path.is_symlink():
-        raise CommandError(f"{path} is a symbolic link; remove it, a log is written here")
-    _log_by(Private(path, maxBytes=1_000_000, backupCount=2, delay=True), config)
-
-
 def write_private(path: Path, text: str) -> None:
     """Write a new file that only its owner can read. FileExistsError if the file exists."""
     with open(new_file(path), "w", encoding="utf-8") as out:
@@ -319,48 +292,57 @@ def new_file(path: str | Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
 
 
-def _log_by(handler: logging.Handler, config: Config) -> None:
-    handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
-    root, server = logging.getLogger(), logging.getLogger("aiohttp.server")
-    handlers, level, server_level = root.handlers[:], root.level, server.level
+class Bar:
+    """The progress of a command, below what it prints. Leave it as a context, so that the terminal
+    has its cursor back."""
 
-    @at_end.callback
-    def as_before() -> None:
-        handler.close()
-        root.handlers[:], root.level, server.level = handlers, level, server_level
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, Task, TextColumn
+        from rich.text import Text
 
-    logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
-    # aiohttp logs a traceback for every malformed request of a stranger.
-    server.setLevel(logging.CRITICAL)
+        class Gauge(BarColumn):
+            """A bar, where something is counted."""
 
+            def render(self, task: Task) -> Text:  # type: ignore[override]  # also a bar
+                counted = task.fields["counted"]
+                return super().render(task) if counted else Text()  # type: ignore[return-value]
 
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        self.live = stream.isatty()
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            Gauge(24),
+            TextColumn("{task.fields[counted]}", markup=False),
+            console=self._console,
+            transient=True,
+            disable=not self.live,
+        )
+        self._task = self._progress.add_task("", total=None, counted="")
 
+    def __enter__(self) -> Self:
+        return self
 
-class TextLines(logging.Formatter):
-    """`2026-03-02T10:00:00Z INFO vs_tui.store message`."""
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
 
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        line = f"{stamp} {record.levelname} {record.name} {_one_line(record.getMessage())}"
-        if record.exc_info:
-            line += " | " + _one_line(self.formatException(record.exc_info).replace("\n", " / "))
-        return line
+    def show(self, text: str, done: int = 0, total: int = 0, unit: str = "") -> None:
+        """What is being done, and how much of it: `done` of `total` (0 if unknown) of a unit."""
+        counted = f"{done}/{total} {unit}" if total else f"{done} {unit}" if unit else ""
+        self._progress.start()
+        self._progress.update(
+            self._task,
+            description=text,
+            completed=done,
+            total=total or None,
+            counted=counted,
+            refresh=True,
+        )
 
+    def finish(self, text: str = "") -> None:
+        """Replace the bar by a final line; without one, clear it."""
+        from rich.text import Text
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        import json
-
-        fields = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields)
+        self._progress.stop()
+        if text:
+            self._console.print(Text(text), soft_wrap=True)

@@ -31,6 +31,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "connect",
+        run,
         description="With a repository, an organization, a project or a group of GitHub or GitLab: "
         "make its webhook with our URL, its secret and the right events, and let the tool ping it. "
         "Running it again changes the webhook that is there. Without one, and for any other tool: "

@@ -19,10 +19,10 @@ from vs_tui.cli.common import (
     add_server_options,
     checked_config,
     load_config,
-    log_to_file,
     now,
     stop_event,
 )
+from vs_tui.cli.logs import log_to_file
 from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "dashboard",
+        run,
         description="Receives webhooks and shows them live. Quit with q; what came in is kept. "
         "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
         epilog="""
@@ -210,13 +211,13 @@ def _port(url: str) -> int:
 
 async def show(app: VsTuiApp, config: Config) -> int:
     """Run the dashboard; after a crash write a report without secrets and return exit code 1."""
-    from vs_tui.cli import crash
+    from vs_tui.cli import logs
 
-    crash.guard(app, config)
+    logs.guard(app, config)
     try:
         await app.run_async()
     except Exception as error:  # before or after the part of the app that Textual guards
-        print(crash.farewell(error, config), file=sys.stderr)
+        print(logs.farewell(error, config), file=sys.stderr)
         return 1
     return app.return_code or 0
 

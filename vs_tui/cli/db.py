@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vs_tui.cli import shared_log
+from vs_tui.cli import postgres
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now, print_json
-from vs_tui.cli.progress import Bar
+from vs_tui.cli.common import Bar, CommandError, add_store_options, load_config, now, print_json
 from vs_tui.config import Config
 from vs_tui.model.display import clean_lines
 from vs_tui.model.limits import Retention, format_size
@@ -57,6 +56,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "db",
+        run,
         epilog="""
         examples:
           vs-tui db stats
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         "rebuild": _rebuild,
         "forget": _forget,
         "stats": _stats,
-        "copy-log": shared_log.copy_log,
+        "copy-log": postgres.copy_log,
     }
     try:
         result = actions[args.action](load_config(args), args)
@@ -213,7 +213,7 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     if config.log is not None:
         if args.dry_run:
             raise UsageError("--dry-run: not with a shared log; `vs-tui ls` lists what is old")
-        return shared_log.prune(config, config.log, before)
+        return postgres.prune(config, config.log, before)
     _existing(config)
     if args.dry_run:
         pruned, freed = _count_prunable(config.db, before), 0
@@ -306,7 +306,7 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--actor: {error}") from None
     if config.log is not None:
         advice = _after_forgetting(config, args.actor, 0, False)
-        return shared_log.forget(config, config.log, person, dry_run=args.dry_run, advice=advice)
+        return postgres.forget(config, config.log, person, dry_run=args.dry_run, advice=advice)
     path = _existing(config)
 
     async def work(writer: Writer) -> forgetting.Forgotten:

@@ -1,4 +1,5 @@
-"""`vs-tui demo`: the dashboard on a story that goes on, in a temporary folder."""
+"""The dashboard on the sample story: `vs-tui demo`, where the story goes on, in a temporary folder;
+and `vs-tui screenshot`: every view as SVG and text, also of a database."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -14,17 +16,32 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.commands import add_command
-from vs_tui.cli.common import now, port_number
-from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
-from vs_tui.cli.progress import Bar
+from vs_tui.cli.common import (
+    Bar,
+    CommandError,
+    add_store_options,
+    now,
+    port_number,
+    reading,
+    write_private,
+)
+from vs_tui.cli.dashboard import add_look_options, need_terminal, setup_for, with_receiver
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, TEAMS, after_end, story
 from vs_tui.log.recording import Delivery, shift, whole_seconds
 from vs_tui.model.time import SECOND, Instant
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from vs_tui.store.queries.reader_protocol import Reader
+    from vs_tui.tui.app import VsTuiApp
+    from vs_tui.tui.widgets.listing import Listing
+
 
 AT_ONCE = 500
 """Deliveries of the story in one commit."""
@@ -34,9 +51,15 @@ _NEW = 60.0
 
 
 def register(subparsers: Any) -> None:
+    _register_demo(subparsers)
+    _register_screenshot(subparsers)
+
+
+def _register_demo(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "demo",
+        run_demo,
         description="Replays over five weeks of three teams into a temporary database and goes on "
         "live. Nothing of yours is read or written. To see your own work: start `vs-tui` and point "
         "a webhook at it (the Live screen shows the URL, the README says where to click).",
@@ -53,7 +76,7 @@ def register(subparsers: Any) -> None:
     add_look_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run_demo(args: argparse.Namespace) -> int:
     need_terminal()
     remove_leftovers(Path(tempfile.gettempdir()), time.time())
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, locked(folder):
@@ -163,3 +186,148 @@ async def _traffic(runtime: Runtime, started: Instant) -> None:
             await asyncio.sleep(delay)
         await _send(runtime, moved)
         delivery = next(coming)
+
+
+SIZES: Final = ((120, 40), (80, 24))
+
+Shot = tuple[str, tuple[str, ...]]
+STAR: Final = "*"
+"""Stands for a key: select the delivery with the most spans."""
+SHOTS: Final[tuple[Shot, ...]] = (
+    ("live", ()),
+    ("live-spans", ("b", STAR)),
+    ("trace", ("b", STAR, "enter", "0")),
+    ("trace-fitted", ("b", STAR, "enter")),
+    ("traces", ("2",)),
+    ("dora", ("3", "l")),
+    ("events", ("4",)),
+    ("sources", ("5",)),
+    ("help", ("question_mark",)),
+)
+"""Name -> the keys that lead to it from the first screen."""
+
+
+def _register_screenshot(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "screenshot",
+        screenshot,
+        description="Writes NAME-WIDTHxHEIGHT.svg and .txt of every view. Without --db it shows "
+        "the sample story, the same on every day: this is how screenshots/ is made.",
+        epilog="""
+        examples:
+          vs-tui screenshot                      all views of the sample story
+          vs-tui screenshot --theme light --out /tmp/light
+          vs-tui screenshot --db team.db         of your own data
+        """,
+    )
+    parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder to write to")
+    parser.add_argument(
+        "--theme",
+        choices=("dark", "light", "ansi", "mono"),
+        default="dark",
+        help="colours (default dark)",
+    )
+    parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
+    add_store_options(parser)
+
+
+def screenshot(args: argparse.Namespace) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="vs-tui-shot-") as folder:
+        os.environ["VS_DATA_DIR"] = folder
+        if args.db or args.config:
+            config = load(args.config, flags={"db": args.db})
+            asyncio.run(_shoot(config, now(), args))
+        else:
+            os.environ["VS_CONFIG_DIR"] = folder
+            asyncio.run(_sample(Path(folder), args))
+    return 0
+
+
+async def _sample(folder: Path, args: argparse.Namespace) -> None:
+    config = demo_config(folder)
+    await prepare(config, END)
+    await _shoot(config, END, args)
+
+
+async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
+    from vs_tui.store.queries.reports import Reports
+    from vs_tui.tui.app import VsTuiApp
+    from vs_tui.tui.widgets.listing import Listing
+
+    def clock() -> Instant:
+        return at
+
+    async with reading(config, clock) as reader:
+        reports = Reports(reader, config, clock)
+        setup = replace(
+            setup_for(config, args, reader),
+            clock=clock,
+            cards=reports.cards,
+            detail=reports.detail,
+            url="http://127.0.0.1:5000",
+            connections=tuple,
+            zone="UTC",
+            keys={},
+            state_path="",
+        )
+        star = await _star(reader)
+        for size in SIZES:
+            for name, keys in SHOTS:
+                app = VsTuiApp(setup)
+                async with app.run_test(size=size) as pilot:
+                    await settle(pilot)
+                    for key in keys:
+                        if key == STAR:
+                            await _select(pilot, app.screen.query_one("#list", Listing), star)
+                        else:
+                            await pilot.press(key)
+                        await settle(pilot)
+                    await _write(app, args.out / f"{name}-{size[0]}x{size[1]}")
+
+
+async def _star(reader: Reader) -> str:
+    """The key of the running deploy whose trace has the most spans."""
+    best, most = "", 0
+    for span in (await reader.spans("kind:deploy is:inflight", limit=20)).items:
+        trace = await reader.trace(span.trace_id)
+        if trace is not None and len(trace.spans) > most:
+            best, most = span.key, len(trace.spans)
+    return best
+
+
+async def _select(pilot: Pilot[int], listing: Listing, key: str) -> None:
+    """Move the cursor to a row, once the rows are read."""
+    for _ in range(200):
+        if listing.rows:
+            break
+        await pilot.pause()
+    listing.select(key)
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    """Wait until nothing is being read or painted."""
+    app = pilot.app
+    for _ in range(50):
+        await pilot.pause()
+        busy = [w for w in app.workers if w.group != "pump" and not w.is_finished]
+        if not busy:
+            break
+    await pilot.pause()
+
+
+async def _write(app: VsTuiApp, stem: Path) -> None:
+    from vs_tui.tui.output import screen_text
+
+    for path in (stem.with_suffix(".txt"), stem.with_suffix(".svg")):
+        if path.exists():
+            raise CommandError(f"{path} exists; choose another --out or remove it first")
+    write_private(stem.with_suffix(".txt"), screen_text(app))
+    svg = app.export_screenshot(title="vs-tui")
+    # Textual draws a random number for its CSS class names; pictures should not differ by it.
+    svg = re.sub(r"terminal-\d+", "terminal-1", svg)
+    # A picture fetches nothing: without the web font the reader's own monospace is used.
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    write_private(stem.with_suffix(".svg"), svg)
+    print(stem.with_suffix(".svg"))

@@ -46,6 +46,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "doctor",
+        run,
         description="Checks SQLite, disk, file modes, clock, configuration, authentication, "
         "receiver, tunnel, each source, the exports, and which spans the metrics count. Exit code "
         "1 when something is broken; warnings alone exit 0.",
@@ -179,7 +180,7 @@ def _log(config: Config) -> Iterator[Finding]:
     """Whether the shared log can be reached and written, and whether this node follows it."""
     if config.log is None:
         return
-    from vs_tui.cli.shared_log import look
+    from vs_tui.cli.postgres import look
 
     try:
         found, behind = asyncio.run(look(config, config.log))

@@ -1,4 +1,5 @@
-"""`vs-tui event`: start or end a span from a script that cannot wrap its steps in `vs-tui run`."""
+"""`vs-tui event`: start or end a span from a script that cannot wrap its steps in `vs-tui run`; and
+`vs-tui flush`: send what was spooled while the receiver was down."""
 
 from __future__ import annotations
 
@@ -54,9 +55,15 @@ Sent with a start: user, host, and the git commit, branch and repository of the 
 
 
 def register(subparsers: Any) -> None:
+    _register_event(subparsers)
+    _register_flush(subparsers)
+
+
+def _register_event(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "event",
+        run_event,
         description="Tell the receiver that something starts or ends.",
         epilog=_EXAMPLES,
     )
@@ -86,7 +93,7 @@ def register(subparsers: Any) -> None:
         add_span_options(action, kind=DEFAULT_TYPE, again=True)
 
 
-def run(args: argparse.Namespace) -> int:
+def run_event(args: argparse.Namespace) -> int:
     def printed(span: SpanId) -> str:
         if not args.json:
             return span.ref
@@ -169,3 +176,50 @@ def trouble_lines(report: Report) -> Sequence[str]:
     from vs_tui.model.display import clean
 
     return [clean(line) for line in lines]  # the receiver's words are anybody's
+
+
+def _register_flush(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "flush",
+        run_flush,
+        description="Send the events of `vs-tui event`, `vs-tui run` and `vscli` that could not be "
+        "sent at once, in order, each once. The next call of any of them does the same.",
+        epilog="""
+        examples:
+          vs-tui flush
+          VS_URL=http://new-host:5000 vs-tui flush --any-url    the receiver has moved
+
+        Exit code 1 while any event waits, or when one was refused.
+        """,
+    )
+    parser.add_argument(
+        "--any-url",
+        action="store_true",
+        help="send those meant for another receiver to this one, too (it has moved)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
+
+
+def run_flush(args: argparse.Namespace) -> int:
+    client = Client()
+    report = client.flush(any_url=args.any_url)
+    counts = {
+        "sent": report.sent,
+        "waiting": report.waiting,
+        "refused": len(report.refused),
+        "dropped": report.dropped,
+    }
+    if args.json:
+        print(json.dumps(counts))
+    else:
+        print("  ".join(f"{name} {count}" for name, count in counts.items()))
+    explain(report, "vs-tui flush")
+    if report.waiting and not report.trouble:
+        print(
+            f"vs-tui flush: {report.waiting} event(s) are meant for another receiver, or cannot be "
+            "read by this user; set VS_URL, send them to this one with --any-url, or see who owns "
+            f"the files of {client.spool.folder}",
+            file=sys.stderr,
+        )
+    return 1 if report.trouble or report.refused or report.waiting or report.lost else 0

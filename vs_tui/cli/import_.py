@@ -12,17 +12,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
-from vs_tui.cli.common import CommandError, moment, now, pause
+from vs_tui.cli.common import Bar, CommandError, moment, now, pause
 from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import Forbidden, ImportScope, Page, Progress, read_progress
 from vs_tui.cli.importing.api import Api, Project
 from vs_tui.cli.importing.github import GitHub
 from vs_tui.cli.importing.gitlab import GitLab
 from vs_tui.cli.importing.jira import Jira
-from vs_tui.cli.progress import ImportBar
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
@@ -69,6 +68,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "import",
+        run,
         description="Read a tool's history with its REST API, so that the dashboard and the DORA "
         "figures do not begin with the day of the installation.",
         epilog=_EPILOG,
@@ -78,6 +78,7 @@ def register(subparsers: Any) -> None:
         below = add_command(
             tools,
             name,
+            run,
             help=f"issues, changes and deliveries of {tool.title}",
             description=f"Reads, in this order: {', '.join(tool.steps)}.",
             epilog=_EPILOG,
@@ -292,3 +293,40 @@ def _print(verdicts: Mapping[str, int], skipped: list[str], as_json: bool) -> No
     else:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
         print(clean(counts) or "nothing to import")
+
+
+class ImportBar(Bar):
+    """The progress of an import: a step after the other."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._label = ""
+        self.quiet = False
+        """Whether steps are not reported; those of a follow come every minute."""
+
+    def step(self, label: str) -> None:
+        """The next step begins."""
+        self._label = label
+        if not self.quiet:
+            self.show(label)
+
+    def page(self, done: int, pages: int, sent: int) -> None:
+        """`done` of `pages` (0 if unknown) are read; this step has sent `sent` deliveries."""
+        if not self.quiet:
+            self.show(self._label, done, pages, f"pages, {sent} deliveries")
+
+    def end(self, said: str) -> None:
+        """The step is over."""
+        if not self.quiet:
+            self.finish(f"{self._label}: {said}")
+
+    def say(self, text: str) -> None:
+        """One line, with the time."""
+        self.finish(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def notice(self, text: str) -> None:
+        """Print a message while people wait."""
+        if self.live:
+            self.show(f"{self._label} {text}")
+        else:
+            self.finish(text)

@@ -28,6 +28,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "link",
+        run,
         description="Spans are linked by what they have in common; a decision of yours beats "
         "every rule and survives a rebuild. It is sent to the running receiver (VS_URL, VS_TOKEN "
         "or the configuration).",

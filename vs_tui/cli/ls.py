@@ -41,6 +41,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "ls",
+        run,
         description="The filter is the dashboard's: words, team:core, kind:deploy, state:failed, "
         "dur>10m, age<7d, -is:draft ...",
         epilog="""

@@ -37,6 +37,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "report",
+        run,
         help="DORA, durations, pull requests, teams",
         description="Prints a report; docs/metrics.md defines each number. What is missing is `-`, "
         "empty in CSV, null in JSON.",

@@ -68,6 +68,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "run",
+        run,
         usage="vs-tui run [--type T] [--name N] [--environment E] [--service S] [--tag 'K|V'] "
         "-- CMD...",
         description="Run a command and report when it starts and how it ends.",

@@ -74,7 +74,7 @@ def open_log(config: Config, clock: Callable[[], Instant], settings: WriterSetti
     """Open the writer of a configuration: of its own log, or of one that several nodes share."""
     if config.log is None:
         return Writer(config.db, clock, settings)
-    from vs_tui.cli.shared_log import open_postgres
+    from vs_tui.cli.postgres import open_postgres
 
     shared = open_postgres(config.log, config.log_schema)
     from vs_tui.store.shared_writer import SharedWriter

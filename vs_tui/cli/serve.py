@@ -17,10 +17,9 @@ from vs_tui.cli.common import (
     checked_config,
     load_config,
     now,
-    set_up_logging,
     stop_event,
 )
-from vs_tui.cli.crash import farewell, scrub_logs
+from vs_tui.cli.logs import farewell, scrub_logs, set_up_logging
 from vs_tui.cli.reachability import refuse_open, risks
 from vs_tui.cli.runtime import Runtime, writer_settings
 from vs_tui.config import Config, take_secrets_out
@@ -34,6 +33,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "serve",
+        run,
         description="Receive webhooks and serve the JSON API without a dashboard. When it is ready "
         "it prints one line: listening on http://HOST:PORT. Stop it with SIGTERM or ctrl-c.",
         epilog="""

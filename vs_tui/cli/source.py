@@ -25,6 +25,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "source",
+        run,
         description="`test` reads a body as the receiver would and prints the events that it "
         "makes; nothing is stored or sent. `show` prints a mapped source or a preset as TOML-like "
         "settings to copy. `list` prints all sources with their paths.",

@@ -19,7 +19,6 @@ from vs_tui.cli.common import (
     add_store_options,
     checked_config,
     load_config,
-    log_to_file,
     moment,
     now,
     port_number,
@@ -36,6 +35,7 @@ from vs_tui.cli.dashboard import (
     show_figures,
 )
 from vs_tui.cli.http_client import is_loopback
+from vs_tui.cli.logs import log_to_file
 from vs_tui.config import Config, take_secrets_out
 from vs_tui.log.address import SCHEMES
 from vs_tui.model.limits import Retention
@@ -63,6 +63,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "view",
+        run,
         description="Any number of them beside a running receiver: by file on the same machine, by "
         "URL and token from another one. Nothing is written. A remote one reconnects by itself and "
         "says when it is stale.",

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
-        from vs_tui.cli.completion import answer, with_one_dash
+        from vs_tui.cli.main import answer, with_one_dash
 
         answer(with_one_dash(vscli_parser()))
     args = vscli_parser().parse_args([_two_dashes(argument) for argument in arguments])

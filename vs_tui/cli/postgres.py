@@ -1,4 +1,5 @@
-"""Maintenance and checks of a PostgreSQL log, for `vs-tui db` and `vs-tui doctor`."""
+"""What commands do with PostgreSQL: maintenance and checks of a shared log, for `vs-tui db` and
+`vs-tui doctor`, and `vs-tui export postgres`: the SQL views as tables."""
 
 from __future__ import annotations
 
@@ -6,21 +7,22 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.commands import UsageError
-from vs_tui.cli.common import now
-from vs_tui.cli.progress import Bar
+from vs_tui.cli.commands import UsageError, add_command
+from vs_tui.cli.common import Bar, add_store_options, load_config, now, pause
 from vs_tui.config import Config, ConfigError
-from vs_tui.log.address import SCHEMES, LogAddress, parse_log_url
+from vs_tui.log.address import SCHEMES, LogAddress, check_schema_name, parse_log_url
 from vs_tui.log.delivery import FORGET_PATH, PRUNE_PATH, decision
-from vs_tui.model.time import Instant, iso
+from vs_tui.model.time import SECOND, Instant, iso
 
 if TYPE_CHECKING:
     from vs_tui.log.postgres import Entry, PostgresLog
     from vs_tui.store.maintenance.forgetting import Person
+
 
 _TEXTS = ("path", "kind", "headers", "reason", "dedupe", "keys")
 
@@ -92,10 +94,7 @@ async def _copy(
 def _end(text: str) -> LogAddress | Path:
     if text.partition("://")[0] not in SCHEMES:
         return Path(text).expanduser()
-    try:
-        return parse_log_url(text)
-    except ValueError as error:
-        raise UsageError(f"the URL {error}") from None
+    return _address(text)
 
 
 def prune(config: Config, log: LogAddress, before: Instant) -> dict[str, Any]:
@@ -165,3 +164,71 @@ async def look(config: Config, log: LogAddress) -> tuple[str, bool]:
             with contextlib.suppress(StoreError), contextlib.closing(open_reader(config.db)) as db:
                 behind = bool(await opened.read(place_of(db).position, 1))
         return found, behind
+
+
+DEFAULT_SCHEMA: Final = "vs_tui_views"
+
+
+def register(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "export",
+        export,
+        description="Copies the views of docs/sql.md (spans, links, deployments, changes, "
+        "incidents) into tables of the same names, all in one transaction. Traces and metrics "
+        "leave by OTLP instead: see [export] of the configuration.",
+        epilog="""
+        examples:
+          vs-tui export postgres postgresql://grafana@db.example/delivery
+          vs-tui export postgres --every 5m      into the database of the shared log
+        """,
+    )
+    parser.add_argument("to", choices=("postgres",), metavar="postgres", help="where to")
+    parser.add_argument(
+        "url",
+        nargs="?",
+        default="",
+        metavar="URL",
+        help="postgresql://USER@HOST/DATABASE (a password: PGPASSFILE; default: [log] url)",
+    )
+    parser.add_argument(
+        "--schema", default=DEFAULT_SCHEMA, help=f"schema of the tables (default {DEFAULT_SCHEMA})"
+    )
+    parser.add_argument(
+        "--every", default="", metavar="TIME", help="again after this time, such as 5m, forever"
+    )
+    add_store_options(parser)
+
+
+def export(args: argparse.Namespace) -> int:
+    config = load_config(args)
+    address = _address(args.url) if args.url else config.log
+    if address is None:
+        raise UsageError("name a database: vs-tui export postgres postgresql://USER@HOST/DATABASE")
+    try:
+        schema = check_schema_name(args.schema)
+    except ValueError as error:
+        raise UsageError(f"--schema {error}") from None
+    every = pause("--every", args.every, SECOND, "30s or 5m") if args.every else 0
+    try:
+        from vs_tui.export.postgres_tables import export_tables, newest_change
+    except ImportError:
+        raise ConfigError("PostgreSQL needs an extra: pip install 'vs-tui[postgres]'") from None
+    exported = -1
+    while True:
+        newest = newest_change(config.db)
+        if newest != exported:
+            rows = export_tables(config.db, address, schema)
+            exported = newest
+            said = ", ".join(f"{n} {name.removeprefix('v_')}" for name, n in rows.items())
+            print(f"{said} to {address.shown}, schema {schema}", file=sys.stderr)
+        if not every:
+            return 0
+        time.sleep(every / SECOND)
+
+
+def _address(url: str) -> LogAddress:
+    try:
+        return parse_log_url(url)
+    except ValueError as error:
+        raise UsageError(f"the URL {error}") from None

@@ -1,7 +1,8 @@
-"""Write a crash report without secrets, so that people can attach it to an issue.
+"""What a process writes about itself: log lines, and crash reports that people can attach to an
+issue.
 
-It is a traceback without the values of local variables, with every known secret masked: exceptions
-quote the values that they could not handle.
+A report is a traceback without the values of local variables. Every known secret is masked, in
+reports and in log lines: exceptions quote the values that they could not handle.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui import __version__
-from vs_tui.cli.common import write_private
+from vs_tui.cli.commands import at_end
+from vs_tui.cli.common import CommandError, write_private
 from vs_tui.config import Config, ConfigError, data_dir, read_secrets
 from vs_tui.model.display import clean
 
@@ -120,3 +122,75 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "(not installed)"
+
+
+def set_up_logging(config: Config) -> None:
+    """Log to stderr, one line a record, text or JSON; control characters are escaped."""
+    _log_by(logging.StreamHandler(sys.stderr), config)
+
+
+def log_to_file(config: Config) -> None:
+    """Log to `vs-tui.log` in the data folder, for commands that draw on the terminal. Only its
+    owner can read the file; it is rotated at 1 MB, and two old ones are kept."""
+    import os
+    from io import TextIOWrapper
+    from logging.handlers import RotatingFileHandler
+
+    class Private(RotatingFileHandler):
+        def _open(self) -> TextIOWrapper:
+            os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+            return super()._open()
+
+    folder = data_dir()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "vs-tui.log"
+    if path.is_symlink():
+        raise CommandError(f"{path} is a symbolic link; remove it, a log is written here")
+    _log_by(Private(path, maxBytes=1_000_000, backupCount=2, delay=True), config)
+
+
+def _log_by(handler: logging.Handler, config: Config) -> None:
+    handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
+    root, server = logging.getLogger(), logging.getLogger("aiohttp.server")
+    handlers, level, server_level = root.handlers[:], root.level, server.level
+
+    @at_end.callback
+    def as_before() -> None:
+        handler.close()
+        root.handlers[:], root.level, server.level = handlers, level, server_level
+
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
+    # aiohttp logs a traceback for every malformed request of a stranger.
+    server.setLevel(logging.CRITICAL)
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class TextLines(logging.Formatter):
+    """`2026-03-02T10:00:00Z INFO vs_tui.store message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        line = f"{stamp} {record.levelname} {record.name} {_one_line(record.getMessage())}"
+        if record.exc_info:
+            line += " | " + _one_line(self.formatException(record.exc_info).replace("\n", " / "))
+        return line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import json
+
+        fields = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)

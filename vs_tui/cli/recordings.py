@@ -1,5 +1,5 @@
 """`vs-tui replay`: send recorded deliveries at any speed, to a receiver or straight into a
-database."""
+database; and `vs-tui record`: write stored deliveries to such a recording, without secrets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from typing import Any, Final, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.commands import UsageError, add_command
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now
-from vs_tui.cli.progress import Bar
+from vs_tui.cli.common import (
+    Bar,
+    CommandError,
+    SourceName,
+    add_store_options,
+    load_config,
+    moment,
+    new_file,
+    now,
+)
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import Config
-from vs_tui.log.recording import Delivery, pace, read, shift, whole_seconds
-from vs_tui.model.display import clean
+from vs_tui.log.recording import Delivery, format_line, pace, read, shift, whole_seconds
+from vs_tui.model.display import clean, escaped_json
 
 _SHOWN_EVERY: Final = 25
 """Deliveries between two updates of the gauge."""
@@ -39,9 +47,15 @@ class Target(Protocol):
 
 
 def register(subparsers: Any) -> None:
+    _register_replay(subparsers)
+    _register_record(subparsers)
+
+
+def _register_replay(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "replay",
+        replay,
         description="Sends the deliveries of recordings (files or folders of .jsonl) in the order "
         "of their times: to a running receiver with --to URL, else straight into the database.",
         epilog="""
@@ -65,7 +79,7 @@ def register(subparsers: Any) -> None:
     add_store_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def replay(args: argparse.Namespace) -> int:
     deliveries = load(args.paths)
     if args.only:
         deliveries = [d for d in deliveries if d.path.partition("?")[0] == args.only]
@@ -246,3 +260,85 @@ class StoreTarget:
             dict(parse_qsl(urlsplit(delivery.path).query)),
         )
         return "refused" if outcome is None else str(outcome.verdict.value)
+
+
+def _register_record(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "record",
+        record,
+        description="Writes stored deliveries with the headers that matter and their bodies, one a "
+        "line. Tokens, signatures and cookies are never stored and never written.",
+        epilog="""
+        examples:
+          vs-tui record --out bug.jsonl --since 2h --source github
+          vs-tui record --delivery 812           one delivery, on stdout
+          vs-tui record --since 2026-03-02 --until 2026-03-03 | gzip > day.jsonl.gz
+        """,
+    )
+    parser.add_argument("--out", default="-", metavar="FILE", help="where to (default: stdout)")
+    parser.add_argument("--since", metavar="TIME", help="from this time on, or an age such as 2h")
+    parser.add_argument("--until", metavar="TIME", help="before this time, or an age")
+    parser.add_argument("--source", type=SourceName, help="only this source")
+    parser.add_argument("--delivery", type=int, metavar="ID", help="only this one")
+    add_store_options(parser)
+
+
+def record(args: argparse.Namespace) -> int:
+    from vs_tui.store.queries.read_deliveries import recorded
+    from vs_tui.store.schema import open_reader
+
+    since = moment("--since", args.since) if args.since else None
+    until = moment("--until", args.until) if args.until else None
+    connection = open_reader(load_config(args).db)
+    try:
+        found = recorded(
+            connection,
+            since=since,
+            until=until,
+            source=args.source,
+            delivery_id=args.delivery,
+        )
+        written = _write(args.out, found)
+    finally:
+        connection.close()
+    if not written:
+        _explain(args)
+    print(f"{written} deliveries", file=sys.stderr)
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> None:
+    """Why nothing was found under a given name."""
+    from vs_tui.sources.dispatch import sources
+
+    if args.source and args.source not in (known := sources()):
+        raise UsageError(f"there is no source '{args.source}'; there are {', '.join(known)}")
+    if args.delivery is not None:
+        raise CommandError(
+            f"there is no such delivery {args.delivery}, or it was pruned; Events lists them "
+            "(refused requests, whose numbers are negative, are not kept whole)"
+        )
+
+
+def _write(out: str, deliveries: Iterator[Delivery]) -> int:
+    written = 0
+    if out == "-":
+        for delivery in deliveries:
+            line = format_line(delivery).decode("utf-8", "surrogatepass")
+            sys.stdout.buffer.write(escaped_json(line).encode())
+            written += 1
+        return written
+    try:
+        descriptor = new_file(out)
+    except FileExistsError:
+        raise CommandError(f"{out} exists; choose another --out or remove it first") from None
+    except OSError as error:
+        raise CommandError(
+            f"{out} cannot be written: {error.strerror}; choose another --out"
+        ) from None
+    with open(descriptor, "wb") as file:  # noqa: PTH123
+        for delivery in deliveries:
+            file.write(format_line(delivery))
+            written += 1
+    return written
