@@ -19,8 +19,9 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.traces.next_action import RULES, Section, next_action
+from vs_tui.traces.next_action import RULES, NextAction, Section, decide
 from vs_tui.traces.standing import Waits
+from vs_tui.traces.trace_facts import TraceFacts
 
 INCIDENT, RUNNING, WAITING = Section.INCIDENT, Section.RUNNING, Section.WAITING
 FINISHED, NOT_STARTED = Section.FINISHED, Section.NOT_STARTED
@@ -372,9 +373,13 @@ def spans_of(sent: list[Any]) -> list[Span]:
     return found
 
 
+def decided(state: State) -> NextAction:
+    return decide(TraceFacts(spans_of(state.sent), moment(state.clock), {}, state.deploys))
+
+
 @pytest.mark.parametrize("state", STATES, ids=[state.name for state in STATES])
 def test_who_acts_next(state: State) -> None:
-    found = next_action(spans_of(state.sent), moment(state.clock), goes_on_to_deploy=state.deploys)
+    found = decided(state)
     said = (found.section, found.verb, found.what, found.who)
     assert said == (state.section, state.verb, state.what, state.who), found
     if not state.who and state.section in (WAITING, INCIDENT) and state.nobody:
@@ -384,8 +389,7 @@ def test_who_acts_next(state: State) -> None:
 def test_the_table_is_large_and_of_all_sections_and_rules() -> None:
     assert len(STATES) >= 40
     assert {state.section for state in STATES} == set(Section)
-    found = {next_action(spans_of(s.sent), moment(s.clock), goes_on_to_deploy=s.deploys).rule
-             for s in STATES}  # fmt: skip
+    found = {decided(state).rule for state in STATES}
     assert len(found) == len(RULES) + 1, "each rule decides somewhere; drafts have their own name"
 
 
@@ -393,7 +397,8 @@ def test_a_job_without_history_is_measured_by_its_run() -> None:
     spans = spans_of([*OPENED, run("in_progress"), job("in_progress")])
     (flight,) = (span for span in spans if span.operation == "pipeline")
     usual = {flight.key: Waits(20, 6 * MINUTE, 7 * MINUTE)}
-    assert next_action(spans, moment("10:45"), usual=usual).rule == "machine"
-    lost = next_action(spans, moment("11:10"), usual=usual)
+    assert decide(TraceFacts(spans, moment("10:45"), usual, False)).rule == "machine"
+    lost = decide(TraceFacts(spans, moment("11:10"), usual, False))
     assert (lost.rule, lost.who) == ("silent", ("bob",))
-    assert next_action(spans, moment("11:10")).rule == "machine", "nothing is known of its kind"
+    unknown = decide(TraceFacts(spans, moment("11:10"), {}, False))
+    assert unknown.rule == "machine", "nothing is known of its kind"

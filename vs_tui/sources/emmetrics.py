@@ -96,7 +96,7 @@ class PullRequestChange(_Body):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call(Source):
+class _Call:
     """A request: the id in its path, its fields, and the original."""
 
     id: str

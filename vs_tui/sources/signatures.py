@@ -198,11 +198,6 @@ class Scheme(NamedTuple):
         """Headers with the proof, in lower case."""
         return _STANDARD if self.scheme == "standard-webhooks" else (self.header.lower(),)
 
-    @property
-    def signs_time(self) -> bool:
-        """Whether a recorded delivery is refused later."""
-        return bool(self.timestamp or self.timestamp_part or self.scheme == "standard-webhooks")
-
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Raise Unauthorized unless the raw body is signed with one of `secrets`."""
         given = inbound.header(self.header.lower())

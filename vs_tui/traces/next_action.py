@@ -5,7 +5,7 @@ The same rules serve the dashboard, `vs-tui ls --by trace`, `/api/traces` and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,7 +15,6 @@ from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.steps import step_name
 from vs_tui.traces.trace_facts import (
     TraceFacts,
-    Usual,
     acknowledged_by,
     attribute_instant,
     column_verb,
@@ -71,22 +70,8 @@ class NextAction:
 Rule = Callable[[TraceFacts], NextAction | None]
 
 
-def next_action(
-    spans: Iterable[Span],
-    now: Instant,
-    *,
-    usual: Mapping[str, Usual] | None = None,
-    goes_on_to_deploy: bool = False,
-    superseded: frozenset[str] = frozenset(),
-) -> NextAction:
-    """Where a trace stands at `now`. `usual` is the history of its machine steps by key;
-    `goes_on_to_deploy`, whether most merged changes of its project are deployed later;
-    `superseded`, keys of runs that a newer one of another trace has replaced."""
-    return decide(TraceFacts(spans, now, usual or {}, goes_on_to_deploy, superseded))
-
-
 def decide(evidence: TraceFacts) -> NextAction:
-    """The result of the first rule that applies."""
+    """Where a trace stands: the result of the first rule that applies."""
     for rule in RULES:
         found = rule(evidence)
         if found is not None:

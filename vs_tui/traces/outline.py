@@ -14,7 +14,7 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status
 from vs_tui.traces.critical_path import STATES, Path, Wait, path_of
-from vs_tui.traces.steps import children_of, step_name
+from vs_tui.traces.steps import children_of, step_name, within
 from vs_tui.traces.trace_facts import is_machine, is_phase
 
 SIBLINGS: Final = 8
@@ -143,33 +143,14 @@ def _name(step: Span) -> tuple[str, str]:
 
 def _is_well(span: Span, below: Mapping[str, Sequence[Span]]) -> bool:
     """Whether a span and all spans below it succeeded."""
-    waiting, seen = [span], {span.key}
-    while waiting:
-        one = waiting.pop()
-        if one.in_flight or one.status.failed:
-            return False
-        kids = [kid for kid in below.get(one.key, ()) if kid.key not in seen]
-        seen.update(kid.key for kid in kids)
-        waiting += kids
-    return True
+    return not any(one.in_flight or one.status.failed for one in within(span, below))
 
 
 def _holds(
     spans: Iterable[Span], below: Mapping[str, Sequence[Span]], path: frozenset[str]
 ) -> set[str]:
     """The spans that have a step of the path below them."""
-    found = set()
-    for span in spans:
-        waiting, seen = [span], {span.key}
-        while waiting:
-            one = waiting.pop()
-            if one.key in path:
-                found.add(span.key)
-                break
-            kids = [kid for kid in below.get(one.key, ()) if kid.key not in seen]
-            seen.update(kid.key for kid in kids)
-            waiting += kids
-    return found
+    return {s.key for s in spans if any(one.key in path for one in within(s, below))}
 
 
 def _quiet(spans: Sequence[Span], path: frozenset[str]) -> set[str]:

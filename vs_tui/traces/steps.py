@@ -7,7 +7,7 @@ when the run ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from statistics import median
@@ -229,7 +229,7 @@ class Row:
     children: int
     folded: bool
     below: tuple[Span, ...] = ()
-    """Number of rows that folding hides below it."""
+    """The spans that folding hides below it."""
 
     @property
     def hidden(self) -> int:
@@ -270,23 +270,24 @@ def tree(spans: Sequence[Span], folded: Collection[str] = ()) -> list[Row]:
         seen.add(span.key)
         kids = below.get(span.key, [])
         is_folded = span.key in folded and bool(kids)
-        hidden = _descendants(span.key, below) if is_folded else []
-        rows.append(Row(span, len(lasts), lasts, len(kids), is_folded, tuple(hidden)))
+        hidden = tuple(within(span, below))[1:] if is_folded else ()
+        rows.append(Row(span, len(lasts), lasts, len(kids), is_folded, hidden))
         if not is_folded:
             above = lasts[: DEEPEST - 1]
             waiting += [(kid, (*above, kid is kids[-1])) for kid in reversed(kids)]
     return rows
 
 
-def _descendants(key: str, below: Mapping[str, Sequence[Span]]) -> list[Span]:
-    found: dict[str, Span] = {}
-    waiting = list(below.get(key, ()))
+def within(span: Span, below: Mapping[str, Sequence[Span]]) -> Iterator[Span]:
+    """A span and all spans below it, each once."""
+    seen = {span.key}
+    waiting = [span]
     while waiting:
-        span = waiting.pop()
-        if span.key not in found:
-            found[span.key] = span
-            waiting.extend(below.get(span.key, ()))
-    return list(found.values())
+        one = waiting.pop()
+        yield one
+        kids = [kid for kid in below.get(one.key, ()) if kid.key not in seen]
+        seen.update(kid.key for kid in kids)
+        waiting += kids
 
 
 def bounds(spans: Sequence[Span], now: Instant) -> tuple[Instant, Instant]:
