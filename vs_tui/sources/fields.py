@@ -141,7 +141,7 @@ def items(container: object, *path: str) -> list[Any]:
 
 def text(container: object, *path: str, limit: int = 500) -> str:
     """The string (or number, as digits) at a path; empty if there is none. NULs are replaced.
-    Raises Inexact for a number of more than 64 bits; `reading.read` then parses the body again."""
+    Raises Inexact for a number of more than 64 bits; `dispatch.read` then parses the body again."""
     value = container
     for name in path:
         if type(value) is not dict:

@@ -1,7 +1,7 @@
 """Bitbucket: Cloud and Server (Data Center): the same headers and signature, different bodies.
 
 The name of an event tells which of the two sent it. Cloud sends `pullrequest:*`, `repo:push`,
-`repo:commit_status_*` and `issue:*`, read here; `bitbucket_server` reads the bodies of Server.
+`repo:commit_status_*` and `issue:*`, read here; `server` reads the bodies of Server.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
-from vs_tui.sources.bitbucket_server import Repo, merged_changes, pushed, read_server_event
+from vs_tui.sources.bitbucket.server import Repo, merged_changes, pushed, read_server_event
 from vs_tui.sources.fields import items, json_object, number, obj, text, web_url
 from vs_tui.sources.repository import (
     DELETED_FORK,
