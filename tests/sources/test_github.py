@@ -894,12 +894,25 @@ def test_deployment_states(state, status, error):
     assert (span.status, span.error) == (status, error)
 
 
-def test_a_superseded_deploy_keeps_its_first_verdict():
+def test_the_last_verdict_on_a_deploy_stands():
+    first, last = "11:48:00", "12:00:00"
+    for words, ended in (
+        (("failure", "success"), last),
+        (("success", "error"), last),
+        (("success", "success"), first),
+        (("failure", "failure"), first),
+    ):
+        told = [gh.deploy_status(word, at_) for word, at_ in zip(words, (first, last), strict=True)]
+        span = span_of(DEPLOY, *(("deployment_status", body) for body in told))
+        assert span.status is (Status.OK if words[1] == "success" else Status.ERROR)
+        assert (span.ended_at, span.reopens) == (at(ended), 0)
+
+
+def test_a_superseded_deploy_keeps_its_verdict():
     for verdict in ("failure", "success"):
         span = span_of(
             DEPLOY,
             ("deployment_status", gh.deploy_status("inactive", "12:30:00")),
-            ("deployment_status", gh.deploy_status("success", "12:00:00")),
             ("deployment_status", gh.deploy_status(verdict, "11:48:00")),
         )
         assert span.ended_at == at("11:48:00")

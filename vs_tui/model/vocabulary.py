@@ -151,10 +151,11 @@ class Event(NamedTuple):
     Defaults to `occurred_at`."""
     started_at: Instant | None = None
     """The span's start, where the payload states it."""
-    supersedes: bool | Literal["if begun"] = False
+    supersedes: bool | Literal["if begun", "if other"] = False
     """The state holds even if the span had ended before: a reopen, a retried pipeline, a snapshot
     that knows its own end. `if begun`: only if the ended episode has a start event; otherwise this
-    late start may belong to that end."""
+    late start may belong to that end. `if other`: only if it is another verdict; the same one again
+    does not move the end."""
     stage: str = ""
     """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
     child spans."""
@@ -193,7 +194,11 @@ class Event(NamedTuple):
 
     def holds_after_end(self, *, begun: bool) -> bool:
         """What `supersedes` comes to; `begun`: the span was seen to begin before."""
-        return begun if self.supersedes == "if begun" else self.supersedes
+        return begun if self.supersedes == "if begun" else bool(self.supersedes)
+
+    def replaces_end(self, state: State) -> bool:
+        """Whether this end replaces an earlier one with this state."""
+        return self.state is not state if self.supersedes == "if other" else bool(self.supersedes)
 
 
 class Link(NamedTuple):

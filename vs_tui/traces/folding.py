@@ -150,7 +150,7 @@ class _Course:
 
     def _end_again(self, event: Event) -> None:
         # The first end stands, unless the source knows better or it is a tie.
-        if event.supersedes or event.occurred_at == self.changed_at:
+        if event.replaces_end(self.state) or event.occurred_at == self.changed_at:
             self.ended_at, self.error = event.occurred_at, event.error
             self._set(event)
 

@@ -233,6 +233,26 @@ def unknown_forced_push(story: Story) -> Wanted:
     return {"lead": (2.0, 3), "changes": (3, 2)}
 
 
+def verdicts(name: str, states: str, wanted: Wanted) -> Tell:
+    """Statuses of one deployment, one every ten minutes from 10:00 on; its change is of 09:00."""
+
+    def tell(story: Story) -> Wanted:
+        own = GitHub(story, name)
+        own.push((f"{name} 1", "09:00"))
+        own.deploy("10:00", commit=f"{name} 1", began="09:50", state="-")
+        last = story.posts[-1]
+        for n, state in enumerate(states.split()):
+            clock = at(f"10:{n}0")
+            told = {"id": n, "state": state, "created_at": clock, "updated_at": clock}
+            deployment = {**last.body["deployment"], "updated_at": clock}
+            status = {**last.body["deployment_status"], **told}
+            body = {**last.body, "deployment": deployment, "deployment_status": status}
+            story.add("/github", body, **last.headers)
+        return wanted
+
+    return tell
+
+
 GIT = "Take the cart out\n\nThis reverts commit {sha}."
 REVERTS: dict[str, Tell] = {
     "acme/edited-github": edited(GitHub, "acme/edited-github", "Reverts {name}#1\n\nIt is slow."),
@@ -270,7 +290,24 @@ FORCED: dict[str, Tell] = {
     "acme/set-back-live": set_back_after_its_deployment,
     "acme/unknown-forced": unknown_forced_push,
 }
-HISTORIES = {**REVERTS, **INCIDENTS, **QUEUES, **FORCED}
+_LATER: Wanted = {"lead": (1.1667, 1), "fail": (0, 1), "rework": (0, 1)}
+VERDICTS: dict[str, Tell] = {
+    f"acme/v-{states.replace(' ', '-').replace('_', '-')}": verdicts(
+        f"acme/v-{states.replace(' ', '-').replace('_', '-')}", states, wanted
+    )
+    for states, wanted in {
+        "failure success": _LATER,
+        "error success": _LATER,
+        "failure success inactive": _LATER,
+        "failure inactive success": _LATER | {"lead": (1.3333, 1)},
+        "failure in_progress success": _LATER | {"lead": (1.3333, 1)},
+        "success failure": {"lead": (None, 0), "fail": (1, 1), "rework": (0, 1)},
+        "success inactive": _LATER | {"lead": (1.0, 1)},
+        "success success": _LATER | {"lead": (1.0, 1)},
+        "success in_progress success": _LATER | {"lead": (1.0, 1)},
+    }.items()
+}
+HISTORIES = {**REVERTS, **INCIDENTS, **QUEUES, **FORCED, **VERDICTS}
 RULES = """
 [[metrics.incidents]]
 filter = 'kind:issue label:outage'

@@ -220,14 +220,16 @@ def read_deployment(hook: Hook) -> Reading:
 
 
 def read_deployment_status(hook: Hook) -> Reading:
-    """Events for a status of a deployment. `success`, `failure` and `error` end it; the first of
-    them stands."""
+    """Events for a status of a deployment. `success`, `failure` and `error` end it. As on GitHub,
+    the last verdict stands; the same one again does not move the end."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment_status says nothing about its course"
     word = lowered(hook.body, "deployment_status", "state")
     if word not in _STATES:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")
     whole = _deploy(hook, *_STATES[word])
+    if whole.state in (State.OK, State.ERROR):
+        whole = whole._replace(supersedes="if other")
     if word == "inactive":
         # Two jobs may deploy to one environment in one second; the verdict is put first.
         whole = whole._replace(occurred_at=whole.occurred_at + 1)
