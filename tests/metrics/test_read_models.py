@@ -74,7 +74,7 @@ def test_a_late_incident_fails_the_deployment_before_it(base) -> None:
     core = cards(base, beside=True)["core"]
     assert (core.figures["fail"].hits, core.figures["fail"].n) == (1, 2)
     assert core.figures["restore"].value == HOUR
-    assert core.beside.incidents.detect_median == HOUR
+    assert core.beside.time_to_detect_p50 == HOUR
 
 
 def test_an_incident_is_of_its_own_project_where_that_deploys_such_a_service(base) -> None:
@@ -101,7 +101,12 @@ def test_pull_requests_between_two_deploys_are_shipped_by_the_second(base) -> No
     lead = cards(base)["core"].figures["lead"]
     assert (lead.value, lead.starts) == (7 * HOUR, {"pull request opened": 1})
     beside = cards(base, beside=True)["core"].beside
-    assert (beside.merged, beside.engineers, beside.deployed, beside.started) == (1, 1, 2, 2)
+    assert (
+        beside.merged_pull_requests,
+        beside.engineers,
+        beside.deployed,
+        beside.deploys_started,
+    ) == (1, 1, 2, 2)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -152,8 +157,8 @@ def test_another_incident_window_is_judged_by_after_the_next_start(base) -> None
         base.adopt(other)
         found = cards(base, beside=True)["core"]
         assert found.figures["fail"].hits == failed
-        assert found.beside.incidents.detect_n == failed
-        assert found.beside.incidents.n == 1
+        assert found.beside.time_to_detect_n == failed
+        assert found.beside.incidents == 1
 
 
 def test_bots_are_no_engineers_and_their_merges_none_of_theirs(base) -> None:
@@ -166,7 +171,7 @@ def test_bots_are_no_engineers_and_their_merges_none_of_theirs(base) -> None:
 
     def beside():
         found = cards(base, beside=True)["core"].beside
-        return found.merged, found.engineers
+        return found.merged_pull_requests, found.engineers
 
     assert beside() == (3, 3)
     other = MetricsKeeper(Environments(), TEAMS.teams, MetricRules(bots=("deps",)))
@@ -191,7 +196,9 @@ def test_what_is_beside_the_metrics_counts_for_both_teams_of_a_project(tmp_path)
 
     def beside(**more):
         found = read_scorecards(base.db, WINDOW, teams=teams, beside=True, **more)
-        return {card.name: (card.beside.incidents.n, card.beside.merged) for card in found}
+        return {
+            card.name: (card.beside.incidents, card.beside.merged_pull_requests) for card in found
+        }
 
     assert beside() == {"core": (2, 2), "web": (1, 1), "(no team)": (2, 0)}
     assert beside(by="all") == {"": (4, 2)}

@@ -265,7 +265,7 @@ async def test_what_pruned_traces_contributed_is_counted_as_before(tmp_path, clo
         assert figures["restore"].value == (1_000_000_000 + 86_400_000_000) / 2
         assert figures["lead"].n + figures["lead"].unknown == 4
         assert card.beside is not None
-        assert card.beside.merged == 1
+        assert card.beside.merged_pull_requests == 1
         detail = read_detail(db, window, "", "fail")
         assert [(line.version, line.note) for line in detail.behind[:2]] == [
             ("1.2", "deploy failed"),
