@@ -18,6 +18,7 @@ from vs_tui.metrics.facts import (
     Incident,
     Kind,
     Test,
+    plain_version,
 )
 from vs_tui.metrics.failures import (
     DEPLOY,
@@ -102,7 +103,7 @@ def assess(
     others = (incident for incident, found in blames if not found and _is_of_target(incident))
     repaired = repairs(course, signals, others if rules.incident_window else ())
     rollbacks = _rollbacks(course, changes, first_seen)
-    known = {seen.version for seen in facts.seen if seen.ok}
+    known = {plain_version(seen.version) for seen in facts.seen if seen.ok}
     builds = Builds(facts.builds)
     verdicts = []
     before: Deployment | None = None
@@ -111,7 +112,8 @@ def assess(
             own_changes = changes[deployment.key]
             if deployment.key in facts.shipped and not facts.shipped[deployment.key]:
                 own_changes = []  # all that is new belongs to other services
-            if deployment.version in known and deployment.version not in MOVING_VERSIONS:
+            version = plain_version(deployment.version)
+            if version in known and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
             own = tuple(
@@ -132,7 +134,7 @@ def assess(
             )
         before = deployment
         if deployment.ok:
-            known.add(deployment.version)
+            known.add(plain_version(deployment.version))
     return verdicts
 
 
@@ -196,9 +198,10 @@ def _signal_order(signal: Signal) -> tuple[Instant, str, str]:
 def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, Instant]:
     found: dict[str, Instant] = {}
     for seen in before:
-        found[seen.version] = min(found.get(seen.version, seen.at), seen.at)
+        name = plain_version(seen.version)
+        found[name] = min(found.get(name, seen.at), seen.at)
     for deployment in course.deployments:
-        name = deployment.version_of()
+        name = plain_version(deployment.version_of())
         if name:
             found[name] = min(found.get(name, deployment.ended_at), deployment.ended_at)
     return found

@@ -120,7 +120,11 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         # is an attempt of it, too.
         if member.leg or member.run_attempt == last:
             legs[member.leg or member.span] = member
-    counted = [d for d in legs.values() if d.outcome is not DeployOutcome.CANCELLED]
+    counted = [
+        d
+        for d in legs.values()
+        if d.outcome is not DeployOutcome.CANCELLED and not _is_tried_again(d, legs.values())
+    ]
     listed = counted or list(legs.values())
     outcomes = {d.outcome for d in listed}
     outcome = next(
@@ -135,6 +139,16 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         outcome=outcome,
         reason=failed.reason if outcome is DeployOutcome.FAILED else "",
         members=tuple(span for d in members for span in d.spans),
+    )
+
+
+def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
+    """Whether a run deployed again after a failure. It is told where attempts and jobs are."""
+    return failed.outcome is DeployOutcome.FAILED and any(
+        not (failed.leg or failed.run_attempt or later.leg)
+        and later.started_at >= failed.ended_at > failed.started_at
+        for later in legs
+        if later.key != failed.key
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from vs_tui.model.time import Instant
@@ -219,10 +221,22 @@ class Build:
     commit: str = ""
 
 
+_COMMIT: Final = re.compile(r"(?=.*[a-f])(?=.*\d)[0-9a-f]{7,64}\Z")
+
+
+@lru_cache(maxsize=4096)
+def plain_version(version: str) -> str:
+    """A version as it is compared: without the `v` before its number, which only some tools write,
+    and of a commit the first seven digits, because tools shorten it."""
+    if version[:1] in ("v", "V") and version[1:2].isdigit():
+        return version[1:]
+    return version[:7].lower() if _COMMIT.match(version.lower()) else version
+
+
 def same_version(version: str, commit: str, other: str, other_commit: str) -> bool:
     """Whether two spans may be about the same version: nothing that both name differs."""
     if version and other:
-        return version == other
+        return plain_version(version) == plain_version(other)
     names = [name.lower() for name in (version, commit) if name]
     others = [name.lower() for name in (other, other_commit) if name]
     if not names or not others:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.metrics.facts import Change, Deployment, Incident, Test, same_version
+from vs_tui.metrics.facts import Change, Deployment, Incident, Test, plain_version, same_version
 from vs_tui.model.time import Duration, Instant
 
 DEPLOY: Final = "deploy"
@@ -106,14 +106,14 @@ class Course:
             for span in deployment.spans:
                 self._runs.setdefault(span, []).append(deployment)
 
-        self._names = {d.version for d in self.deployments}
-        self._names |= {version for d in self.deployments for _, version in d.parts}
+        self._names = {plain_version(d.version) for d in self.deployments}
+        self._names |= {plain_version(named) for d in self.deployments for _, named in d.parts}
         self._commits = {d.commit[:7].lower() for d in self.deployments}
 
     def may_have(self, version: str) -> bool:
         """Whether a deployment may be of a version or commit. It spares comparing all deployments
         with a version of another time."""
-        return version in self._names or version[:7].lower() in self._commits
+        return plain_version(version) in self._names or version[:7].lower() in self._commits
 
     def runs_of(self, span: str) -> Sequence[Deployment]:
         """The deployments of a span: one for each time that it ran."""
@@ -227,7 +227,8 @@ def _runs_of(course: Course, spans: Iterable[str]) -> list[Sequence[Deployment]]
 def _is_of(deployment: Deployment, incident: Incident) -> bool:
     """Whether it deployed the version that an incident names; that version may be a commit."""
     version = incident.version
-    if version in (deployment.version, deployment.commit, deployment.version_of(incident.service)):
+    own = (deployment.version, deployment.commit, deployment.version_of(incident.service))
+    if plain_version(version) in map(plain_version, own):
         return True
     return bool(deployment.commit) and same_version("", version, "", deployment.commit)
 
@@ -358,7 +359,7 @@ def repairs(
 
 def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
     """Whether it replaced a newer version with an older one."""
-    mine, theirs = deployment.version_of(), before.version_of()
+    mine, theirs = plain_version(deployment.version_of()), plain_version(before.version_of())
     if not mine or not theirs or mine == theirs:
         return False
     numbers = (_VERSION.match(mine), _VERSION.match(theirs))

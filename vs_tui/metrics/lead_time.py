@@ -10,7 +10,15 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Kind, same_version
+from vs_tui.metrics.facts import (
+    Build,
+    Change,
+    Deployment,
+    DeployOutcome,
+    Kind,
+    plain_version,
+    same_version,
+)
 from vs_tui.metrics.statistics import mean, median, percentile
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Duration, Instant
@@ -203,7 +211,7 @@ class Builds:
             for name in {_short(build.version), _short(build.commit)} - {""}:
                 self._names.setdefault(name, []).append(build)
             if build.version:
-                self._versions.setdefault(build.version, []).append(build)
+                self._versions.setdefault(plain_version(build.version), []).append(build)
             elif build.commit:
                 self._unversioned.setdefault(_short(build.commit), []).append(build)
 
@@ -213,7 +221,7 @@ class Builds:
         alike = self._unversioned if deployment.version else self._names
         candidates = [build for name in names for build in alike.get(name, ())]
         if deployment.version:
-            candidates += self._versions.get(deployment.version, ())
+            candidates += self._versions.get(plain_version(deployment.version), ())
         return [
             build
             for build in candidates

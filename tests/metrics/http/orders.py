@@ -32,7 +32,9 @@ Histories = Mapping[str, Callable[[Story], dict[str, Any]]]
 def ordered(posts: list[Post], order: str) -> list[Post]:
     if order == "as sent":
         return posts
-    return random.Random(7).sample(posts + posts, 2 * len(posts))
+    mixed = random.Random(7).sample(posts + posts, 2 * len(posts))
+    # em-metrics refuses the end of an incident that it does not know.
+    return sorted(mixed, key=lambda post: post.path.startswith("/incidents/"))
 
 
 def told_in(order: str, server: Server, histories: Histories) -> dict[str, tuple[Any, Any]]:

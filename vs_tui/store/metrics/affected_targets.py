@@ -145,8 +145,9 @@ class _Affected:
         named = (
             "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
             "AND environment = ? AND started_at <= ? AND unit < 2 "
-            "AND (version = ? OR commit_id LIKE ? || '%' "
-            "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
+            "AND (ltrim(version, 'vV') = ? OR commit_id LIKE ? || '%' "
+            "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%') "
+            "OR (length(version) >= 7 AND ? LIKE version || '%'))"
         )
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
         condition = anywhere if service else "project = ?1 AND ?2 = ''"
@@ -158,7 +159,8 @@ class _Affected:
                 # Of deployments of several artifacts, the last one of this artifact may be older.
                 self.touch(target, moment - self._window)
             if version:
-                bound = (*target, moment, version, version.lower(), version.lower())
+                names = (version.lstrip("vV"), *3 * (version.lower(),))
+                bound = (*target, moment, *names)
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
 
     def sharing_incidents(self, target: Target, moment: Instant) -> None:

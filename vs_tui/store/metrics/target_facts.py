@@ -16,7 +16,15 @@ from vs_tui.metrics.attempts import (
     runs_seen,
     runs_told,
 )
-from vs_tui.metrics.facts import Deployment, DeployOutcome, Incident, Target, Test, spellings
+from vs_tui.metrics.facts import (
+    Deployment,
+    DeployOutcome,
+    Incident,
+    Target,
+    Test,
+    plain_version,
+    spellings,
+)
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import deployment_of, incident_of, test_of
 from vs_tui.model.teams import Teams
@@ -256,6 +264,7 @@ class TargetReader:
         """The versions of these deployments that were deployed before."""
         names = {deployment.version_of() for deployment in finished}
         names |= {version for deployment in finished for _, version in deployment.parts}
+        names |= {other for name in names for other in (f"v{name}", plain_version(name))}
         sql = (
             "SELECT artifact, version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
             f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
