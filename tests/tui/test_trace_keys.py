@@ -110,7 +110,7 @@ async def test_cutting_a_link_sends_the_decision() -> None:
         shown = " ".join(on.text.replace("│", " ").split())
         assert "link cut" in shown
         assert list(on.app.notices)[-1:] == [
-            "link cut; U joins them again, or vs-tui link clear t-1"
+            "link cut; U restores it, as does vs-tui link clear t-1"
         ]
 
 

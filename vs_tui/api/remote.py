@@ -184,7 +184,7 @@ class Remote:
         if response.status == 401:
             raise Unreachable(
                 f"{self.url} refuses the token; set VS_TOKEN to what `vs-tui secret show token` "
-                "prints on its machine, whose vs-tui must be of 0.2 or later"
+                "prints on its machine; vs-tui there must be 0.2 or later"
             )
         if 300 <= response.status < 400:
             place = urlsplit(response.headers.get("Location", ""))

@@ -41,6 +41,7 @@ def register(subparsers: Any) -> None:
         subparsers,
         "dashboard",
         run,
+        prog="vs-tui",
         description="Receives webhooks and shows them live. Quit with q; what came in is kept. "
         "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
         epilog="""

@@ -110,7 +110,7 @@ def _stored(config: Config) -> Iterator[Finding]:
     yield Finding(
         "ok",
         "database",
-        f"{path}: {found['deliveries']} deliveries, {found['spans']} spans, "
+        f"{path}: deliveries {found['deliveries']}, spans {found['spans']}, "
         f"{format_size(found['bytes'])}",
     )
     if waiting := _waiting(path):

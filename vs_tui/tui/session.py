@@ -301,14 +301,14 @@ class Session(DiffingApp[int]):
             return
 
         if not self.asked_twice("cut", child):
-            self.notify_text(self.worded("{cut} again cuts this span off its parent"))
+            self.notify_text(self.worded("press {cut} again to cut this span from its parent"))
             return
 
         async def work() -> None:
             await send("cut", child, parent)
             self.cut_last = child, parent
             self.notify_text(
-                self.worded(f"link cut; {{undo}} joins them again, or vs-tui link clear {child}")
+                self.worded(f"link cut; {{undo}} restores it, as does vs-tui link clear {child}")
             )
 
         start(self, work, "links")

@@ -215,8 +215,7 @@ class View(Screen[None]):
         """Paint header, tabs, banner and footer."""
         width = max(self.size.width, 10)
         self.paint_header()
-        tabs, right = self._tabs()
-        self.query_one("#tabs", Line).show(tabs, right, self._tab_targets(len(tabs), len(right)))
+        self.paint_tabs()
         text = banner(self.dash, width)
         self.set_class(bool(text), "-banner")
         if text:
@@ -232,6 +231,11 @@ class View(Screen[None]):
     def paint_header(self) -> None:
         """Paint the first line, which shows the time."""
         self.query_one("#header", Line).show(*header_line(self.dash, max(self.size.width, 10)))
+
+    def paint_tabs(self) -> None:
+        """Paint the second line: the tabs, or the path to this screen."""
+        tabs, right = self._tabs()
+        self.query_one("#tabs", Line).show(tabs, right, self._tab_targets(len(tabs), len(right)))
 
     def _is_tab(self) -> bool:
         return any((self.tab or self.where) == name for name, _ in TABS)

@@ -285,6 +285,7 @@ class TraceView(View):
     def tick(self, now: Instant) -> None:
         if self.waterfall.tick(now):
             self._paint()
+            self.paint_tabs()  # it shows how long the trace has run
 
     def _paint(self) -> None:
         if self.trace is None:
