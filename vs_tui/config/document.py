@@ -12,9 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from vs_tui.config.model import DEFAULT_TIMEOUTS, SIGNALS, ExportSettings
+from vs_tui.config.model import (
+    DEFAULT_TIMEOUTS,
+    EVENTS,
+    FORMATS,
+    SIGNALS,
+    ExportSettings,
+    NotifyRule,
+    checked_url,
+)
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.errors import ConfigError
@@ -92,26 +99,38 @@ _DURATION: Final = _measure(parse_duration)
 _SIZE: Final = _measure(parse_size)
 
 
-def _filter(section: str, name: str, value: Any) -> str:
-    """The text of a filter that can be read."""
+def _filter(section: str, name: str, value: Any, *, traces: bool = False) -> str:
+    """The text of a filter of spans, or of `traces`, that can be read."""
     text: str = _TEXT(section, name, value)
     try:
-        parse(text)
+        parse(text, traces=traces)
     except FilterError as error:
         raise ValueError(f"[{section}] {name}: {error}") from None
     return text
 
 
 def _collector(section: str, name: str, value: Any) -> str:
-    return collector_url(f"[{section}] {name}", _TEXT(section, name, value))
+    return checked_url(f"[{section}] {name}", _TEXT(section, name, value))
 
 
 def _headers(section: str, name: str, value: Any) -> Mapping[str, str]:
-    headers = _table(f"{section}.{name}", value)
+    headers = _table(f"{section.strip('[]')}.{name}", value)
     if not all(isinstance(text, str) for text in headers.values()):
         example = '{ Authorization = "..." }'
         raise ValueError(f"[{section}] {name} must be texts, such as {example}")
     return headers
+
+
+def _posted_to(section: str, name: str, value: Any) -> str:
+    url = value if isinstance(value, str) else "-"
+    return checked_url(f"[{section}] {name}", url, "https://hooks.example/...")
+
+
+def _words(section: str, name: str, value: Any) -> tuple[str, ...]:
+    """One text, or a list of texts."""
+    listed = [value] if isinstance(value, str) else value
+    found: tuple[str, ...] = _texts('["failed"]')(section.strip("[]"), name, listed)
+    return found
 
 
 def _signals(section: str, name: str, value: Any) -> tuple[str, ...]:
@@ -122,11 +141,8 @@ def _signals(section: str, name: str, value: Any) -> tuple[str, ...]:
 
 
 def _incident_window(section: str, name: str, value: Any) -> Duration:
-    return (
-        0
-        if str(value) == "0"
-        else _measure(parse_duration, ", or 0 for none")(section, name, value)
-    )
+    measure = _measure(parse_duration, ", or 0 for none")
+    return 0 if str(value) == "0" else int(measure(section, name, value))
 
 
 def _rules(known: Sequence[str], make: Callable[[dict[str, str]], Any]) -> Reader:
@@ -200,6 +216,14 @@ _EXPORT: Final[Mapping[str, Reader]] = {
     "settle": _DURATION,
     "signals": _signals,
 }
+_NOTIFY: Final[Mapping[str, Reader]] = {
+    "on": _words,
+    "format": _value(f"one of {', '.join(FORMATS)}", str, FORMATS.__contains__),
+    "url": _posted_to,
+    "headers": _headers,
+    "command": _words,
+    "filter": _TEXT,
+}
 
 
 def from_file(file: Path) -> dict[str, Any]:
@@ -239,9 +263,7 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():
         if section == "notify":
-            from vs_tui.config.notify import read_rules  # few have rules
-
-            values["notify"] = read_rules(table)
+            values["notify"] = _notify(table)
         elif section in _SECTIONS:
             found = _read(section, table, _SECTIONS[section])
             values |= {_NAMES.get(name, name): value for name, value in found.items()}
@@ -314,6 +336,30 @@ def _goals(tables: Mapping[str, Any]) -> Goals:
     return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 
 
+def _notify(tables: Any) -> tuple[NotifyRule, ...]:
+    if not isinstance(tables, list):
+        raise ValueError("notify must be tables: [[notify]]")
+    return tuple(_notify_rule(**_read("[notify]", table, _NOTIFY)) for table in tables)
+
+
+def _notify_rule(
+    on: Sequence[str] = (), format: str = "", url: str = "", filter: str = "", **more: Any
+) -> NotifyRule:
+    if not on or any(event not in EVENTS for event in on):
+        raise ValueError(f"[[notify]] on must be one or more of {', '.join(EVENTS)}")
+    _NOTIFY["format"]("[notify]", "format", format)
+    if (format == "command") != bool(more.get("command")):
+        raise ValueError(
+            '[[notify]] command goes with format = "command", such as ["/opt/tell", "--loud"]'
+        )
+    if bool(url) == (format in ("desktop", "command")):
+        why = "has no use with" if url else "must be a URL; notifications are posted to it with"
+        raise ValueError(f'[[notify]] url {why} format = "{format}"')
+    for event in on:
+        _filter("[notify]", "filter", filter, traces=event == "waiting")
+    return NotifyRule(tuple(on), format, url, filter=filter, **more)
+
+
 def _made(
     section: str, readers: Mapping[str, Reader], make: Callable[..., Any]
 ) -> Callable[[Mapping[str, Any]], Any]:
@@ -330,15 +376,6 @@ def _thresholds(quiet_after: Duration | None = None, **found: Any) -> Thresholds
     if "long" in found:
         found["long"] = float(found["long"])
     return Thresholds(**found) if quiet_after is None else Thresholds(quiet=quiet_after, **found)
-
-
-def collector_url(name: str, url: str) -> str:
-    """The base URL of a collector as written; ValueError names the setting and the accepted
-    values."""
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise ValueError(f"{name} must be a URL such as http://collector:4318")
-    return url
 
 
 def _read(section: str, table: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from vs_tui.config.document import collector_url, from_file
-from vs_tui.config.model import CHOICES, DEFAULT_HOST, Config, ExportSettings
+from vs_tui.config.document import from_file
+from vs_tui.config.model import CHOICES, DEFAULT_HOST, Config, ExportSettings, checked_url
 from vs_tui.config.secrets import TOKENS, complete_secrets, read_secrets
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.model.errors import ConfigError
@@ -286,7 +286,7 @@ def _complete_export(values: dict[str, Any], origins: dict[str, str]) -> None:
     try:
         if "export_otlp" in values:
             name = f"export_otlp (from {origins.pop('export_otlp')})"
-            settings = replace(settings, otlp=collector_url(name, values.pop("export_otlp")))
+            settings = replace(settings, otlp=checked_url(name, values.pop("export_otlp")))
         if "export_settle" in values:
             name = f"export_settle (from {origins.pop('export_settle')})"
             settings = replace(settings, settle=parse_duration(values.pop("export_settle")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
@@ -65,6 +66,19 @@ class ExportSettings:
             "service.name": self.service_name,
             "deployment.environment.name": self.environment,
         }
+
+
+def checked_url(name: str, url: str, example: str = "http://collector:4318") -> str:
+    """The URL as written, or an empty text. ValueError names the setting and an example; never the
+    URL, which may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_web = False
+    if url and not is_web:
+        raise ValueError(f"{name} must be a URL such as {example}")
+    return url
 
 
 EVENTS: Final[Mapping[str, str]] = {
