@@ -14,7 +14,7 @@ from vs_tui.cli import http_client
 from vs_tui.cli.client import endpoint
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import Address, Connection, HttpError, address, proxy
-from vs_tui.cli.importing.api import Api
+from vs_tui.cli.importing import Api
 from vs_tui.cli.main import main
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.log.recording import Delivery, format_line

@@ -15,8 +15,7 @@ from urllib.parse import quote
 from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config
 from vs_tui.cli.import_ import TOOLS, check_url, proof_headers
-from vs_tui.cli.importing import Forbidden, objects
-from vs_tui.cli.importing.api import Api
+from vs_tui.cli.importing import Api, Forbidden, objects
 from vs_tui.cli.reachability import agent_url, connections, with_new_secrets
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import Config

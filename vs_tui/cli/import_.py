@@ -10,15 +10,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
 from vs_tui.cli.common import Bar, CommandError, moment, now, pause
 from vs_tui.cli.http_client import HttpError, address
-from vs_tui.cli.importing import Forbidden, ImportScope, Page, Progress, read_progress
-from vs_tui.cli.importing.api import Api, Project
+from vs_tui.cli.importing import Api, Forbidden, ImportScope, Page, Project
 from vs_tui.cli.importing.github import GitHub
 from vs_tui.cli.importing.gitlab import GitLab
 from vs_tui.cli.importing.jira import Jira
@@ -150,6 +149,49 @@ def run(args: argparse.Namespace) -> int:
                 importing.follow(every)
     _print(sender.verdicts, skipped, args.json)
     return 1 if sender.verdicts["refused"] or (skipped and not sender.verdicts) else 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How much of an import is done; saved after every page."""
+
+    path: Path
+    since: str
+    """Where this import begins, RFC 3339."""
+    began: str
+    """When it was first started; the next import begins here. Empty once finished."""
+    asked: str = ""
+    """--since as typed."""
+    cursors: dict[str, str] = field(default_factory=dict)
+    """`project step` -> the cursor of its next page."""
+    done: list[str] = field(default_factory=list)
+
+    def save(self) -> None:
+        """Replace the file atomically."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}")
+        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
+        values = asdict(self)
+        del values["path"]
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as out:
+            json.dump(values, out)
+        temporary.replace(self.path)
+
+
+def read_progress(path: Path) -> Progress | None:
+    """The progress in a file; None if there is none or it cannot be read."""
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        return Progress(
+            path,
+            str(fields["since"]),
+            str(fields["began"]),
+            str(fields["asked"]),
+            {str(name): str(value) for name, value in fields["cursors"].items()},
+            [str(name) for name in fields["done"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 @dataclass

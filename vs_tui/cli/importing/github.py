@@ -12,17 +12,19 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.cli.importing import (
+    Answer,
+    Api,
     Commit,
     Delivery,
     Forbidden,
     ImportScope,
     Page,
+    Project,
     Push,
     delivery,
     objects,
     pushes,
 )
-from vs_tui.cli.importing.api import Answer, Api, Project
 
 _COMMITS: Final = 250
 """Most commits of a pull request that the API lists."""
@@ -58,43 +60,37 @@ class GitHub(Project):
         return {**body, "sender": sender} if isinstance(sender, dict) else body
 
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
-        return self._lists.page(
-            cursor, path, state="all", sort="updated", direction="desc", **query
-        )
+        return self._list(cursor, path, state="all", sort="updated", direction="desc", **query)
 
     # A closed object is delivered as its closing, an open one as an edit: an edit's instant is
     # its last change, so that it also undoes an end whose reopening was never received.
 
     def issues(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "issues", since=self._scope.since)
-        found = [
-            event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
-            for issue in objects(answer.value)
-            if "pull_request" not in issue
-        ]
-        return Page(found, answer.next, answer.pages)
+        return self._page(answer, self._issue)
+
+    def _issue(self, issue: dict[str, Any]) -> Iterator[Delivery]:
+        if "pull_request" not in issue:
+            yield event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
 
     def pull_requests(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "pulls")
-        return self._newest(answer, objects(answer.value), "updated_at", self._change)
+        return self._page(answer, self._change, newest_by="updated_at")
 
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         number = change.get("number")
         if self._scope.details:
             change = self._object(f"{self._at}/pulls/{number}") or change
-            yield from self._push(change, list(self._lists.every(f"pulls/{number}/commits")))
+            yield from self._push(change, list(self._every(f"pulls/{number}/commits")))
             yield from self._readied(change)
         body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
         yield event("pull_request", body)
         if self._scope.details:
-            for review in self._lists.every(f"pulls/{number}/reviews"):
+            for review in self._every(f"pulls/{number}/reviews"):
                 if review.get("state") != "PENDING":
-                    yield event(
-                        "pull_request_review",
-                        self._body(
-                            *("submitted", review.get("user")), review=review, pull_request=change
-                        ),
-                    )
+                    more = {"review": review, "pull_request": change}
+                    body = self._body("submitted", review.get("user"), **more)
+                    yield event("pull_request_review", body)
 
     def _push(self, change: dict[str, Any], commits: list[dict[str, Any]]) -> Iterator[Delivery]:
         """The change's commits as one push to its branch, so that lead time begins with the
@@ -131,7 +127,7 @@ class GitHub(Project):
     def _readied(self, change: dict[str, Any]) -> Iterator[Delivery]:
         """The instants at which it left the draft state."""
         try:
-            happened = list(self._lists.every(f"issues/{change.get('number')}/events"))
+            happened = list(self._every(f"issues/{change.get('number')}/events"))
         except Forbidden:
             return
         open_again = {"state": "open", "draft": False, "merged": False}
@@ -139,26 +135,19 @@ class GitHub(Project):
         for entry in happened:
             if entry.get("event") == "ready_for_review":
                 then = {**change, **open_again, "updated_at": entry.get("created_at")}
-                body = self._body(
-                    *("ready_for_review", entry.get("actor")),
-                    number=change.get("number"),
-                    pull_request=then,
-                )
+                more = {"number": change.get("number"), "pull_request": then}
+                body = self._body("ready_for_review", entry.get("actor"), **more)
                 yield event("pull_request", body)
 
     def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.repository.get("default_branch") or "")
-        listed = self._lists.every("commits", sha=branch, since=self._scope.since)
-        commits = [_commit(entry) for entry in listed]
-        found = [self._pushed(branch, push) for push in pushes(commits)]
-        return Page(found)
+        listed = self._every("commits", sha=branch, since=self._scope.since)
+        return Page([self._pushed(branch, push) for push in pushes(map(_commit, listed))])
 
     def workflow_runs(self, cursor: str) -> Page:
-        answer = self._lists.page(cursor, "actions/runs")
-        return self._newest(
-            answer, objects((answer.value or {}).get("workflow_runs")), "created_at", self._run
-        )
+        answer = self._list(cursor, "actions/runs")
+        return self._page(answer, self._run, newest_by="created_at", key="workflow_runs")
 
     def _run(self, run: dict[str, Any]) -> Iterator[Delivery]:
         latest = run.get("run_attempt")
@@ -172,7 +161,7 @@ class GitHub(Project):
                 yield self._run_event(former)
         yield self._run_event(run)
         if self._scope.details:
-            for job in self._lists.every(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
+            for job in self._every(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
                 sender = run.get("triggering_actor") or run.get("actor")
                 action = _RUN_ACTIONS.get(str(job.get("status")), str(job.get("status")))
                 yield event("workflow_job", self._body(action, sender, workflow_job=job))
@@ -188,30 +177,28 @@ class GitHub(Project):
     def _workflow(self, identifier: Any) -> dict[str, Any]:
         """The workflow of a run. Its name is the pipeline's; the run's own name may be a title."""
         if self._workflows is None:
-            listed = self._lists.every("actions/workflows", "workflows")
+            listed = self._every("actions/workflows", "workflows")
             self._workflows = {workflow.get("id", 0): workflow for workflow in listed}
         return self._workflows.get(identifier, {})
 
     def deployments(self, cursor: str) -> Page:
-        answer = self._lists.page(cursor, "deployments")
-        return self._newest(answer, objects(answer.value), "created_at", self._deployment)
+        answer = self._list(cursor, "deployments")
+        return self._page(answer, self._deployment, newest_by="created_at")
 
     def _deployment(self, deployment: dict[str, Any]) -> Iterator[Delivery]:
         creator = deployment.get("creator")
         yield event("deployment", self._body("created", creator, deployment=deployment))
-        statuses = list(self._lists.every(f"deployments/{deployment.get('id')}/statuses"))
+        statuses = list(self._every(f"deployments/{deployment.get('id')}/statuses"))
         for status in reversed(statuses):  # the API lists the newest first
             body = self._body("created", creator, deployment=deployment, deployment_status=status)
             yield event("deployment_status", body)
 
     def releases(self, cursor: str) -> Page:
-        answer = self._lists.page(cursor, "releases")
-        found = [
-            event("release", self._body("published", release.get("author"), release=release))
-            for release in objects(answer.value)
-            if release.get("published_at") and self._is_recent(release, "published_at")
-        ]
-        return Page(found, answer.next, answer.pages)
+        return self._page(self._list(cursor, "releases"), self._release)
+
+    def _release(self, release: dict[str, Any]) -> Iterator[Delivery]:
+        if release.get("published_at") and self._is_recent(release, "published_at"):
+            yield event("release", self._body("published", release.get("author"), release=release))
 
 
 def _action(entry: dict[str, Any]) -> str:

@@ -12,34 +12,28 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.cli.importing import (
+    Answer,
+    Api,
     Commit,
     Delivery,
     Forbidden,
     ImportScope,
     Page,
+    Project,
     Push,
     delivery,
-    objects,
     pushes,
 )
-from vs_tui.cli.importing.api import Answer, Api, Project
 
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")
 _APPROVED: Final = "approved this merge request"
 """Texts of system notes about approvals, without asterisks."""
+_END_FIELDS: Final = ("merged_at", "closed_at", "merge_commit_sha", "squash_commit_sha")
 _SAME_NAMES: Final = (
-    *("id", "iid", "title", "description", "state", "created_at", "updated_at", "closed_at"),
-    *(
-        "merged_at",
-        "moved_to_id",
-        "severity",
-        "weight",
-        "draft",
-        "source_branch",
-        "user_notes_count",
-    ),
-    *("target_branch", "merge_commit_sha", "squash_commit_sha", "changes_count"),
+    *("id", "iid", "title", "description", "state", "created_at", "updated_at", *_END_FIELDS),
+    *("moved_to_id", "severity", "weight", "draft", "source_branch", "target_branch"),
+    *("user_notes_count", "changes_count"),
 )
 
 
@@ -73,18 +67,15 @@ class GitLab(Project):
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
         newest_first = {"order_by": "updated_at", "sort": "desc"}
         since = self._scope.since
-        return self._lists.page(cursor, path, updated_after=since, **newest_first, **query)
+        return self._list(cursor, path, updated_after=since, **newest_first, **query)
 
     def issues(self, cursor: str) -> Page:
-        answer = self._by_update(cursor, "issues", scope="all")
-        found = [event("Issue Hook", self._issue(issue)) for issue in objects(answer.value)]
-        return Page(found, answer.next, answer.pages)
+        return self._page(self._by_update(cursor, "issues", scope="all"), self._issue)
 
-    def _issue(self, issue: dict[str, Any]) -> dict[str, Any]:
+    def _issue(self, issue: dict[str, Any]) -> Iterator[Delivery]:
         action = "close" if issue.get("state") == "closed" else "update"
-        return self._hook("issue", issue, action, issue.get("author")) | {
-            "assignees": issue.get("assignees") or []
-        }
+        people = {"assignees": issue.get("assignees") or []}
+        yield event("Issue Hook", self._hook("issue", issue, action, issue.get("author")) | people)
 
     def _hook(
         self, kind: str, entry: dict[str, Any], action: str, user: Any, **more: Any
@@ -107,27 +98,21 @@ class GitLab(Project):
 
     def merge_requests(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "merge_requests", state="all", scope="all")
-        found = [made for change in objects(answer.value) for made in self._change(change)]
-        return Page(found, answer.next, answer.pages)
+        return self._page(answer, self._change)
 
     def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
         state = change.get("state")
         if self._scope.details:
             yield from self._push(change)
-        people = {
-            "assignees": change.get("assignees") or [],
-            "reviewers": change.get("reviewers") or [],
-        }
+        people = {name: change.get(name) or [] for name in ("assignees", "reviewers")}
         last = {"last_commit": {"id": change.get("sha")}}
         # Its opening names the author, its end who merged it: a hook names one person only.
-        opening = {**change, "state": "opened", "updated_at": change.get("created_at")}
-        for name in ("merged_at", "closed_at", "merge_commit_sha", "squash_commit_sha"):
-            opening.pop(name, None)
+        opening = _still_open(change, change.get("created_at"))
         author = change.get("author")
         body = self._hook("merge_request", opening, "open", author, **last) | people
         yield event("Merge Request Hook", body)
         if self._scope.details:
-            yield from self._noted(change, last | people)
+            yield from self._noted(change, last, people)
         actor, action = author, "update"
         if state == "merged":
             actor, action = change.get("merge_user") or change.get("merged_by"), "merge"
@@ -136,20 +121,19 @@ class GitLab(Project):
         body = self._hook("merge_request", change, action, actor, **last) | people
         yield event("Merge Request Hook", body)
 
-    def _noted(self, change: dict[str, Any], more: dict[str, Any]) -> Iterator[Delivery]:
+    def _noted(
+        self, change: dict[str, Any], last: dict[str, Any], people: dict[str, Any]
+    ) -> Iterator[Delivery]:
         """From system notes: its approvals, and the instants at which it left the draft state."""
         try:
-            notes = list(self._lists.every(f"merge_requests/{change.get('iid')}/notes"))
+            notes = list(self._every(f"merge_requests/{change.get('iid')}/notes"))
         except Forbidden:
             return
-        open_again = {**change, "state": "opened", "draft": False}
-        for name in ("merged_at", "closed_at", "merge_commit_sha", "squash_commit_sha"):
-            open_again.pop(name, None)
         for note in reversed(notes):  # the API lists the newest first
             if note.get("system") is not True:
                 continue
             said = str(note.get("body") or "").replace("*", "").lower()
-            then = {**open_again, "updated_at": note.get("created_at")}
+            then = _still_open(change, note.get("created_at")) | {"draft": False}
             if said.startswith(_READY):
                 body = self._hook("merge_request", then, "update", note.get("author"))
                 body["changes"] = {"draft": {"previous": True, "current": False}}
@@ -157,15 +141,14 @@ class GitLab(Project):
                 body = self._hook("merge_request", then, "approved", note.get("author"))
             else:
                 continue
-            body["object_attributes"] |= {"last_commit": more["last_commit"]}
-            named = {name: more[name] for name in ("assignees", "reviewers")}
-            yield event("Merge Request Hook", body | named)
+            body["object_attributes"] |= last
+            yield event("Merge Request Hook", body | people)
 
     def _push(self, change: dict[str, Any]) -> Iterator[Delivery]:
         """The change's commits as one push to its branch, so that lead time begins with the
         first."""
         try:
-            listed = list(self._lists.every(f"merge_requests/{change.get('iid')}/commits"))
+            listed = list(self._every(f"merge_requests/{change.get('iid')}/commits"))
         except Forbidden:
             return
         made = [_commit(entry) for entry in reversed(listed)]  # the API lists the newest first
@@ -200,45 +183,36 @@ class GitLab(Project):
     def commits(self, _cursor: str) -> Page:
         """The default branch as pushes, in one page: a merge may bring commits of any page."""
         branch = str(self.project.get("default_branch") or "")
-        listed = self._lists.every("repository/commits", ref_name=branch, since=self._scope.since)
-        commits = [_commit(entry) for entry in listed]
-        return Page([self._pushed(branch, push) for push in pushes(commits)])
+        listed = self._every("repository/commits", ref_name=branch, since=self._scope.since)
+        return Page([self._pushed(branch, push) for push in pushes(map(_commit, listed))])
 
     def pipelines(self, cursor: str) -> Page:
-        answer = self._by_update(cursor, "pipelines")
-        found = [self._pipeline(entry) for entry in objects(answer.value)]
-        return Page(found, answer.next, answer.pages)
+        return self._page(self._by_update(cursor, "pipelines"), self._pipeline)
 
-    def _pipeline(self, entry: dict[str, Any]) -> Delivery:
+    def _pipeline(self, entry: dict[str, Any]) -> Iterator[Delivery]:
         # The list has no times of start and end.
         pipeline = self._object(f"{self._at}/pipelines/{entry.get('id')}") or entry
         jobs: list[dict[str, Any]] = []
         if self._scope.details:
-            jobs = list(
-                self._lists.every(f"pipelines/{entry.get('id')}/jobs", include_retried="true")
-            )
+            jobs = list(self._every(f"pipelines/{entry.get('id')}/jobs", include_retried="true"))
         names = (
             *("id", "iid", "name", "ref", "tag", "sha", "source", "status", "created_at"),
             *("finished_at", "duration", "queued_duration"),
         )
         attributes = {name: pipeline[name] for name in names if pipeline.get(name) is not None}
         commits = [job["commit"] for job in jobs if isinstance(job.get("commit"), dict)]
-        return event(
-            "Pipeline Hook",
-            {
-                "object_kind": "pipeline",
-                "object_attributes": {**attributes, "url": pipeline.get("web_url")},
-                "user": pipeline.get("user"),
-                "project": self.project,
-                "commit": commits[0] if commits else {"id": pipeline.get("sha")},
-                "builds": jobs,
-            },
-        )
+        body = {
+            "object_kind": "pipeline",
+            "object_attributes": {**attributes, "url": pipeline.get("web_url")},
+            "user": pipeline.get("user"),
+            "project": self.project,
+            "commit": commits[0] if commits else {"id": pipeline.get("sha")},
+            "builds": jobs,
+        }
+        yield event("Pipeline Hook", body)
 
     def deployments(self, cursor: str) -> Page:
-        answer = self._by_update(cursor, "deployments")
-        found = [made for entry in objects(answer.value) for made in self._deployment(entry)]
-        return Page(found, answer.next, answer.pages)
+        return self._page(self._by_update(cursor, "deployments"), self._deployment)
 
     def _deployment(self, entry: dict[str, Any]) -> Iterator[Delivery]:
         job = entry.get("deployable") or {}
@@ -274,33 +248,35 @@ class GitLab(Project):
         """`production`, `staging` and so on; a deployment's environment does not carry it."""
         if self._tiers is None:
             try:
-                listed = list(self._lists.every("environments"))
+                listed = list(self._every("environments"))
             except Forbidden:
                 listed = []
             self._tiers = {entry.get("id", 0): entry.get("tier") for entry in listed}
         return self._tiers.get(identifier)
 
     def releases(self, cursor: str) -> Page:
-        answer = self._lists.page(cursor, "releases", order_by="released_at", sort="desc")
-        found = []
-        for release in objects(answer.value):
-            if not self._is_recent(release, "released_at"):
-                continue
-            names = ("name", "description", "released_at", "created_at", "commit")
-            found.append(
-                event(
-                    "Release Hook",
-                    {
-                        "object_kind": "release",
-                        "action": "create",
-                        "tag": release.get("tag_name"),
-                        "url": (release.get("_links") or {}).get("self"),
-                        "project": self.project,
-                        **{name: release.get(name) for name in names},
-                    },
-                )
-            )
-        return Page(found, answer.next, answer.pages)
+        answer = self._list(cursor, "releases", order_by="released_at", sort="desc")
+        return self._page(answer, self._release)
+
+    def _release(self, release: dict[str, Any]) -> Iterator[Delivery]:
+        if not self._is_recent(release, "released_at"):
+            return
+        names = ("name", "description", "released_at", "created_at", "commit")
+        body = {
+            "object_kind": "release",
+            "action": "create",
+            "tag": release.get("tag_name"),
+            "url": (release.get("_links") or {}).get("self"),
+            "project": self.project,
+            **{name: release.get(name) for name in names},
+        }
+        yield event("Release Hook", body)
+
+
+def _still_open(change: dict[str, Any], at: Any) -> dict[str, Any]:
+    """A merge request as it was at a time before its end."""
+    before = {name: value for name, value in change.items() if name not in _END_FIELDS}
+    return {**before, "state": "opened", "updated_at": at}
 
 
 def _commit(entry: dict[str, Any]) -> Commit:

@@ -12,8 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing import Delivery, Forbidden, ImportScope, Page, delivery, objects
-from vs_tui.cli.importing.api import Api, Project
+from vs_tui.cli.importing import (
+    Api,
+    Delivery,
+    Forbidden,
+    ImportScope,
+    Page,
+    Project,
+    delivery,
+    objects,
+)
 from vs_tui.model.time import DAY, iso, parse_instant
 
 PAGE: Final = 100
