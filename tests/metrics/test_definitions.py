@@ -15,7 +15,7 @@ from tests.tui.stage import WIDE, stage
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
-from vs_tui.metrics import definitions, goals
+from vs_tui.metrics import cards, definitions
 from vs_tui.metrics.definitions import METRICS, Metric
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
@@ -51,7 +51,7 @@ async def test_every_face_shows_every_metric_of_the_table(
 ) -> None:
     monkeypatch.setattr(command_report, "now", lambda: NOW)
     config = replace(
-        config, goals={"core": goals.read_goals({"core": {metric.key: _goal(metric)}})["core"]}
+        config, goals={"core": cards.read_goals({"core": {metric.key: _goal(metric)}})["core"]}
     )
     runtime = Runtime(config, lambda: NOW)
     await runtime.open_store()
