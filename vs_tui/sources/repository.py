@@ -179,6 +179,7 @@ class Change:
                 vcs__ref__head__revision=self.heads[0],
                 vcs__ref__base__name=self.base,
                 vcs__ref__base__revision=self.base_sha,
+                vs__pr__fork=self.fork != self.repo.scope or None,
                 vs__pr__draft=self.draft,
                 vs__pr__comments=self.comments,
                 vs__pr__reviewers=",".join(name for name in self.reviewers if name),

@@ -14,7 +14,7 @@ from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
-from tests.metrics.http.story import Story, command, send
+from tests.metrics.http.story import Post, Story, command, send
 from tests.metrics.http.test_histories import Wanted, differences
 from tests.metrics.http.tools import Azure, Bitbucket
 
@@ -314,9 +314,10 @@ filter = 'kind:issue label:outage'
 """
 
 
-@pytest.mark.parametrize("order", ["as sent", "reverse", "shuffled", "twice"])
+@pytest.mark.parametrize("order", ["twice", "reverse", "shuffled"])
 def test_every_history_of_a_host_has_the_values_computed_by_hand(tmp_path, order) -> None:
     wanted = {}
+    sent: list[Post] = []
     (tmp_path / "config.toml").write_text(RULES)
     with nearby(tmp_path) as server:
         for name, tell in HISTORIES.items():
@@ -327,8 +328,12 @@ def test_every_history_of_a_host_has_the_values_computed_by_hand(tmp_path, order
                 posts = posts[::-1]
             if order == "shuffled":
                 posts = random.Random(name).sample(posts, len(posts))
-            send(server, posts + posts if order == "twice" else posts)
+            sent += posts
+            send(server, posts)
         assert differences(server, wanted) == {}
+        if order == "twice":
+            send(server, sent)
+            assert differences(server, wanted) == {}
     if order == "shuffled":
         command(server, "db", "rebuild")
         with nearby(tmp_path) as server:

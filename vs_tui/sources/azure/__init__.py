@@ -206,6 +206,7 @@ def read_pull_request(hook: Hook) -> Reading:
             vcs__ref__head__revision=text(change, "lastMergeSourceCommit", "commitId"),
             vcs__ref__base__name=keys.branch_name(text(change, "targetRefName")),
             vcs__ref__base__revision=text(change, "lastMergeTargetCommit", "commitId"),
+            vs__pr__fork=bool(obj(change, "forkSource")) or None,
             vs__pr__draft=draft,
             vs__pr__reviewers=_reviewers(change),
             vs__pr__approvals=_approvals(change),

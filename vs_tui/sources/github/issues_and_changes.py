@@ -273,6 +273,7 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
             vcs__ref__head__revision=text(change, "head", "sha"),
             vcs__ref__base__name=text(change, "base", "ref"),
             vcs__ref__base__revision=text(change, "base", "sha"),
+            vs__pr__fork=head_scope(hook, change) != hook.scope or None,
             vs__pr__draft=draft,
             vs__pr__auto_merge=_auto_merge(change),
             vs__pr__conflict=_CONFLICTS.get(lowered(change, "mergeable_state")),

@@ -232,6 +232,7 @@ def _attributes(
             vcs__ref__head__name=text(change, "source_branch"),
             vcs__ref__head__revision=text(change, "last_commit", "id"),
             vcs__ref__base__name=text(change, "target_branch"),
+            vs__pr__fork=_head_scope(hook, change) != hook.scope or None,
             vs__pr__draft=draft,
             vs__pr__ready_at=_ready_at(hook, change),
             vs__pr__auto_merge=_flag(change, "auto_merge_enabled", "merge_when_pipeline_succeeds"),
@@ -258,11 +259,17 @@ def _attributes(
     )
 
 
-def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -> tuple[Key, ...]:
+def _head_scope(hook: Hook, change: dict[str, Any]) -> str:
+    """The scope of the source branch's repository, which may be a fork."""
     source = obj(change, "source")
     ids = number(change, "source_project_id"), number(change, "target_project_id")
     home = DELETED_FORK if not source and ids[0] != ids[1] else hook.scope
-    fork = keys.repository(text(source, "path_with_namespace")) or home
+    return keys.repository(text(source, "path_with_namespace")) or home
+
+
+def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -> tuple[Key, ...]:
+    source = obj(change, "source")
+    fork = _head_scope(hook, change)
     scopes = dict.fromkeys((hook.scope, fork))
     heads = [text(change, "last_commit", "id"), text(change, "oldrev")]
     merge = ("merge_commit_sha", "squash_commit_sha") if state is State.OK else ()

@@ -159,7 +159,9 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         if span.status is not Status.OK or span.ended_at is None:
             return None, []
         base = keys.branch_name(str(names.get("vcs.ref.base.name", "")))
-        row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, head)
+        # The branch of a fork may have the name of one of the repository's own.
+        source = "" if names.get("vs.pr.fork") is True else head
+        row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, source)
         shas = {revision, str(names.get("vs.pr.merge_commit", "")).lower()} - {""}
         return row, [(span.project, sha, span.key, span.ended_at, None, "", "", "") for sha in shas]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
