@@ -62,9 +62,9 @@ def read_run(hook: Hook) -> Reading:
     updated = max(hook.time(run, "updated_at"), began)
     label = pipeline_name(hook, run)
     ordinal = number(run, "run_number")
-    span_id = run_id(identifier, attempt)
+    url, sha = web_url(text(run, "html_url")), text(run, "head_sha")
     whole = Event(
-        **hook.identity("pipeline", span_id),
+        **hook.identity("pipeline", run_id(identifier, attempt)),
         operation=Operation.PIPELINE,
         state=state,
         occurred_at=began if state is State.QUEUED else updated,
@@ -75,21 +75,21 @@ def read_run(hook: Hook) -> Reading:
         stage=stage,
         name=f"{label} #{ordinal}" if ordinal is not None else label,
         actor=login(run, "triggering_actor") or login(run, "actor") or hook.sender,
-        url=web_url(text(run, "html_url")),
+        url=url,
         attempt=attempt,
         error=error,
         attributes=hook.attributes(
             cicd__pipeline__name=label,
             cicd__pipeline__run__id=str(identifier),
-            cicd__pipeline__run__url__full=web_url(text(run, "html_url")),
+            cicd__pipeline__run__url__full=url,
             cicd__pipeline__result=result,
             vcs__ref__head__name=text(run, "head_branch"),
-            vcs__ref__head__revision=text(run, "head_sha"),
+            vcs__ref__head__revision=sha,
             vs__run__event=text(run, "event"),
             vs__run__title=text(run, "display_title"),
             vs__run__attempt=attempt,
         ),
-        offers=keys.offers(keys.commit(text(run, "head_sha"), hook.scope, "run", "built")),
+        offers=keys.offers(keys.commit(sha, hook.scope, "run", "built")),
         seeks=keys.seeks(
             _former_attempt(hook.key("pipeline", run_id(identifier, attempt - 1)), attempt),
             _run_seeks(hook, run),
@@ -131,7 +131,7 @@ def read_job(hook: Hook) -> Reading:
     started = time_of(job, "started_at")
     # A job behind an approval is queued, waiting and queued at one created_at.
     gated = time_of(obj(hook.body, "deployment"), "updated_at")
-    skipped = lowered(job, "conclusion") == "skipped"
+    conclusion = lowered(job, "conclusion")
     at = queued if gated is None else max(queued, gated)
     if state.terminal:
         # A skipped job can be completed before it was started.
@@ -139,6 +139,7 @@ def read_job(hook: Hook) -> Reading:
     elif state is State.RUNNING:
         at = max(started or hook.received_at, queued)
     label = text(job, "name") or "job"
+    url, sha = web_url(text(job, "html_url")), text(job, "head_sha")
     whole = Event(
         **hook.identity("build", identifier),
         operation=Operation.BUILD,
@@ -146,11 +147,11 @@ def read_job(hook: Hook) -> Reading:
         occurred_at=at,
         started_at=queued,
         supersedes=hook.dialect.reruns_in_place,
-        provisional=state.terminal and not lowered(job, "conclusion"),
+        provisional=state.terminal and not conclusion,
         stage=stage,
         name=label,
         actor=hook.sender,
-        url=web_url(text(job, "html_url")),
+        url=url,
         attempt=attempt,
         error=error,
         attributes=hook.attributes(
@@ -158,28 +159,31 @@ def read_job(hook: Hook) -> Reading:
             cicd__pipeline__run__id=str(run),
             cicd__pipeline__task__name=label,
             cicd__pipeline__task__run__id=str(identifier),
-            cicd__pipeline__task__run__url__full=web_url(text(job, "html_url")),
+            cicd__pipeline__task__run__url__full=url,
             cicd__pipeline__task__run__result=result,
             cicd__worker__id=_text_id(job, "runner_id"),
             cicd__worker__name=text(job, "runner_name"),
             vcs__ref__head__name=text(job, "head_branch"),
-            vcs__ref__head__revision=text(job, "head_sha"),
+            vcs__ref__head__revision=sha,
             vs__runner__labels=",".join(texts(job, "labels", most=20, limit=500))[:500],
         ),
         offers=_job_offers(hook, job, identifier, run, attempt, label),
         seeks=keys.seeks(
             keys.seek_structure(hook.key("pipeline", run_id(run, attempt))),
             # Without a hook for the run, the commit links the job.
-            keys.seek_commit(Rule.COMMIT, text(job, "head_sha"), hook.scope, "head commit"),
+            keys.seek_commit(Rule.COMMIT, sha, hook.scope, "head commit"),
             _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
         ),
     )
-    earlier = (
-        []
-        if state is State.QUEUED and at == queued
-        else [moment(whole, State.QUEUED, queued, "queued")]
-    )
-    if state.terminal and started is not None and not skipped and queued <= started <= at:
+    earlier = []
+    if state is not State.QUEUED or at != queued:
+        earlier.append(moment(whole, State.QUEUED, queued, "queued"))
+    if (
+        state.terminal
+        and started is not None
+        and conclusion != "skipped"
+        and queued <= started <= at
+    ):
         earlier.append(moment(whole, State.RUNNING, started, "running"))
     return (*earlier, whole, *_steps(hook, job, whole))
 

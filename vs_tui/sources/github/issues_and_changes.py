@@ -321,7 +321,7 @@ def head_scope(hook: Hook, change: dict[str, Any]) -> str:
 
 
 def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, ...]:
-    fork = head_scope(hook, change)
+    fork, branch = head_scope(hook, change), text(change, "head", "ref")
     heads = [text(change, "head", "sha")]
     if hook.action == "synchronize":
         heads += [text(hook.body, "before"), text(hook.body, "after")]
@@ -333,9 +333,9 @@ def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, .
     return keys.offers(
         Key("change", str(identifier), hook.scope),
         Key("ref", hook.ref("pull_request", global_id)) if global_id else None,
-        *keys.offer_heads(heads, text(change, "head", "ref"), scopes, default),
+        *keys.offer_heads(heads, branch, scopes, default),
         keys.commit(merge, hook.scope, "merge commit"),
-        keys.offer_branch(text(change, "head", "ref"), fork, default),
+        keys.offer_branch(branch, fork, default),
     )
 
 
