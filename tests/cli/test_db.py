@@ -83,7 +83,7 @@ def test_restore_puts_a_backup_back_and_keeps_what_was_there(db, tmp_path, capsy
     code, out, _ = run(capsys, "restore", "--db", str(db), str(copy))
     assert code == 0
     kept = db.with_name("t.db.replaced-1")
-    assert f"the one before is  {kept}" in out
+    assert f"previous database  {kept}" in out
     assert kept.read_bytes() == damaged
     assert spans(db) == {"old", "flying", "new"}
     assert db.stat().st_mode & 0o777 == 0o600

@@ -297,7 +297,7 @@ def test_times_are_said_to_the_second_and_sizes_with_their_unit(home, capsys) ->
     main(["doctor", "--db", str(home / "t.db")])
     out = capsys.readouterr().out
     assert not re.search(r"\d\.\d{3,}Z", out), out
-    assert re.search(r"deliveries 1, spans 1, [\d.]+ [KM]iB", out)
+    assert re.search(r"1 delivery, 1 span, [\d.]+ [KM]iB", out)
     assert re.search(r"disk +[\d.]+ [KMGT]iB free at ", out)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_tui.model.display import clean, clean_block
+from vs_tui.model.display import clean, clean_block, counted
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,9 @@ def test_cleaning_twice_changes_nothing(text) -> None:
 
 def test_blocks_keep_their_lines() -> None:
     assert clean_block("a\tb\n\x1bc") == ["a   b", "␛c"]
+
+
+def test_a_number_stands_before_its_noun_in_the_right_form() -> None:
+    assert counted(1, "event") == "1 event"
+    assert counted(0, "event") == "0 events"
+    assert counted(2, "delivery", "deliveries") == "2 deliveries"

@@ -264,7 +264,7 @@ class Client:
             self._note_slow()
             report.trouble = report.trouble or f"{self.target} did not answer within {limit:g} s"
         elif late and report.waiting:  # much was waiting: the next calls send more of it
-            report.trouble = f"{report.sent} event(s) sent within {limit:g} s"
+            report.trouble = f"sent so far, within {limit:g} s: {report.sent}"
         return report
 
     def flush(self, *, any_url: bool = False, limit: float = 600.0) -> Report:

@@ -45,7 +45,7 @@ _LABELS = {
     "wal_bytes": "write-ahead log",
     "free_bytes": "free inside",
     "freed_bytes": "given back",
-    "kept": "the one before is",
+    "kept": "previous database",
 }
 """Labels for people where the JSON field has another name."""
 _ELSEWHERE = "delete every backup elsewhere, or make it again: copies cannot be reached from here"
@@ -208,7 +208,8 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"--older-than: {error}") from None
     if not age:
-        raise UsageError("say how old: --older-than 90d, or age in [retention] of the config")
+        given = "at least 1s" if args.older_than else "or set age in [retention] of the config"
+        raise UsageError(f"say how old: --older-than 90d, {given}")
     before = _counted_from(config.db) - age
     if config.log is not None:
         if args.dry_run:

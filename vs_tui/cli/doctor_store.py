@@ -17,6 +17,7 @@ from vs_tui.cli.common import now, reading
 from vs_tui.cli.reachability import connections
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.delivery import UNKNOWN_SOURCE
+from vs_tui.model.display import counted
 from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
 from vs_tui.model.request_advice import Proof
 from vs_tui.model.request_advice import advice as advise
@@ -110,7 +111,8 @@ def _stored(config: Config) -> Iterator[Finding]:
     yield Finding(
         "ok",
         "database",
-        f"{path}: deliveries {found['deliveries']}, spans {found['spans']}, "
+        f"{path}: {counted(found['deliveries'], 'delivery', 'deliveries')}, "
+        f"{counted(found['spans'], 'span')}, "
         f"{format_size(found['bytes'])}",
     )
     if waiting := _waiting(path):

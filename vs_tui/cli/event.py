@@ -161,20 +161,21 @@ def explain(report: Report, program: str) -> None:
 
 
 def trouble_lines(report: Report) -> Sequence[str]:
+    if not (report.refused or report.trouble or report.dropped):
+        return ()
+    from vs_tui.model.display import clean, counted
+
     lines = list(report.refused.values())
     if report.trouble:
         kept = (
-            f"{report.lost} event(s) could not be kept and are lost"
+            f"{counted(report.lost, 'event')} lost, because the spool cannot be written"
             if report.lost
-            else f"{report.waiting} event(s) kept for the next call or `vs-tui flush`"
+            else f"{counted(report.waiting, 'event')} kept for the next call or `vs-tui flush`"
         )
         lines.append(f"{report.trouble} ({kept})")
     if report.dropped:
-        lines.append(f"the spool was full: its {report.dropped} oldest event(s) were dropped")
-    if not lines:
-        return lines
-    from vs_tui.model.display import clean
-
+        oldest = counted(report.dropped, "event")
+        lines.append(f"the spool was full: {oldest} dropped, the oldest first")
     return [clean(line) for line in lines]  # the receiver's words are anybody's
 
 
@@ -216,10 +217,12 @@ def run_flush(args: argparse.Namespace) -> int:
         print("  ".join(f"{name} {count}" for name, count in counts.items()))
     explain(report, "vs-tui flush")
     if report.waiting and not report.trouble:
+        from vs_tui.model.display import counted
+
         print(
-            f"vs-tui flush: {report.waiting} event(s) are meant for another receiver, or cannot be "
-            "read by this user; set VS_URL, send them to this one with --any-url, or see who owns "
-            f"the files of {client.spool.folder}",
+            f"vs-tui flush: {counted(report.waiting, 'event')} not sent: meant for another "
+            "receiver, or not readable by this user; set VS_URL, use --any-url to send to this "
+            f"one, or see who owns the files of {client.spool.folder}",
             file=sys.stderr,
         )
     return 1 if report.trouble or report.refused or report.waiting or report.lost else 0

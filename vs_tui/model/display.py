@@ -46,6 +46,11 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return "".join(shown)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 event`, `2 events`; `many` is the plural if it is not `one` with an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
     """Several lines, each cleaned; tabs become spaces."""
     return [clean(line.expandtabs(4)) for line in text[:limit].splitlines()]

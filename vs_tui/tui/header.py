@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from vs_tui.model.display import clean
+from vs_tui.model.display import clean, counted
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import SECOND, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, Verdict
@@ -55,7 +55,7 @@ def concerns(app: Session) -> Iterator[str]:
     if app.export_trouble:
         yield clean(app.export_trouble, 200)
     if app.lag > LAG_SHOWN * SECOND:
-        what = "1 delivery" if app.unfolded == 1 else f"{app.unfolded} deliveries"
+        what = counted(app.unfolded, "delivery", "deliveries")
         behind = f"{app.lag / SECOND:.0f} s behind"
         yield f"{behind}: {what} stored and not shown yet; it catches up by itself"
     yield from _quarantined(app.health, here=app.navigation.current == "events")
@@ -66,7 +66,7 @@ def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]
     counts = {h.source: h.counts.get(Verdict.QUARANTINED, 0) for h in health}
     number = sum(counts.values())
     if number:
-        what = "1 delivery" if number == 1 else f"{number} deliveries"
+        what = counted(number, "delivery", "deliveries")
         how = "{refold} reads it again" if here else "{events} shows why"
         names = ", ".join(clean(name, 40) for name, n in counts.items() if n)
         yield f"{what} could not be read: {how}; nothing is lost ({names})"
