@@ -10,7 +10,7 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
-from vs_tui.store.folding.link_queue import is_waiting
+from vs_tui.store.folding.crowded_keys import is_waiting
 from vs_tui.store.folding.span_folding import Context
 from vs_tui.store.folding.transaction import Folding, fold_and_link, link_waiting, next_seq
 from vs_tui.store.maintenance.retention import prune_traces

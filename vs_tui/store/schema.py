@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from vs_tui.model.errors import Explained
-from vs_tui.store.folding.link_queue import CREATE_LINK_QUEUE
-from vs_tui.store.folding.renamed import CREATE_NAMES
 from vs_tui.store.folding.vcs_history import CREATE_HISTORY
 from vs_tui.store.metrics.shipments import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
@@ -121,11 +119,10 @@ CREATE_VIEWS: Final = _SPANS + _LINKS + _DEPLOYMENTS + _CHANGES + _INCIDENTS
 _V6: Final = "\n".join(
     (
         _script("schema_6"),
-        *(CREATE_LINK_QUEUE, CREATE_HISTORY, _script("metrics_6")),
+        *(CREATE_HISTORY, _script("metrics_6")),
         f"{MARK_AGAIN};",
         CREATE_REPORTED,
         CREATE_VIEWS,
-        CREATE_NAMES,
     )
 )
 """The second edition, with one constant for each concern."""

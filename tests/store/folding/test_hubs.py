@@ -15,7 +15,7 @@ from tests.store.tracing import World, decided, from_github
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
 from vs_tui.model.artifacts import is_moving, is_moving_version
-from vs_tui.store.folding import link_queue, linker
+from vs_tui.store.folding import crowded_keys, linker
 from vs_tui.store.folding import projector as projector_module
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import retention
@@ -192,7 +192,7 @@ def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
     ]
     later = [custom("pipeline", "p", "start"), *(custom("job", n, "start") for n in range(120))]
     world = World().deliver(seekers)
-    db, at_once = world.db, link_queue.LINKED_AT_ONCE
+    db, at_once = world.db, crowded_keys.LINKED_AT_ONCE
     sqlite_log.append(db, later, world.folding.bodies, lambda _: True)
     projector = Projector(at_once=10)
     projector.opened(db)

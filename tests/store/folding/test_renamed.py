@@ -29,7 +29,7 @@ from tests.store.tracing import (
 from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import gitlab as gitlab_source
-from vs_tui.store.folding import renamed as renamed_store
+from vs_tui.store.folding import stored_events
 from vs_tui.store.queries.delivery_search import delivery_where
 from vs_tui.store.queries.read_traces import find_span
 
@@ -293,7 +293,7 @@ def test_the_issues_of_a_project_with_another_key_are_found_by_both() -> None:
 
 
 def test_many_spans_of_a_renamed_repository_follow_in_small_transactions(monkeypatch) -> None:
-    monkeypatch.setattr(renamed_store, "AT_ONCE", 2)
+    monkeypatch.setattr(stored_events, "RENAMED_AT_ONCE", 2)
     pushes = [
         gh.push(after=f"{n:040x}") | {"repository": gh.repo("acme/shop") | {"id": 77}}
         for n in range(5)

@@ -1,15 +1,21 @@
-"""Finds crowded keys: keys that so many spans offer that they identify nothing, such as one version
-on a thousand instances.
+"""Bounds the work for keys that very many spans offer or seek.
 
-Offers are counted for each level (`correlation.level`), so that the one build of a version is
-found, however many deploys have it. Whether a key is crowded depends only on the stored events. The
-offers of a crowded key are never read, so the cost of a delivery does not grow with it.
+Crowded keys are those that so many spans offer that they identify nothing, such as one version on a
+thousand instances. Offers are counted for each level (`correlation.level`), so that the one build
+of a version is found, however many deploys have it. Whether a key is crowded depends only on the
+stored events. The offers of a crowded key are never read, so the cost of a delivery does not grow
+with it.
+
+Keys that very many spans seek are queued, and their seekers are linked in slices, between
+deliveries. A row of `link_queue` has such a key and the last of its seekers that was linked again.
+The transaction that folds the offer writes it, so that the queue survives a crash.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -21,6 +27,17 @@ from vs_tui.traces.correlation import CROWD, LEVELS, level
 
 Place = tuple[str, int]
 """A token and the level at which it is offered."""
+
+LINKED_AT_ONCE: Final = 100
+"""Most seekers of one key that a transaction links; this costs about as much as a batch of
+deliveries."""
+_COMPARED: Final = 3 * LINKED_AT_ONCE
+"""Most seekers of one key that are compared with a change; to compare a seeker costs about a tenth
+of linking it again."""
+_READ_AT_ONCE: Final = 2_000
+"""Number of seekers that are read before keys with very many are looked for."""
+Sought = tuple[str, str, str]
+"""A token, the span that seeks it, and the rule."""
 
 _MANY: Final = (
     "(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM offers o WHERE o.token = {0} "
@@ -108,3 +125,51 @@ def scattered(connection: sqlite3.Connection) -> set[str]:
 def _crowded(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[Place]:
     sql = f"SELECT token, level FROM crowded_keys WHERE token {rows.KEYS}"
     return {(token, at) for token, at in rows.select_in(connection, sql, tokens)}
+
+
+def seekers(
+    connection: sqlite3.Connection,
+    tokens: Iterable[str],
+    concerned: Callable[[set[Sought]], set[Sought]],
+) -> set[str]:
+    """The spans that seek one of these tokens. A token with too many seekers is queued instead.
+    `concerned` keeps those that the changes may concern."""
+    wanted = set(tokens)
+    sql = f"SELECT DISTINCT token, key, rule FROM seeks WHERE token {rows.KEYS} LIMIT {{}}"
+    found: set[Sought] = set(rows.select_in(connection, sql.format(_READ_AT_ONCE), wanted))
+    if len(found) < _READ_AT_ONCE:
+        seeking = Counter(token for token, *_ in found)
+        vast = {sought for sought in found if seeking[sought[0]] > _COMPARED}
+        found = vast | concerned(found - vast)
+        seeking = Counter(token for token, _ in {sought[:2] for sought in found})
+        many = {token for token, n in seeking.items() if n > LINKED_AT_ONCE}
+    else:
+        more = (
+            "SELECT t.value FROM json_each(?) t WHERE (SELECT COUNT(*) FROM (SELECT DISTINCT key "
+            f"FROM seeks WHERE token = t.value LIMIT {LINKED_AT_ONCE + 1})) > {LINKED_AT_ONCE}"
+        )
+        many = {token for (token,) in rows.select_in(connection, more, wanted)}
+        found = set(rows.select_in(connection, sql.format(-1), wanted - many))
+    connection.executemany("REPLACE INTO link_queue VALUES (?, '')", [(token,) for token in many])
+    return {key for token, key, _ in found if token not in many}
+
+
+def is_waiting(connection: sqlite3.Connection) -> bool:
+    """Whether any span waits to be linked, or any deployment to be judged."""
+    sql = "SELECT EXISTS (SELECT 1 FROM link_queue) OR EXISTS (SELECT 1 FROM judge_queue)"
+    return bool(connection.execute(sql).fetchone()[0])
+
+
+def take(connection: sqlite3.Connection) -> tuple[set[str], str]:
+    """Take the next spans to link out of the queue. Returns them, and their token if they are its
+    last seekers, else an empty string. The caller links them in the same transaction."""
+    row = connection.execute("SELECT token, after FROM link_queue LIMIT 1").fetchone()
+    if row is None:
+        return set(), ""
+    sql = "SELECT DISTINCT key FROM seeks WHERE token = ? AND key > ? ORDER BY key LIMIT ?"
+    found = [key for (key,) in connection.execute(sql, (*row, LINKED_AT_ONCE))]
+    if len(found) == LINKED_AT_ONCE:
+        connection.execute("UPDATE link_queue SET after = ? WHERE token = ?", (found[-1], row[0]))
+        return set(found), ""
+    connection.execute("DELETE FROM link_queue WHERE token = ?", row[:1])
+    return set(found), row[0]

@@ -16,7 +16,7 @@ from typing import Final
 from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
-from vs_tui.store.folding import crowded_keys, incident_links, link_queue
+from vs_tui.store.folding import crowded_keys, incident_links
 from vs_tui.store.folding.parents import Unsettled, assign_parents
 from vs_tui.store.folding.shipped_changes import relink_shipped
 from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
@@ -108,7 +108,7 @@ def _affected(
             for token in {token for token, at in asked if (token, at) not in offered.crowded}:
                 offering.setdefault(token, []).append(change)
     concerned = partial(_concerned, connection, offering, offered.crowded_now)
-    keys = link_queue.seekers(connection, {*offering, *offered.crowded_now}, concerned)
+    keys = crowded_keys.seekers(connection, {*offering, *offered.crowded_now}, concerned)
     keys.update(incident_links.affected(connection, changes, rules))
     return keys
 
@@ -117,15 +117,15 @@ def _concerned(
     connection: sqlite3.Connection,
     offering: Mapping[str, Sequence[Change]],
     crowded_now: Collection[str],
-    seeking: Collection[link_queue.Sought],
-) -> set[link_queue.Sought]:
+    seeking: Collection[crowded_keys.Sought],
+) -> set[crowded_keys.Sought]:
     """The seekers whose links may differ after the changes of the spans that offer their tokens. It
     costs a fraction of pairing a seeker with all offers: where a version has tens of deploys, most
     of its seekers keep the deploy that they have."""
     nodes = load_nodes(connection, {key for _, key, _ in seeking})
     changed = {change.new.key: _nodes_of(change) for each in offering.values() for change in each}
     found = set()
-    versions: list[tuple[link_queue.Sought, list[Change]]] = []
+    versions: list[tuple[crowded_keys.Sought, list[Change]]] = []
     for sought in seeking:
         token, key, named = sought
         rule, child = Rule(named), nodes.get(key)
@@ -149,8 +149,8 @@ def _nodes_of(change: Change) -> list[Node]:
 def _gained(
     connection: sqlite3.Connection,
     nodes: Mapping[str, Node],
-    seeking: Sequence[tuple[link_queue.Sought, Sequence[Change]]],
-) -> Iterator[link_queue.Sought]:
+    seeking: Sequence[tuple[crowded_keys.Sought, Sequence[Change]]],
+) -> Iterator[crowded_keys.Sought]:
     """The seekers of versions that may get another link. Only the best offer of a version becomes a
     link, so a change matters where the span is linked, or where it outranks the linked one. Offers
     of several scopes are always compared anew."""

@@ -35,8 +35,9 @@ from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
-from vs_tui.store.folding import link_queue, renamed, transaction
+from vs_tui.store.folding import crowded_keys, transaction
 from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.folding.stored_events import renamed_spans
 from vs_tui.store.folding.transaction import Folding, Transact
 from vs_tui.store.storage_errors import Condition, is_storage
 
@@ -116,13 +117,13 @@ class Projector:
         self._parsed.clear()
         self._appended.clear()
         self._bytes = 0
-        self._more = bool(renamed.waiting(db))
+        self._more = bool(renamed_spans(db))
         if self.behind:
             self._appended.append((self.head, monotonic()))
 
     def look(self, db: sqlite3.Connection) -> None:
         """Check, at the end of a transaction, whether spans wait to be linked."""
-        self._linking = link_queue.is_waiting(db)
+        self._linking = crowded_keys.is_waiting(db)
 
     @property
     def behind(self) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from vs_tui.log.delivery import SameBodies
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event
-from vs_tui.store.folding import link_queue, renamed
+from vs_tui.store.folding import crowded_keys, stored_events
 from vs_tui.store.folding.missing_ends import end_with_parents
 from vs_tui.store.folding.span_folding import (
     Change,
@@ -134,24 +134,24 @@ def refold_and_link(
 def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list[Change], bool]:
     """Fold the next spans that a rename affects, in a transaction without deliveries. Returns the
     changes, and whether more spans may wait."""
-    keys = renamed.waiting(connection)
-    more = folding.cache.names.waiting = len(keys) == renamed.AT_ONCE
+    keys = stored_events.renamed_spans(connection)
+    more = folding.cache.names.waiting = len(keys) == stored_events.RENAMED_AT_ONCE
     if not keys:
         return [], False
     folding.context.seq = next_seq(connection)
     changes = refold(connection, keys, folding.context, folding.cache, renamed=True)
-    renamed.done(connection, keys)
+    stored_events.folded_again(connection, keys)
     return _after(connection, changes, folding), more
 
 
 def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Change]:
-    """Link the next spans of the queue (see `link_queue`) and update the read models, also what
+    """Link the next spans of the queue (see `crowded_keys`) and update the read models, also what
     waits there. The spans that offer a queued key are updated once, after its last seeker is
     linked."""
     from vs_tui.store.folding.linker import offering, relink
 
     folding.context.seq = next_seq(connection)
-    keys, token = link_queue.take(connection)
+    keys, token = crowded_keys.take(connection)
     relink(connection, (), folding.context.seq, folding.links, also=keys)
     ended = _end_jobs(connection, _unchanged(connection, keys), folding)
     changed = [change for change in ended if change.old != change.new]

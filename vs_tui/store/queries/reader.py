@@ -18,7 +18,6 @@ from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import clock as clocks
 from vs_tui.store import rows
-from vs_tui.store.folding import link_queue
 from vs_tui.store.queries.filter_sql import where as where_of
 from vs_tui.store.queries.read_spans import (
     order_of,
@@ -125,7 +124,7 @@ class SqliteReader:
         head = await self.run(sqlite_log.head)
 
         def reached(db: sqlite3.Connection) -> bool:
-            return sqlite_log.position(db) >= head and link_queue.is_settled(db)
+            return sqlite_log.position(db) >= head and not rows.number(db, _UNSETTLED)
 
         deadline = time.monotonic() + seconds
         while not await self.run(reached):
@@ -362,6 +361,11 @@ def _some(limit: int) -> int:
 
 
 _LAST_DELIVERY: Final = "SELECT MAX(id) FROM deliveries"
+_UNSETTLED: Final = "SELECT " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table})" for table in ("renamed_spans", "link_queue", "judge_queue")
+)
+"""SQL: whether what is folded is still to be linked, judged, or folded again where a repository was
+renamed. Until then an answer may miss a part of what its deliveries say."""
 
 
 def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
