@@ -24,6 +24,7 @@ from vs_tui.export.prometheus import Metrics, MetricsPage
 from vs_tui.export.series import CounterTotals
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
+from vs_tui.ingest.bodies import Resolver
 from vs_tui.ingest.connections import Connection, Connections
 from vs_tui.ingest.connections import Handler as PlainHandler
 from vs_tui.ingest.http_errors import (
@@ -36,7 +37,6 @@ from vs_tui.ingest.http_errors import (
     unexpected,
     unknown_path,
 )
-from vs_tui.ingest.link_decisions import Resolver
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.errors import Explained

@@ -261,7 +261,7 @@ MOST_NAMED: Final = 8
 
 def metrics_findings(config: Config) -> Iterator[Finding]:
     """Environments, rules and teams of the metrics, with the number of spans of each."""
-    from vs_tui.store.queries.metric_coverage import read_coverage
+    from vs_tui.store.queries.span_reports import read_coverage
 
     coverage = read_coverage(config.db, _filters(config), config.teams, now())
     yield from _environments(config, coverage.deploys)

@@ -5,6 +5,10 @@ requests and the dashboard go on.
 A thread or smaller steps would not help: the JSON parser holds the interpreter until it is done,
 which takes seconds for a body of very many small values. A process costs some tenths of a second,
 only for such bodies, and frees all its memory when it ends.
+
+In the body of a decision about links the names of spans become span keys before it is stored. A
+short ref may become ambiguous later and an alias may move; a stored decision must mean the same
+spans at every rebuild.
 """
 
 from __future__ import annotations
@@ -15,17 +19,21 @@ import os
 import pickle
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 import vs_tui
-from vs_tui.ingest.http_errors import unavailable
+from vs_tui.ingest.http_errors import Refused, unavailable
+from vs_tui.model.display import clean
 from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
 from vs_tui.sources.dispatch import portable, read, unreadable
+from vs_tui.store.queries.reader_protocol import Reader
 
 PIECE: Final = 1024 * 1024
 """Most bytes that are decoded at once."""
@@ -166,3 +174,42 @@ def _environment() -> dict[str, str]:
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("VS_", "EM_METRICS_"))}
     folders = (str(_PACKAGE), kept.get("PYTHONPATH", ""))
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+
+
+class Resolver:
+    """Rewrites `child` and `parent` in the body of POST /api/links to full keys."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def __call__(self, inbound: Inbound) -> Inbound:
+        """The rewritten request. Refused with 404 if there is no such span, with 400 if it cannot
+        be moved."""
+        try:
+            body = orjson.loads(inbound.body)
+        except orjson.JSONDecodeError:
+            return inbound  # the source reports the error
+        if not isinstance(body, dict):
+            return inbound
+        found = {role: await self._key(body, role) for role in ("child", "parent")}
+        try:
+            return inbound._replace(body=orjson.dumps({**body, **found}))
+        except TypeError:  # orjson reads deeper nesting than it writes
+            raise Refused(400, "bad_request", "body: is nested too deep; send it flatter") from None
+
+    async def _key(self, body: Mapping[str, Any], role: str) -> str:
+        name = body.get(role)
+        if not isinstance(name, str) or not name.strip():
+            return ""
+        span = await self._reader.span(name.strip())
+        if span is None:
+            raise Refused(
+                404,
+                "not_found",
+                f"{role}: there is no span {clean(name)[:100]}; `vs-tui ls` lists them by ref",
+            )
+        if role == "child" and span.operation == "stage":
+            raise Refused(
+                400, "bad_request", "child: a stage belongs to its span; name that span instead"
+            )
+        return span.key

@@ -2,7 +2,7 @@
 
 from tests.store.conftest import T, custom, ref
 from vs_tui.model.time import SECOND
-from vs_tui.store.queries.past_runs import read_past_runs
+from vs_tui.store.queries.read_traces import read_past_runs
 
 
 def run(number: int, at: int, *, until: int | None = 90, error: bool = False) -> list:

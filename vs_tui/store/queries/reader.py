@@ -30,6 +30,8 @@ from vs_tui.store.queries.read_traces import (
     find_span,
     read_all_traces,
     read_found_traces,
+    read_histories,
+    read_past_runs,
     read_trace,
 )
 from vs_tui.store.queries.reader_protocol import (
@@ -286,8 +288,6 @@ class SqliteReader:
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None, team: str = ""
     ) -> Mapping[str, Sequence[PastRun]]:
-        from vs_tui.store.queries.past_runs import read_past_runs
-
         keys = [span.key for span in spans]
         return await self.run(lambda db: read_past_runs(db, keys, at, team))
 
@@ -369,8 +369,6 @@ renamed. Until then an answer may miss a part of what its deliveries say."""
 
 
 def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
-    from vs_tui.store.queries.past_runs import read_histories
-
     found = read_histories(db, keys)
     return {key: Baseline(h.n, round(h.median), h.p90) for key, h in found.items()}
 

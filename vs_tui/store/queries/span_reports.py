@@ -1,14 +1,15 @@
-"""Reports that read the spans themselves: durations, pull requests, flaky jobs, and the expected
-ends of spans in flight."""
+"""Reports that read the spans themselves: durations, pull requests, flaky jobs, the expected ends
+of spans in flight, and what the rules of the metrics match, for `vs-tui doctor`."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat, starmap
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -28,8 +29,9 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
-from vs_tui.store.queries.past_runs import read_histories
+from vs_tui.store.queries.read_traces import read_histories
 from vs_tui.store.rows import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
+from vs_tui.store.schema import open_reader
 
 _STATUSES: Final = {status.value: status for status in Status}
 MAX_EXPECTED: Final = 1_000
@@ -270,3 +272,49 @@ def read_expected(db: sqlite3.Connection, whose: Whose, now: Instant) -> list[Ex
         )
         for span in spans
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The data in a database that the metrics can use."""
+
+    deploys: Mapping[str, int]
+    """Environment, empty if none is named -> finished deploys."""
+    matched: Mapping[str, int]
+    """Filter of a rule -> number of matching spans."""
+    without_team: Mapping[str, int]
+    """Project without a team -> finished deploys."""
+    shared: Mapping[str, Sequence[str]]
+    """Project with deploys -> the teams that list it, if there are several."""
+
+
+def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant) -> Coverage:
+    """The coverage of a database file. Raises the same errors as `open_reader`."""
+    db = open_reader(path)
+    try:
+        finished = "operation = 'deploy' AND status NOT IN ('in_flight', 'cancelled')"
+        by_environment = dict(
+            db.execute(f"SELECT environment, COUNT(*) FROM spans WHERE {finished} GROUP BY 1")
+        )
+        by_project = db.execute(
+            "SELECT project, service, team, COUNT(*) FROM spans "
+            f"WHERE {finished} GROUP BY 1, 2, 3 ORDER BY 1"
+        ).fetchall()
+        matched = {text: _matching(db, text, now) for text in filters}
+    finally:
+        db.close()
+    without: dict[str, int] = {}
+    shared: dict[str, Sequence[str]] = {}
+    for project, service, team, count in by_project if teams.teams else ():
+        listing = teams.all_of(project, service, "")
+        if not team and not listing:
+            without[project] = without.get(project, 0) + count
+        elif len(listing) > 1:
+            shared[project] = listing
+    return Coverage(by_environment, matched, without, shared)
+
+
+def _matching(db: sqlite3.Connection, text: str, now: Instant) -> int:
+    condition, bound = span_where(text, now)
+    sql = f"SELECT COUNT(*) FROM spans WHERE derived = 0 AND {condition}"
+    return int(db.execute(sql, bound).fetchone()[0])

@@ -16,7 +16,7 @@ from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of
 from vs_tui.store import rows
-from vs_tui.store.queries.past_runs import read_histories
+from vs_tui.store.queries.read_traces import read_histories
 from vs_tui.store.queries.span_search import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.correlation import NAMED
