@@ -195,9 +195,15 @@ def incident_of(
     )
 
 
-def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES) -> Change:
-    """A `pull_request` span as a change; `below` are its reviews and pushes. Reviews by its author
-    or a bot do not count, nor those after the merge."""
+def change_of(
+    span: Span,
+    below: Iterable[Span] = (),
+    rules: MetricRules = DEFAULT_RULES,
+    first_pushed: Instant | None = None,
+) -> Change:
+    """A `pull_request` span as a change; `below` are its reviews, `first_pushed` the time of the
+    oldest of its pushed commits. Reviews by its author or a bot do not count, nor those after the
+    merge."""
     names = span.attributes
     below = list(below)
     merged = span.ended_at if span.status is Status.OK else None
@@ -209,8 +215,7 @@ def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAU
         and not (s.actor and (s.actor == span.actor or rules.is_bot(s.actor)))
     ]
     approvals = [s.at for s in reviews if text(s.attributes, "vs.review.state") == "approved"]
-    commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at")]
-    commits += [instant(s.attributes, "vs.commit.first_at") for s in below]
+    commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at"), first_pushed]
     written = [at for at in commits if at is not None]
     return Change(
         key=span.key,

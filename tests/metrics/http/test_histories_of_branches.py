@@ -44,6 +44,8 @@ class Gitea(GitHub):
         post = self.story.posts.pop()
         repository = {**post.body["repository"]}
         repository.pop("pushed_at", None)
+        for commit in post.body.get("commits", ()):
+            commit.pop("distinct", None)
         headers = {"X-Gitea-Event": post.headers["X-GitHub-Event"]}
         self.story.posts.append(Post("/gitea", {**post.body, "repository": repository}, headers))
 

@@ -168,16 +168,29 @@ def _meant(
     return meant, again
 
 
+# Without the commits that the base had before: a branch that is brought up to date gets them, too.
+_FIRST_PUSHED: Final = (
+    "SELECT s.parent_key, MIN(c.authored) FROM spans s CROSS JOIN vcs_history h ON h.key = s.key "
+    "CROSS JOIN vcs_commits c ON c.key = s.key LEFT JOIN vcs_history p ON p.key = s.parent_key "
+    f"WHERE s.operation = 'push' AND s.parent_key <> '' AND s.parent_key {rows.KEYS} "
+    "AND NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history b ON b.key = o.key "
+    "AND b.kind = 1 AND b.branch = p.branch AND b.at < h.at "
+    "WHERE o.project = c.project AND o.commit_id = c.commit_id AND o.key <> c.key) "
+    "GROUP BY s.parent_key"
+)
+
+
 def _changes(
     db: sqlite3.Connection, keys: Collection[str], rules: MetricRules
 ) -> dict[str, Change]:
     listed = rows.as_json(keys)
     below: dict[str, list[Span]] = {}
-    where = f"operation IN ('review', 'push') AND parent_key <> '' AND parent_key {rows.KEYS}"
+    first = dict(rows.select_in(db, _FIRST_PUSHED, keys))
+    where = f"operation = 'review' AND parent_key <> '' AND parent_key {rows.KEYS}"
     for span in rows.spans(db, where, listed):
         below.setdefault(span.parent_key, []).append(span)
     return {
-        span.key: change_of(span, below.get(span.key, ()), rules)
+        span.key: change_of(span, below.get(span.key, ()), rules, first.get(span.key))
         for span in rows.spans(db, f"key {rows.KEYS}", listed)
     }
 

@@ -1,0 +1,194 @@
+"""Histories of everyday work: branches that are named again or brought up to date, deployments that
+queue, schedules, environments that are stopped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.ingest.server import nearby
+from tests.metrics.http.clock import sha
+from tests.metrics.http.github import GitHub
+from tests.metrics.http.gitlab import GitLab
+from tests.metrics.http.others import Script
+from tests.metrics.http.story import Story, command, send
+from tests.metrics.http.test_histories import Wanted, begun, differences
+from tests.metrics.http.test_histories_of_branches import Gitea
+
+Tell = Callable[[Story, str], Wanted]
+
+
+def deployer(own: Any, story: Story) -> Callable[..., None]:
+    """Deploys by a script, for hosts without deployments of their own."""
+    if type(own) in (GitHub, GitLab):
+        return own.deploy
+    script = Script(story, own.name, service=own.name.rpartition("/")[2])
+
+    def deploy(end: str, ok: bool = True, *, commit: str) -> None:
+        script.deploy(end, ok, commit=sha(commit))
+
+    return deploy
+
+
+def branch_named_again(tool: type[Any]) -> Tell:
+    """Two pull requests from branches of one name: the second has not the commits of the first."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = tool(story, f"acme/{name}")
+        deploy = deployer(own, story)
+        for n, day in ((1, ""), (2, "Tue ")):
+            commits = [(f"{name} {n}", f"{day}07:00")]
+            times = (f"{day}07:10", f"{day}08:00")
+            own.pull(n, *times, head="patch-1", commits=commits, pushed=True)
+            deploy(f"{day}09:00", commit=own.merge_of(n))  # 2 h
+        return {"lead": (2.0, 2), "changes": (2, 2)}
+
+    return tell
+
+
+def brought_up_to_date(tool: type[Any], *, merge: bool = True) -> Tell:
+    """main, with a commit of Friday, is merged into the branch of a pull request, or the branch is
+    rebased on it: that commit is none of the pull request's."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = tool(story, f"acme/{name}")
+        deploy = deployer(own, story)
+        own.push((f"{name} base", "2026-02-27 10:00"), ref="main")
+        deploy("2026-02-27 11:00", commit=f"{name} base")
+        own.pull(1, "07:30", head="feature/1", commits=[(f"{name} c", "07:00")])
+        own.push((f"{name} old", "2026-02-27 12:00"), ref="main", when="08:00")
+        again = f"Merge main {name}" if merge else f"{name} c again"
+        own.push(
+            (f"{name} old", "2026-02-27 12:00"),
+            (again, "08:30" if merge else "07:00"),
+            ref="feature/1",
+            when="08:30",
+        )
+        tip: dict[str, Any] = {"last_commit": {"id": sha(again), "message": "x"}}
+        if tool is not GitLab:
+            ref = {"ref": "feature/1", "sha": sha(again), "repo": own._repository()}
+            tip = {"head": ref}
+        own.pull(1, "07:30", "09:00", pushed=True, **tip)
+        deploy("11:00", commit=own.merge_of(1))  # #1: 4 h; old: 71 h
+        return {"lead": (37.5, 2), "changes": (2, 1)}
+
+    return tell
+
+
+def nightly(story: Story, name: str) -> Wanted:
+    """The same commit is deployed each night."""
+    own = begun(GitHub, story, name)
+    for day in ("Tue", "Wed", "Thu"):
+        own.deploy(f"{day} 02:00", commit=f"{name} base")
+    return {"lead": (0.5, 1), "fail": (0, 4), "rework": (0, 4), "changes": (1, 4)}
+
+
+def incident_of_another_repository(story: Story, name: str) -> Wanted:
+    own = begun(GitHub, story, name)
+    ops = GitHub(story, f"acme/{name}-ops")
+    ops.issue(1, "07:00", "07:30")
+    own.deploy("08:00", commit=f"{name} 2")
+    return {"fail": (0, 2), "rework": (0, 2)}
+
+
+def stopped_environment(story: Story, name: str) -> Wanted:
+    """Jobs that stop, verify or prepare an environment deploy nothing."""
+    own = GitLab(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"))
+    own.deploy("09:00", commit=f"{name} 1")
+    for n, action in enumerate(("stop", "verify", "prepare", "access")):
+        own.pipeline(70 + n, "10:00", "10:10", "failed", [(80 + n, "j", "failed", "10:10")])
+        for build in story.posts[-1].body["builds"]:
+            build["environment"]["action"] = action
+    return {"fail": (0, 1), "changes": (1, 1)}
+
+
+def release_tag_of_a_merge(story: Story, name: str) -> Wanted:
+    """A pull request for the release, a tag on its merge commit, and the tag is deployed."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "08:00", "09:00", pushed=True)
+    own.pull(2, "09:00", "10:00", author="release-please[bot]", title="chore: 1.1.0", pushed=True)
+    tagged = {"ref": "refs/tags/v1.1.0", "after": sha(own.merge_of(2)), "commits": []}
+    story.add("/github", {**story.posts[-1].body, **tagged}, X_GitHub_Event="push")
+    own.deploy("11:00", version="v1.1.0")
+    for post in story.posts[-3:]:
+        post.body["deployment"]["sha"] = sha(own.merge_of(2))
+    return {"lead": (2.0, 3), "fail": (0, 2), "changes": (3, 2)}  # 0.5, 3 and 2 h
+
+
+def replaced_in_the_queue(story: Story, name: str) -> Wanted:
+    """Three commits; the deploy of the second is cancelled for that of the third."""
+    own = GitHub(story, f"acme/{name}")
+    for n, clock in enumerate(("08:00", "08:10", "08:20"), 1):
+        own.push((f"{name} {n}", clock))
+    own.deploy("09:00", commit=f"{name} 1")  # 1 h
+    own.deploy("09:05", commit=f"{name} 2", state="inactive")
+    own.deploy("09:20", commit=f"{name} 3")  # 1 h 10 and 1 h
+    return {"lead": (1.0, 3), "fail": (0, 2), "changes": (3, 2)}
+
+
+def fix_after_a_failed_deploy(story: Story, name: str) -> Wanted:
+    """The next commit repairs the pipeline: the first change ships with it."""
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"))
+    own.deploy("09:00", False, commit=f"{name} 1")
+    own.push((f"{name} 2", "09:30"))
+    own.deploy("10:00", commit=f"{name} 2")  # 2 and 0.5 h
+    wanted: Wanted = {"lead": (1.25, 2), "fail": (1, 2), "rework": (0, 2), "recovery": (60.0, 1)}
+    return wanted
+
+
+def review_app(story: Story, name: str) -> Wanted:
+    own = begun(GitLab, story, name)
+    own.pull(1, "08:00", commits=[(f"{name} c", "07:30")])
+    own.deploy("08:30", False, commit=f"{name} c", environment="review/1", tier="development",
+               ref="feature/1")  # fmt: skip
+    return {"fail": (0, 1), "changes": (1, 1)}
+
+
+def two_deploys_wait_for_one_merge(story: Story, name: str) -> Wanted:
+    """A pull request of two weeks, merged and deployed after lunch."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "2026-02-16 12:00", "Tue 11:00", pushed=True)
+    own.pull(2, "Tue 10:00", "Tue 11:30", pushed=True)
+    own.deploy("Tue 12:00", commit=own.merge_of(2))  # 15 d and 2 h
+    return {"lead": (2.0, 3), "changes": (3, 2)}
+
+
+HISTORIES: dict[str, Tell] = {
+    **{f"again-{tool.__name__}".lower(): branch_named_again(tool)
+       for tool in (GitHub, GitLab, Gitea)},
+    **{f"updated-{tool.__name__}".lower(): brought_up_to_date(tool)
+       for tool in (GitHub, GitLab, Gitea)},
+    **{f"rebased-{tool.__name__}".lower(): brought_up_to_date(tool, merge=False)
+       for tool in (GitHub, GitLab, Gitea)},
+    "nightly": nightly,
+    "no-ops": incident_of_another_repository,
+    "stopped": stopped_environment,
+    "released": release_tag_of_a_merge,
+    "replaced": replaced_in_the_queue,
+    "fixed-pipeline": fix_after_a_failed_deploy,
+    "review-app": review_app,
+    "two-weeks": two_deploys_wait_for_one_merge,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["as sent", "shuffled"])
+def test_every_history_of_work_has_the_values_computed_by_hand(tmp_path, order) -> None:
+    wanted = {}
+    with nearby(tmp_path) as server:
+        for name, tell in HISTORIES.items():
+            story = Story()
+            wanted[f"acme/{name}"] = tell(story, name)
+            posts = story.posts
+            if order == "shuffled":
+                posts = random.Random(name).sample(posts, len(posts))
+            send(server, posts)
+        assert differences(server, wanted) == {}
+    if order == "shuffled":
+        command(server, "db", "rebuild")
+        with nearby(tmp_path) as server:
+            assert differences(server, wanted) == {}
