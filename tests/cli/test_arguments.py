@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vs_tui.cli import vscli
 from vs_tui.cli.main import main
 from vs_tui.store.schema import open_writer
 
@@ -65,6 +66,10 @@ LINES = st.sampled_from(sorted(COMMANDS)).flatmap(
         ("ls", "--limit", "\x1b]0;x\x07"),
         ("flush", "--nothing", "\x1b[31m"),
         ("serve", "--port", "\x1b[31m"),
+        ("event", "--type", "\x1b[31m it", "start"),
+        ("event", "--tag", "\x1b]0;x\x07", "start"),
+        ("run", "--tag", "\x1b[31m", "--", "true"),
+        ("vscli", "event", "--tag", "\x1b[31m", "start"),
         ("\x1b[31m",),
     ],
 )
@@ -73,7 +78,7 @@ def test_an_argument_that_cannot_be_used_is_told_without_controlling_the_termina
 ) -> None:
     with contextlib.closing(open_writer(tmp_path / "vs-tui.db")):
         try:
-            code = main([*line])
+            code = vscli.main([*line[1:]]) if line[0] == "vscli" else main([*line])
         except SystemExit as ended:
             code = ended.code
     assert code == 2

@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final, NoReturn, TextIO
 
@@ -116,6 +116,20 @@ USAGE: Final = 2
 class UsageError(Explained):
     """Ends the command with USAGE; the message says which argument is wrong and what is
     accepted."""
+
+    program = "vs-tui"
+    """The words in front of the message."""
+
+
+@contextlib.contextmanager
+def usage(option: str = "", *, program: str = "vs-tui") -> Iterator[None]:
+    """What is a ValueError here is a wrong argument; `option` comes before its text."""
+    try:
+        yield
+    except (ValueError, UsageError) as error:
+        wrong = UsageError(f"{option}{error}")
+        wrong.program = program
+        raise wrong from None
 
 
 PIPE_CLOSED: Final = 141

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui import config as config_module
-from vs_tui.cli.commands import UsageError, add_command
+from vs_tui.cli.commands import UsageError, add_command, usage
 from vs_tui.cli.common import (
     CommandError,
     SecretName,
@@ -264,7 +264,7 @@ def _named(config: Config, args: argparse.Namespace) -> int:
     stored = read_secrets(config.secrets_path)
     if args.action == "list":
         return _list(config, stored, as_json=args.json)
-    try:
+    with usage():
         if args.action == "revoke":
             write_secrets(config.secrets_path, revoke_token(stored, args.name))
             return 0
@@ -274,8 +274,6 @@ def _named(config: Config, args: argparse.Namespace) -> int:
             known = ", ".join(config.teams.names) or "none is configured"
             raise ValueError(f"there is no team '{args.team}'; teams: {known}")
         changed, token = add_token(stored, args.name, args.scope, args.team)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
     write_secrets(config.secrets_path, changed)
     print(token)
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli import postgres
-from vs_tui.cli.commands import UsageError, add_command
+from vs_tui.cli.commands import UsageError, add_command, usage
 from vs_tui.cli.common import Bar, CommandError, add_store_options, load_config, now, print_json
 from vs_tui.config import Config
 from vs_tui.model.display import clean_lines
@@ -203,10 +203,8 @@ def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
 
 
 def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    try:
+    with usage("--older-than: "):
         age = parse_duration(args.older_than) if args.older_than else config.retention.age
-    except ValueError as error:
-        raise UsageError(f"--older-than: {error}") from None
     if not age:
         given = "at least 1s" if args.older_than else "or set age in [retention] of the config"
         raise UsageError(f"say how old: --older-than 90d, {given}")
@@ -301,10 +299,8 @@ def _rebuild(config: Config, _: argparse.Namespace) -> dict[str, Any]:
 def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.store.maintenance import forgetting
 
-    try:
+    with usage("--actor: "):
         person = forgetting.Person(args.actor)
-    except ValueError as error:
-        raise UsageError(f"--actor: {error}") from None
     if config.log is not None:
         advice = _after_forgetting(config, args.actor, 0, False)
         return postgres.forget(config, config.log, person, dry_run=args.dry_run, advice=advice)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from vs_tui.cli.client import Client, Report
-from vs_tui.cli.commands import USAGE, add_command
+from vs_tui.cli.commands import add_command, usage
 from vs_tui.cli.custom_event import (
     Checkout,
     SpanId,
@@ -104,11 +104,8 @@ def run_event(args: argparse.Namespace) -> int:
     status = "ok"
     if args.action == "end":
         status = "error" if args.error else "cancelled" if args.cancelled else "ok"
-    try:
+    with usage(program="vs-tui event"):  # TooLarge is one
         return send_event(args, Client(), "vs-tui event", status, printed, checkout)
-    except ValueError as error:  # TooLarge is one
-        print(f"vs-tui event: {error}", file=sys.stderr)
-        return USAGE
 
 
 def send_event(

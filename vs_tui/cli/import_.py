@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from vs_tui.cli.commands import USAGE, UsageError, add_command
+from vs_tui.cli.commands import UsageError, add_command, usage
 from vs_tui.cli.common import Bar, CommandError, moment, now, pause
 from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import Api, Forbidden, ImportScope, Page, Project
@@ -127,15 +127,12 @@ def _add_options(parser: argparse.ArgumentParser, tool: type[Project]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     tool = TOOLS[args.tool]
-    try:
+    with usage(program="vs-tui import"):
         projects = tool.projects(args.projects)
         only = _only(args.only, tool)
         check_url(args.url)
         since = _since(args.since) if args.since else ""
         every = pause("--follow", args.follow, _LEAST, "60s or 5m") if args.follow else None
-    except (ValueError, UsageError) as error:
-        print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
-        return USAGE
     sender = ReceiverApi(args.to or "")
     with ImportBar(sys.stderr) as bar, contextlib.closing(sender):
         api = Api(args.url, proof_headers(args, tool), bar.notice)

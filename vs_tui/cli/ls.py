@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vs_tui.api.codec.traces import STANDING
-from vs_tui.cli.commands import USAGE, add_command, whole_number
+from vs_tui.cli.commands import add_command, usage, whole_number
 from vs_tui.cli.common import (
     add_store_options,
     load_config,
@@ -81,16 +81,8 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     show = _print_json if args.json else _print_rows
-    try:
-        if args.by == "trace":
-            asyncio.run(_list_traces(args))
-        else:
-            asyncio.run(_list(args, show))
-    except ValueError as error:
-        from vs_tui.model.display import clean_lines
-
-        print(f"vs-tui ls: {clean_lines(str(error))}", file=sys.stderr)
-        return USAGE
+    with usage(program="vs-tui ls"):
+        asyncio.run(_list_traces(args) if args.by == "trace" else _list(args, show))
     return 0
 
 

@@ -58,7 +58,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     try:
         code: int = parsed.run(parsed)
     except Explained as error:
-        print(f"vs-tui: {_harmless(error)}", file=sys.stderr)
+        program = getattr(error, "program", "vs-tui")
+        print(f"{program}: {_harmless(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else 1
     except (OverflowError, UnicodeEncodeError) as error:
         if not (wrong := _unusable(error, arguments)):

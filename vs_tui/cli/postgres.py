@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.commands import UsageError, add_command
+from vs_tui.cli.commands import UsageError, add_command, usage
 from vs_tui.cli.common import Bar, add_store_options, load_config, now, pause
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.address import SCHEMES, LogAddress, check_schema_name, parse_log_url
@@ -205,10 +205,8 @@ def export(args: argparse.Namespace) -> int:
     address = _address(args.url) if args.url else config.log
     if address is None:
         raise UsageError("name a database: vs-tui export postgres postgresql://USER@HOST/DATABASE")
-    try:
+    with usage("--schema "):
         schema = check_schema_name(args.schema)
-    except ValueError as error:
-        raise UsageError(f"--schema {error}") from None
     every = pause("--every", args.every, SECOND, "30s or 5m") if args.every else 0
     try:
         from vs_tui.export.postgres_tables import export_tables, newest_change
@@ -228,7 +226,5 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _address(url: str) -> LogAddress:
-    try:
+    with usage("the URL "):
         return parse_log_url(url)
-    except ValueError as error:
-        raise UsageError(f"the URL {error}") from None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.commands import USAGE, add_command
+from vs_tui.cli.commands import add_command, usage
 from vs_tui.cli.common import add_store_options, load_config, now
 
 if TYPE_CHECKING:
@@ -116,12 +116,8 @@ def run(args: argparse.Namespace) -> int:
 
     gc.disable()  # hundreds of thousands of groups, none of them garbage
     try:
-        asyncio.run(write())
-    except ValueError as error:
-        from vs_tui.model.display import clean_lines
-
-        print(f"vs-tui report: {clean_lines(str(error))}", file=sys.stderr)
-        return USAGE
+        with usage(program="vs-tui report"):
+            asyncio.run(write())
     finally:
         gc.enable()
     return 0

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vs_tui.cli.commands import USAGE, add_command
+from vs_tui.cli.commands import add_command, usage
 from vs_tui.cli.custom_event import (
     Checkout,
     SpanId,
@@ -85,13 +85,10 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     argv: list[str] = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     kind = args.type.strip().lower()
-    try:
+    with usage(program="vs-tui run"):
         if not argv or not kind:
             raise ValueError("the command is missing; write `vs-tui run -- CMD...`")
         tags = tags_of(args)
-    except ValueError as error:
-        print(f"vs-tui run: {error}", file=sys.stderr)
-        return USAGE
     tags = {
         "process.executable.name": Path(argv[0]).name,
         **({"deployment.environment.name": args.environment} if args.environment else {}),

@@ -63,7 +63,9 @@ def _main(arguments: Sequence[str]) -> int:
             args, client, "vscli", "error" if args.error else "ok", lambda span: span.id
         )
     except ValueError as error:
-        print(f"vscli: {error}", file=sys.stderr)
+        from vs_tui.model.display import clean_lines
+
+        print(f"vscli: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
 
 
