@@ -1,4 +1,5 @@
-"""Reads fields of JSON bodies. Nothing here raises for missing fields, nulls or changed types."""
+"""Reads fields of JSON bodies. Only `required` and `meaning` raise for missing fields, nulls or
+changed types."""
 
 from __future__ import annotations
 
@@ -185,6 +186,26 @@ def number(container: object, *path: str) -> int | None:
 def _is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a JSON number."""
     return type(value) is int or type(value) is float
+
+
+def unreadable(event: str, what: str) -> Unreadable:
+    return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
+
+
+def required(event: str, container: object, *path: str) -> int:
+    """The number at a path, which the event cannot do without. Raises Unreadable if there is
+    none."""
+    value = number(container, *path)
+    if value is None:
+        raise unreadable(event, f"{'.'.join(path)} is missing or no number")
+    return value
+
+
+def meaning(event: str, words: Mapping[str, T], word: str, what: str = "state") -> T:
+    """What a tool's word means. Raises Unreadable for a word that is not known."""
+    if word not in words:
+        raise unreadable(event, f"the {what} {word or 'none'!r} is not known")
+    return words[word]
 
 
 def time_of(container: object, *names: str) -> Instant | None:

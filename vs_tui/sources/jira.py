@@ -17,16 +17,7 @@ from urllib.parse import urlsplit
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso, parse_instant
-from vs_tui.model.vocabulary import (
-    RELATIONS,
-    Event,
-    Key,
-    Operation,
-    Rule,
-    Scalar,
-    Seek,
-    State,
-)
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, moment, parsed
 from vs_tui.sources.fields import items, json_object, known, number, obj, text, texts
 from vs_tui.sources.signatures import Scheme

@@ -13,16 +13,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import (
-    RELATIONS,
-    Event,
-    Key,
-    Operation,
-    Rule,
-    Scalar,
-    Seek,
-    State,
-)
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import (
     items,

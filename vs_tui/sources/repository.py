@@ -14,7 +14,6 @@ import orjson
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable
 from vs_tui.sources.fields import dotted, known, obj, text, texts, time_of, web_url
 
 
@@ -302,10 +301,6 @@ def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tupl
         Event(key=key, source="", operation="", state=State.NOTE, occurred_at=told_at, project=name)
         for name, told_at in ((former, at - 1), (now, at))
     )
-
-
-def unreadable(event: str, what: str) -> Unreadable:
-    return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
 
 
 def repository_names(path: str) -> dict[str, Any]:

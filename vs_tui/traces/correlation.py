@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
-from vs_tui.model.vocabulary import (
-    PREFIX_KINDS,
-    Key,
-    Link,
-    Operation,
-    Rule,
-    Seek,
-    Span,
-    Status,
-)
+from vs_tui.model.vocabulary import PREFIX_KINDS, Key, Link, Operation, Rule, Seek, Span, Status
 
 if TYPE_CHECKING:
     from vs_tui.metrics.facts import Target

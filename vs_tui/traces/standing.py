@@ -10,13 +10,7 @@ from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.next_action import (
-    NextAction,
-    Section,
-    change_was_asked_for,
-    decide,
-    version_of,
-)
+from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide, version_of
 from vs_tui.traces.trace_facts import TraceFacts, Usual, is_approved, is_draft, is_incident
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")

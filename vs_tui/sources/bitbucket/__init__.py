@@ -16,15 +16,18 @@ from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
 from vs_tui.sources.bitbucket.server import Repo, merged_changes, pushed, read_server_event
-from vs_tui.sources.fields import items, json_object, number, obj, text, web_url
-from vs_tui.sources.repository import (
-    DELETED_FORK,
-    Change,
-    Push,
-    push_log,
-    review,
+from vs_tui.sources.fields import (
+    items,
+    json_object,
+    meaning,
+    number,
+    obj,
+    required,
+    text,
     unreadable,
+    web_url,
 )
+from vs_tui.sources.repository import DELETED_FORK, Change, Push, push_log, review
 from vs_tui.sources.signatures import Scheme, sha256_hex
 
 _OPEN: Final = (
@@ -95,9 +98,7 @@ def _repo(event: str, body: Mapping[str, Any]) -> Repo:
 
 def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
     found = obj(body, "pullrequest")
-    identifier = number(found, "id")
-    if identifier is None:
-        raise unreadable(event, "pullrequest.id is missing or no number")
+    identifier = required(event, body, "pullrequest", "id")
     repo = _repo(event, body)
     created = parse_instant(found.get("created_on"))
     updated = parse_instant(found.get("updated_on")) or received_at
@@ -190,9 +191,7 @@ def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
     if keys.commit(sha) is None or not key:
         raise unreadable(event, "commit_status names no commit or no key")
     word = text(status, "state").upper()
-    if word not in _STATUS:
-        raise unreadable(event, f"the state {word or 'none'!r} is not known")
-    state, error, result = _STATUS[word]
+    state, error, result = meaning(event, _STATUS, word)
     digest = sha256(key.encode("utf-8", "replace")).hexdigest()[:8]
     branch = text(status, "refname")
     message = text(status, "commit", "message", limit=5_000)
@@ -239,9 +238,7 @@ def _label(key: str, name: str, branch: str) -> str:
 def _issue(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
     issue = obj(body, "issue")
     repo = _repo(event, body)
-    identifier = number(issue, "id")
-    if identifier is None:
-        raise unreadable(event, "issue.id is missing or no number")
+    identifier = required(event, body, "issue", "id")
     word = text(issue, "state").lower()
     state = _ISSUES.get(word, State.NOTE)
     created = parse_instant(issue.get("created_on"))

@@ -10,16 +10,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Seek, State
 from vs_tui.sources.base import Reading
-from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import (
-    Change,
-    Push,
-    Repository,
-    is_set_back,
-    push_log,
-    review,
-    unreadable,
-)
+from vs_tui.sources.fields import items, number, obj, required, text, unreadable, web_url
+from vs_tui.sources.repository import Change, Push, Repository, is_set_back, push_log, review
 
 MAX_COMMITS: Final = 100
 _OPEN: Final = (
@@ -106,9 +98,7 @@ def _date(body: Mapping[str, Any], received_at: Instant) -> Instant:
 
 def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
     found = obj(body, "pullRequest")
-    identifier = number(found, "id")
-    if identifier is None:
-        raise unreadable(event, "pullRequest.id is missing or no number")
+    identifier = required(event, body, "pullRequest", "id")
     repo = _repo(event, obj(found, "toRef", "repository"))
     head = obj(found, "fromRef")
     links = items(found, "links", "self")

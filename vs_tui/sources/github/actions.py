@@ -238,13 +238,9 @@ def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
 def outcome(hook: Hook, status: str, conclusion: str) -> tuple[State, str, str, str]:
     """State, phase, error type and result of a run, job, step or check."""
     if status == "completed":
-        if conclusion not in OUTCOMES:
-            raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
-        state, error, result = OUTCOMES[conclusion]
+        state, error, result = hook.meaning(OUTCOMES, conclusion, "conclusion")
         return state, "waiting" if state is State.WAITING else "", error, result
-    if status not in PHASES:
-        raise hook.unreadable(f"the status {status or 'none'!r} is not known")
-    return (*PHASES[status], "", "")
+    return (*hook.meaning(PHASES, status, "status"), "", "")
 
 
 def _former_attempt(key: str, attempt: int) -> Seek | None:

@@ -75,9 +75,7 @@ def read_status(hook: Hook) -> Reading:
     if _ACTIONS_JOB.search(text(hook.body, "target_url")):
         return "a status of an Actions job repeats its workflow_job; tick Workflow jobs"
     word = lowered(hook.body, "state")
-    if word not in _STATUS:
-        raise hook.unreadable(f"the state {word or 'none'!r} is not known")
-    state, error, result = _STATUS[word]
+    state, error, result = hook.meaning(_STATUS, word)
     at = hook.time(hook.body, "updated_at", "created_at")
     digest = sha256(context.encode("utf-8", "replace")).hexdigest()[:8]
     whole = Event(

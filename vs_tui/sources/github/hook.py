@@ -10,8 +10,19 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Scalar
 from vs_tui.sources.base import Unreadable
-from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
-from vs_tui.sources.repository import Repository, unreadable
+from vs_tui.sources.fields import (
+    T,
+    items,
+    meaning,
+    number,
+    obj,
+    required,
+    text,
+    time_of,
+    unreadable,
+    web_url,
+)
+from vs_tui.sources.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,11 @@ class Hook(Repository):
 
     def required(self, container: object, field: str) -> int:
         """An id that the event cannot do without. Raises Unreadable if it is missing."""
-        value = number(container, field)
-        if value is None:
-            raise self.unreadable(f"{field} is missing or no number")
-        return value
+        return required(self.event, container, field)
+
+    def meaning(self, words: Mapping[str, T], word: str, what: str = "state") -> T:
+        """What a word means. Raises Unreadable for a word that is not known."""
+        return meaning(self.event, words, word, what)
 
     def unreadable(self, what: str) -> Unreadable:
         return unreadable(self.event, what)

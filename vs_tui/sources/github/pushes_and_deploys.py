@@ -225,9 +225,7 @@ def read_deployment_status(hook: Hook) -> Reading:
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment_status says nothing about its course"
     word = lowered(hook.body, "deployment_status", "state")
-    if word not in _STATES:
-        raise hook.unreadable(f"the state {word or 'none'!r} is not known")
-    whole = _deploy(hook, *_STATES[word])
+    whole = _deploy(hook, *hook.meaning(_STATES, word))
     if whole.state in (State.OK, State.ERROR):
         whole = whole._replace(supersedes="if other")
     if word == "inactive":

@@ -10,8 +10,18 @@ from vs_tui.model import keys
 from vs_tui.model.time import DAY, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Key, Scalar
 from vs_tui.sources.base import Unreadable
-from vs_tui.sources.fields import items, number, obj, text, web_url
-from vs_tui.sources.repository import Repository, unreadable
+from vs_tui.sources.fields import (
+    T,
+    items,
+    meaning,
+    number,
+    obj,
+    required,
+    text,
+    unreadable,
+    web_url,
+)
+from vs_tui.sources.repository import Repository
 
 SOURCE_NAME: Final = "gitlab"
 
@@ -52,6 +62,14 @@ class Hook(Repository):
 
     def unreadable(self, what: str) -> Unreadable:
         return unreadable(self.kind, what)
+
+    def required(self, *path: str) -> int:
+        """A number that the event cannot do without. Raises Unreadable if it is missing."""
+        return required(self.kind, self.body, *path)
+
+    def meaning(self, words: Mapping[str, T], word: str, what: str) -> T:
+        """What a word means. Raises Unreadable for a word that is not known."""
+        return meaning(self.kind, words, word, what)
 
 
 def _address(body: Mapping[str, Any]) -> str:

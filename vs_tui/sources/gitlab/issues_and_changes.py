@@ -28,9 +28,7 @@ def read_issue(hook: Hook) -> Reading:
     action = lowered(issue, "action")
     if action not in ISSUE_ACTIONS:
         return f"the action {action!r} of {hook.kind} says nothing about a delivery"
-    identifier = number(issue, "iid")
-    if identifier is None:
-        raise hook.unreadable("object_attributes.iid is missing or no number")
+    identifier = hook.required("object_attributes", "iid")
     state, at, stated = _issue_state(hook, issue, action)
     word = text(issue, "type") or text(issue, "issue_type")
     listed = labels(hook, "vs.issue.labels")
@@ -128,9 +126,7 @@ def read_merge_request(hook: Hook) -> Reading:
     action = lowered(change, "action")
     if action not in CHANGE_ACTIONS:
         return f"the action {action!r} of merge_request says nothing about a delivery"
-    identifier = number(change, "iid")
-    if identifier is None:
-        raise hook.unreadable("object_attributes.iid is missing or no number")
+    identifier = hook.required("object_attributes", "iid")
     whole = _change(hook, change, identifier, action)
     if action not in REVIEWS:
         return (whole,)

@@ -86,9 +86,7 @@ class Job(NamedTuple):
 
 def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
     """Events for the job's state, and for the earlier states it implies."""
-    state = STATES.get(job.status)
-    if state is None:
-        raise hook.unreadable(f"the job status {job.status or 'none'!r} is not known")
+    state = hook.meaning(STATES, job.status, "job status")
     if job.left_at is not None:
         state = State.CANCELLED
     failed = state is State.ERROR
@@ -234,13 +232,9 @@ _PARENT_VARIABLES: Final = frozenset({"VS_PARENT", "VSTRACE_TRACE_ID"})
 def read_pipeline(hook: Hook) -> Reading:
     """Events for the current state of a pipeline and of each of its jobs."""
     pipeline = obj(hook.body, "object_attributes")
-    identifier = number(pipeline, "id")
-    if identifier is None:
-        raise hook.unreadable("object_attributes.id is missing or no number")
+    identifier = hook.required("object_attributes", "id")
     status = lowered(pipeline, "status")
-    state = STATES.get(status)
-    if state is None:
-        raise hook.unreadable(f"the status {status or 'none'!r} is not known")
+    state = hook.meaning(STATES, status, "status")
     created = time_of(pipeline, "created_at")
     # Jobs move a pipeline: this is the newest change of a job in the snapshot.
     activity = _newest(hook, "created_at", "started_at", "finished_at")
@@ -399,9 +393,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
 def read_job_hook(hook: Hook) -> Reading:
     """Events for the job of a Job Hook; `commit.id` is its pipeline's id."""
     body = hook.body
-    job_id = number(body, "build_id")
-    if job_id is None:
-        raise hook.unreadable("build_id is missing or no number")
+    job_id = hook.required("build_id")
     if lowered(body, "build_status") == UNQUEUED:
         return "a job that waits for those before it; it shows when it is queued"
     pipeline = number(body, "pipeline_id")

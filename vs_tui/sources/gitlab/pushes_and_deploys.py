@@ -145,13 +145,9 @@ _OTEL_STATUS: Final = {State.OK: "succeeded", State.ERROR: "failed"}
 
 def read_deployment(hook: Hook) -> Reading:
     """The event for a status of a deployment. A retried deploy job makes a new deployment."""
-    identifier = number(hook.body, "deployment_id")
-    if identifier is None:
-        raise hook.unreadable("deployment_id is missing or no number")
+    identifier = hook.required("deployment_id")
     word = lowered(hook.body, "status")
-    if word not in _DEPLOY_STATES:
-        raise hook.unreadable(f"the status {word or 'none'!r} is not known")
-    state, stage = _DEPLOY_STATES[word]
+    state, stage = hook.meaning(_DEPLOY_STATES, word, "status")
     at = time_of(hook.body, "status_changed_at") or hook.received_at
     environment, tier = text(hook.body, "environment"), text(hook.body, "environment_tier")
     job, sha, tag = number(hook.body, "deployable_id"), _sha(hook), _version(hook)
