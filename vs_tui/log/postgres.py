@@ -26,7 +26,6 @@ from vs_tui.log.postgres_connection import (
     LogConnections,
     connection_options,
 )
-from vs_tui.log.postgres_schema import prepare
 from vs_tui.log.postgres_sql import (
     BEGINNING,
     COLUMNS,
@@ -36,6 +35,7 @@ from vs_tui.log.postgres_sql import (
     LogAway,
     LogState,
     Position,
+    prepare,
 )
 from vs_tui.model.time import DAY, Duration, Instant
 

@@ -11,8 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from vs_tui.log.address import LogAddress
-from vs_tui.log.postgres_schema import LogSchemaError
-from vs_tui.log.postgres_sql import LogAway
+from vs_tui.log.postgres_sql import LogAway, LogSchemaError
 
 APPLICATION: Final = "vs-tui"
 CONNECT_SECONDS: Final = 5
