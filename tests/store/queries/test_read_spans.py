@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.store.conftest import custom
-from vs_tui.store.queries.read_spans import SORTS, Place, cursor_of, place_of
+from vs_tui.store.queries.read_spans import SORTS, Cursor, cursor_text, parse_cursor
 from vs_tui.store.queries.reader import SqliteReader
 
 SORTED = [way + name for name in ("live", *SORTS) for way in ("", "-")]
@@ -62,20 +62,20 @@ async def test_pages_of_traces_hold_each_once_while_more_come(open_writer, clock
 
 @pytest.mark.parametrize("value", [0, -(2**63) + 1, None, "na\u00efve \0 \U0001f469"])
 def test_a_cursor_comes_back(value) -> None:
-    place = Place(1, value, "vstrace-\u202e'\"")
-    cursor = cursor_of("live", place)
-    assert place_of("live", cursor) == place
-    assert cursor.replace("-", "").replace("_", "").isalnum(), "it fits into a URL"
+    cursor = Cursor(1, value, "vstrace-\u202e'\"")
+    text = cursor_text("live", cursor)
+    assert parse_cursor("live", text) == cursor
+    assert text.replace("-", "").replace("_", "").isalnum(), "it fits into a URL"
 
 
 @pytest.mark.parametrize(
     "cursor",
     [
         *("100", "x", "\u00b2", "W10", "9" * 400, "WyJsaXZlIiwwLDEsMl0"),
-        cursor_of("name", Place(0, "a", "b")),
-        cursor_of("live", Place(0, 2**63, "b")),
+        cursor_text("name", Cursor(0, "a", "b")),
+        cursor_text("live", Cursor(0, 2**63, "b")),
     ],
 )
 def test_what_no_list_in_this_order_told_is_refused(cursor) -> None:
     with pytest.raises(ValueError, match="cursor must be one that an answer before"):
-        place_of("live", cursor)
+        parse_cursor("live", cursor)

@@ -121,7 +121,7 @@ def read_live(
     """A page in the order `live`: in flight first, newest start first; then ended spans, latest
     first. It takes as long as needed."""
     where, parameters = condition
-    place = place_of("live", cursor)
+    begin = parse_cursor("live", cursor)
     parts: tuple[tuple[str, str, tuple[Any, ...]], ...]
     if at is None:
         parts = (
@@ -134,10 +134,10 @@ def read_live(
     page = _Page("live", limit, at)
     for part, (column, among, bound) in enumerate(parts):
         after, from_there = "1", list[Any]()
-        if page.is_full or (place is not None and part < place.part):
+        if page.is_full or (begin is not None and part < begin.part):
             continue
-        if place is not None and part == place.part:
-            after, from_there = place.after(column, "DESC")
+        if begin is not None and part == begin.part:
+            after, from_there = begin.after(column, "DESC")
         sql = (
             f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE {among} AND derived = 0 "
             f"AND ({after}) AND ({where}) ORDER BY {column} DESC, key LIMIT ?"
@@ -157,8 +157,8 @@ def read_sorted(
     """A page in an order other than `live`. It takes as long as needed."""
     where, parameters = condition
     column, way = _sorted_by(sort)
-    place = place_of(sort, cursor)
-    after, from_there = ("1", []) if place is None else place.after(column, way)
+    begin = parse_cursor(sort, cursor)
+    after, from_there = ("1", []) if begin is None else begin.after(column, way)
     bound, extra = ("AND started_at <= ?", (at,)) if at is not None else ("", ())
     sql = (
         f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE ({where}) {bound} AND ({after}) "
@@ -176,7 +176,7 @@ class _Page:
     order: str
     limit: int
     at: Instant | None
-    found: list[tuple[Span, Place]] = field(default_factory=list)
+    found: list[tuple[Span, Cursor]] = field(default_factory=list)
     size: int = 0
 
     @property
@@ -187,7 +187,7 @@ class _Page:
         """Add rows of a statement that ends with LIMIT, until the page is full."""
         for value, *row in db.execute(sql, (*bound, self.limit + 1 - len(self.found))):
             span = rows.span_of(row)
-            self.found.append((span, Place(part, value, span.key)))
+            self.found.append((span, Cursor(part, value, span.key)))
             self.size += len(row[ATTRIBUTES])
             if self.size > PAGE_BYTES:
                 self.limit = max(len(self.found) - 1, 1)
@@ -198,12 +198,12 @@ class _Page:
         """The spans of the page, and the cursor of the next page if there is more."""
         listed = self.found[: self.limit]
         spans = [span if self.at is None else span.as_of(self.at) for span, _ in listed]
-        return SpanPage(spans, cursor_of(self.order, listed[-1][1]) if self.is_full else "")
+        return SpanPage(spans, cursor_text(self.order, listed[-1][1]) if self.is_full else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The place of a row in a list."""
+class Cursor:
+    """The place of a row in a list, after which the next page begins."""
 
     part: int
     """Number of the part, in a list of several parts one after the other."""
@@ -221,8 +221,8 @@ class Place:
         rest = f"{column} {beyond}= ? AND ({column} {beyond} ? OR key > ?)"
         return f"({rest}) OR {column} IS NULL", [self.value, self.value, self.key]
 
-    def is_before(self, other: Place) -> bool:
-        """Whether this place comes before another, in a list sorted DESC by numbers."""
+    def is_before(self, other: Cursor) -> bool:
+        """Whether this one comes before another, in a list sorted DESC by numbers."""
         return self._rank() < other._rank()
 
     def _rank(self) -> tuple[int, bool, int, str]:
@@ -230,24 +230,24 @@ class Place:
         return self.part, self.value is None, -value, self.key
 
 
-def cursor_of(order: str, place: Place) -> str:
-    """The cursor for a place in a list of this order; safe in a URL."""
-    told = orjson.dumps([order, place.part, place.value, place.key])
+def cursor_text(order: str, cursor: Cursor) -> str:
+    """A cursor of a list of this order as text; safe in a URL."""
+    told = orjson.dumps([order, cursor.part, cursor.value, cursor.key])
     return base64.urlsafe_b64encode(told).decode().rstrip("=")
 
 
-def place_of(order: str, cursor: str) -> Place | None:
-    """The place of a cursor; None for an empty cursor, the beginning. ValueError if the cursor is
-    not from a list of this order."""
-    if not cursor:
+def parse_cursor(order: str, text: str) -> Cursor | None:
+    """The cursor of a text; None for an empty one, the beginning. ValueError if it is not from a
+    list of this order."""
+    if not text:
         return None
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
+        padded = text + "=" * (-len(text) % 4)
         told = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
         told = None
     match told:
         case [str(its), int(part), int() | str() | None as value, str(key)] if its == order:
             if not isinstance(value, int) or abs(value) < 1 << 63:  # what SQLite can compare
-                return Place(part, value, key)
+                return Cursor(part, value, key)
     raise ValueError("cursor must be one that an answer before this one told, to the same question")

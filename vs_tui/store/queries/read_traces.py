@@ -18,9 +18,9 @@ from vs_tui.store.queries.read_spans import (
     ATTRIBUTES,
     PAGE_BYTES,
     Condition,
-    Place,
-    cursor_of,
-    place_of,
+    Cursor,
+    cursor_text,
+    parse_cursor,
 )
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.queries.span_search import TURN, Search
@@ -150,9 +150,9 @@ def read_all_traces(
     """(traces with a matching span, cursor of the next page). A trace is listed at the place of its
     first matching span. It takes as long as needed."""
     where, parameters = condition
-    place = place_of(_ORDER, cursor)
+    begin = parse_cursor(_ORDER, cursor)
     seen: set[str] = set()
-    found: list[tuple[str, Place]] = []
+    found: list[tuple[str, Cursor]] = []
     for part, (column, among) in enumerate(
         (("started_at", "status = 'in_flight'"), ("ended_at", "ended_at IS NOT NULL"))
     ):
@@ -164,8 +164,8 @@ def read_all_traces(
             if trace_id in seen:
                 continue
             seen.add(trace_id)
-            here = Place(part, value, key)
-            if place is None or place.is_before(here):
+            here = Cursor(part, value, key)
+            if begin is None or begin.is_before(here):
                 found.append((trace_id, here))
                 if len(found) > limit:
                     break
@@ -173,7 +173,7 @@ def read_all_traces(
             break
     limit = _fitting(db, [trace_id for trace_id, _ in found[:limit]])
     page = summaries(db, [trace_id for trace_id, _ in found[:limit]])
-    return page, cursor_of(_ORDER, found[limit - 1][1]) if len(found) > limit else ""
+    return page, cursor_text(_ORDER, found[limit - 1][1]) if len(found) > limit else ""
 
 
 def _fitting(db: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
