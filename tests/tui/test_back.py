@@ -74,6 +74,22 @@ async def test_every_pair_of_views(view) -> None:
             assert place(on) == left, f"by its key from {other}"
 
 
+async def test_from_the_events_of_a_source_back_to_the_source() -> None:
+    async with stage(world(), size=NARROW, connections=connections) as on:
+        await leave(on, "events")
+        await on.press("5", "j")
+        left = place(on)
+        await on.press("enter")
+        assert on.app.view.filter_text.startswith("source:")
+        await on.press("escape")
+        assert place(on) == left
+        await on.press("4")
+        assert on.app.view.filter_text == FILTERS["events"], "the filter of before"
+        await on.press("5", "enter", "4")
+        await on.press("escape")
+        assert (on.app.view.where, on.app.view.filter_text) == ("events", "")
+
+
 @pytest.mark.parametrize("view", ["live", "traces", "events"])
 async def test_what_is_opened_from_a_view(view) -> None:
     async with stage(world(), size=NARROW) as on:

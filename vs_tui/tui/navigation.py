@@ -54,6 +54,9 @@ class Navigation:
             app.by_trace = app.by_trace and last != "spans"
             self.current = last if last != "live" else self.home
         self.previous = "traces"
+        self._left: tuple[str, str, str] | None = None
+        """(view, filter of Events before, filter now) while Events shows what another view
+        opened."""
         self.marked_trace = ""
         """The first of two traces to compare."""
 
@@ -113,6 +116,7 @@ class Navigation:
         """Show a view, and close the screens opened above the view before."""
         app = self._app
         name = self.home if name == "live" else name
+        self._left = None
         while len(app.screen_stack) > 2:
             app.pop_screen()
         if name != self.current:
@@ -121,8 +125,8 @@ class Navigation:
         app.remember()
 
     def back(self) -> None:
-        """Go back one step: leave the zoom, close the opened screen, clear the filter, then show
-        Live."""
+        """Go back one step: leave the zoom, close the opened screen, return from the events of a
+        source, clear the filter, then show Live."""
         app = self._app
         view = app.view if isinstance(app.view, View) else None
         if view is not None and view.zoomed is not None:
@@ -131,6 +135,10 @@ class Navigation:
             return
         elif len(app.screen_stack) > 2:
             app.pop_screen()
+        elif self._left is not None and view is not None and view.filter_text == self._left[2]:
+            name, before, _ = self._left
+            view.set_filter(before)
+            self.show(name)
         elif view is not None and view.filter_text:
             view.set_filter("")
         elif self.current != self.home:
@@ -177,14 +185,16 @@ class Navigation:
         self._app.push_screen(DeliveryView(self._app.look, delivery_id))
 
     def open_deliveries(self, filter_text: str) -> None:
-        """Show the Events view with a filter."""
+        """Show the Events view with a filter, until `back` returns to the current view."""
         view = self.view("events")
+        left = self.current, view.filter_text, filter_text
         if view.is_mounted:
             self.show("events")
             view.set_filter(filter_text)
         else:
             view.filter_text = filter_text
             self.show("events")
+        self._left = left
 
     def open_deliveries_of(self, span: Span) -> None:
         """Show the deliveries that a span was made from; for a phase, those of its parent."""
