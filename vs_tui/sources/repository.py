@@ -315,11 +315,11 @@ def is_incident(labels: object, kind: str) -> bool:
     return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
 
 
-def is_set_back(ref: str, default: str, before: str, after: str, commits: Sequence[object]) -> bool:
-    """Whether a push without commits took some away from a shared branch: then its new head is an
-    ancestor of the old one."""
+def is_set_back(ref: str, default: str, before: str, after: str, commits: object) -> bool:
+    """Whether a push, whose body lists no `commits`, took some away from a shared branch: then its
+    new head is an ancestor of the old one. A body without a list says nothing."""
     known = keys.commit(before) and keys.commit(after)
-    return bool(known) and not commits and keys.is_shared_branch(ref, default)
+    return commits == [] and bool(known) and keys.is_shared_branch(ref, default)
 
 
 MAX_SUBJECT: Final = 300

@@ -16,7 +16,7 @@ from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import Post, Story, command, send
 from tests.metrics.http.test_histories import Wanted, differences
-from tests.metrics.http.tools import Azure, Bitbucket
+from tests.metrics.http.tools import Azure, Bitbucket, BitbucketServer, OldBitbucketServer
 
 Tell = Callable[[Story], Wanted]
 REVERTED: Wanted = {"fail": (1, 2), "rework": (1, 2), "recovery": (1.0, 1)}
@@ -167,7 +167,7 @@ def set_back(tool: type[Any], name: str) -> Tell:
     """Main is set back to the commit before a pushed one, which is never deployed."""
 
     def tell(story: Story) -> Wanted:
-        own = tool(story, name) if tool is GitHub else tool(story, *name.split("/"))
+        own = tool(story, *name.split("/")) if tool is Azure else tool(story, name)
         deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
         own.push((f"{name} 1", "06:00"))
         deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
@@ -259,6 +259,12 @@ REVERTS: dict[str, Tell] = {
     "acme/edited-gitlab": edited(GitLab, "acme/edited-gitlab", "This reverts merge request !1"),
     "acme/edited-commit": edited(GitLab, "acme/edited-commit", "This reverts commit {sha}"),
     "acme/edited-bucket": edited(Bitbucket, "acme/edited-bucket", "This reverts pull request #1."),
+    "acme/edited-server": edited(
+        BitbucketServer, "acme/edited-server", "This reverts pull request #1."
+    ),
+    "acme/edited-old-server": edited(
+        OldBitbucketServer, "acme/edited-old-server", "This reverts commit {sha}."
+    ),
     "edited-azure": edited(Azure, "edited-azure", "Reverts !1"),
     "acme/said-pushed": message("acme/said-pushed", GIT),
     "acme/said-squashed": message("acme/said-squashed", GIT, merge=True),
@@ -285,6 +291,7 @@ QUEUES: dict[str, Tell] = {
 FORCED: dict[str, Tell] = {
     "acme/set-back": set_back(GitHub, "acme/set-back"),
     "set-back/azure": set_back(Azure, "set-back/azure"),
+    "acme/set-back-server": set_back(BitbucketServer, "acme/set-back-server"),
     "acme/restored": set_back_and_restored,
     "acme/written-anew": written_anew,
     "acme/set-back-live": set_back_after_its_deployment,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.metrics.http.clock import at, number, sha
+from tests.metrics.http.clock import at, moment, number, sha
 from tests.metrics.http.story import Story
+
+STAMPS = ("authorTimestamp", "committerTimestamp")
 
 
 class Azure:
@@ -258,3 +260,89 @@ class Bitbucket:
         done = {"state": "MERGED", "updated_on": at(merged), "merge_commit": merge}
         self.hook("pullrequest:fulfilled", pullrequest=found | done)
         self.push(*commits, (self.merge_of(identifier), merged))
+
+
+class BitbucketServer:
+    """A repository on Bitbucket Data Center. Versions before 8 list no commits of a push."""
+
+    lists_commits = True
+
+    def __init__(self, story: Story, full: str) -> None:
+        self.story = story
+        self.name = full
+        self._heads: dict[str, str] = {}
+
+    def _repository(self) -> dict[str, Any]:
+        project, _, slug = self.name.partition("/")
+        return {"slug": slug, "id": number(self.name), "name": slug, "project": {"key": project}}
+
+    def hook(self, event: str, clock: str, **fields: Any) -> None:
+        body = {"eventKey": event, "date": at(clock), "actor": {"name": "bob"}, **fields}
+        self.story.add("/bitbucket", body, X_Event_Key=event)
+
+    def push(self, *commits: tuple[str, str], ref: str = "main", when: str = "") -> None:
+        """Push commits, each a (name, authored time), to a branch."""
+        new = sha(commits[-1][0])
+        old, self._heads[ref] = self._heads.get(ref, "0" * 40), new
+        moved = {"refId": f"refs/heads/{ref}", "fromHash": old, "toHash": new}
+        kind = "ADD" if old == "0" * 40 else "UPDATE"
+        told: dict[str, Any] = {"repository": self._repository()}
+        if self.lists_commits:
+            told["commits"] = [
+                {"id": sha(name), "message": name}
+                | {stamp: int(moment(clock).timestamp() * 1000) for stamp in STAMPS}
+                for name, clock in reversed(commits)
+            ]
+        changes = [{**moved, "ref": {"id": f"refs/heads/{ref}", "type": "BRANCH"}, "type": kind}]
+        self.hook("repo:refs_changed", when or commits[-1][1], changes=changes, **told)
+
+    def reset(self, commit: str, when: str) -> None:
+        """Set main back to an older commit by a forced push."""
+        self.push((commit, when))
+        self.story.posts[-1].body["commits"] = []
+
+    def merge_of(self, identifier: int) -> str:
+        return f"{self.name} merge {identifier}"
+
+    def pull(
+        self,
+        identifier: int,
+        opened: str,
+        merged: str,
+        *,
+        commits: tuple[tuple[str, str], ...] = (),
+        title: str = "",
+        body: str = "",
+    ) -> None:
+        """A pull request to main with its commits, and the push of its merge."""
+        branch = f"feature/{identifier}"
+        if commits:
+            self.push(*commits, ref=branch)
+        tip = sha(commits[-1][0] if commits else f"{self.name} tip {identifier}")
+        repository = self._repository()
+        begun = int(moment(opened).timestamp() * 1000)
+        found = {
+            "id": identifier,
+            "title": title or f"Change {identifier}",
+            "description": body,
+            "state": "OPEN",
+            "createdDate": begun,
+            "updatedDate": begun,
+            "author": {"user": {"name": "bob"}},
+            "fromRef": {"id": f"refs/heads/{branch}", "latestCommit": tip},
+            "toRef": {"id": "refs/heads/main", "latestCommit": sha("b")},
+        }
+        for side in ("fromRef", "toRef"):
+            found[side] |= {"repository": repository}
+        self.hook("pr:opened", opened, pullRequest=found)
+        end = int(moment(merged).timestamp() * 1000)
+        done = {"state": "MERGED", "updatedDate": end, "closedDate": end}
+        merge = {"mergeCommit": {"id": sha(self.merge_of(identifier))}}
+        self.hook("pr:merged", merged, pullRequest={**found, **done, "properties": merge})
+        self.push(*commits, (self.merge_of(identifier), merged), when=merged)
+
+
+class OldBitbucketServer(BitbucketServer):
+    """A version that lists no commits of a push."""
+
+    lists_commits = False

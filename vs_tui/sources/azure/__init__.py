@@ -80,7 +80,8 @@ def _moved(
     messages = "\n".join(text(commit, "comment", limit=2000) for commit in commits)
     first = min((t for c in commits if (t := time_of(obj(c, "author"), "date"))), default=None)
     title = text(commits[0], "comment").partition("\n")[0] if commits else ""
-    back = is_set_back(branch, default, before, sha, commits) if branch else False
+    listed = hook.resource.get("commits")
+    back = bool(branch) and is_set_back(branch, default, before, sha, listed)
     return Event(
         key=hook.key("push", f"{repo.id or repo.scope}/{sha}/{ref}" + (f"<{before}" * back)),
         ref=keys.reference("azure", "push", repo.name, sha[:12]),

@@ -179,7 +179,7 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 after=after.value,
                 is_forced=not is_tag
                 and len(items(body, "changes")) == 1
-                and is_set_back(ref, "", before, after.value, brought),
+                and is_set_back(ref, "", before, after.value, body.get("commits")),
                 at=_date(body, received_at),
                 actor=text(body, "actor", "name"),
                 url=f"{repo.web.removesuffix('/browse')}/commits/{after.value}" if repo.web else "",

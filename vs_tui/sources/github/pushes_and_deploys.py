@@ -47,7 +47,8 @@ def read_push(hook: Hook) -> Reading:
     # Gitea does not tell when it was pushed, so what came before and after it is not known.
     is_timed = time_of(obj(hook.body, "repository"), "pushed_at") is not None
     before = text(hook.body, "before")
-    back = is_timed and is_set_back(branch, hook.default_branch, before, after.value, commits)
+    listed = hook.body.get("commits")
+    back = is_timed and is_set_back(branch, hook.default_branch, before, after.value, listed)
     if not commits and not back:
         return "a push without new commits brings nothing to deliver"
     is_forced = back or (is_timed and hook.body.get("forced") is True)

@@ -235,13 +235,13 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
 # The position after which a forced push took commits away: that of its new head, or else the one
 # before the oldest commit that it wrote anew, which has the time of its author still.
 _AWAY: Final = (
-    "SELECT h.key, h.at, COALESCE((SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
+    "SELECT h.key, h.at, (SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
     "ON p.key = c.key AND p.branch = h.branch WHERE c.project = h.project "
     f"AND c.commit_id = substr(h.source, {len(FORCED) + 1}) AND c.at < h.at AND c.key <> h.key), "
     "(SELECT MIN(o.at) - 1 FROM vcs_commits n CROSS JOIN vcs_history p ON p.project = h.project "
     f"AND p.branch = h.branch AND p.kind = 1 AND p.at < h.at AND p.at >= h.at - {FIRST_SHIPS} "
     "CROSS JOIN vcs_commits o ON o.key = p.key AND o.authored = n.authored "
-    "AND o.commit_id <> n.commit_id WHERE n.key = h.key)) AS since FROM vcs_history h "
+    "AND o.commit_id <> n.commit_id WHERE n.key = h.key) FROM vcs_history h "
     f"WHERE h.source <> '' AND h.key {rows.KEYS}"
 )
 # What was pushed again after it: the commits and pull requests of pushes with a later event.
@@ -263,7 +263,8 @@ def _take_away(
 ) -> None:
     """Remove what forced pushes took away from the branches of these stretches. Where it is not
     known what they took, it stays."""
-    for push, until, since in rows.select_in(db, _AWAY, pushes):
+    for push, until, back, anew in rows.select_in(db, _AWAY, pushes):
+        since = anew if back is None else back
         if since is None:
             continue
         again = {name for row in db.execute(_AGAIN, (push, since)) for name in row}
@@ -273,7 +274,9 @@ def _take_away(
             ]
             own = found[n].commits
             for c in list(own.values()):
-                if since < c.at < until and c.push != push and c.commit_id not in again:
+                is_head = c.push == push and back is not None  # an earlier push brought it
+                is_gone = since < c.at < until and c.push != push and c.commit_id not in again
+                if is_head or is_gone:
                     del own[c.commit_id]
 
 

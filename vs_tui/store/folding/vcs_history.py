@@ -169,8 +169,6 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
     forced = f"{FORCED}{revision}" if names.get("vs.push.forced") is True else ""
     row = (span.key, span.project, head, span.started_at, PUSH, forced)
     log = _log(names.get("vs.push.log"))
-    if forced and not log:
-        return row, []  # an earlier push brought its new head
     if not any(sha == revision for sha, *_ in log) and revision:
         at = parse_instant(names.get("vs.commit.first_at"))
         log.append((revision, at, span.name, (), ""))
