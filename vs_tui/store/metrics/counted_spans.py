@@ -6,7 +6,7 @@ The rows change with the spans, and are made again when a rule of the configurat
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
@@ -18,6 +18,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.metrics.verdicts import delete_rows, replace_rows
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""
@@ -43,8 +44,8 @@ class CountedSpans:
         self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str]
     ) -> Counted:
         """Update the rows of changed spans."""
-        for table in _TABLES if gone else ():
-            db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(gone),))
+        if gone:
+            delete_rows(db, _TABLES, gone)
         know_since(db, changes)
         spans = [
             change.new
@@ -57,15 +58,15 @@ class CountedSpans:
     def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Counted:
         """Write the current rows of these spans."""
         touched: Touched = {}
-        for old, new in _replace(db, "metric_deploys", spans, map(self._deployment, spans)):
-            for row in (old, new):
-                if row is not None:
-                    target = Target(*row[1:4])
-                    at = min(moment for moment in row[4:6] if moment is not None)
-                    touched[target] = min(at, touched.get(target, at))
-        moved = _replace(db, "metric_incidents", spans, map(self._incident, spans))
-        _replace(db, "dora_work", spans, map(self._work, spans))
-        return touched, {old[0]: old[2] for old, _ in moved if old is not None}
+        keys = [span.key for span in spans]
+        for changed in replace_rows(db, keys, _rows("metric_deploys", self._deployment, spans)):
+            for row in changed["metric_deploys"]:
+                target = Target(*row[1:4])
+                at = min(moment for moment in row[4:6] if moment is not None)
+                touched[target] = min(at, touched.get(target, at))
+        moved, _ = replace_rows(db, keys, _rows("metric_incidents", self._incident, spans))
+        replace_rows(db, keys, _rows("dora_work", self._work, spans))
+        return touched, {row[0]: row[2] for row in moved["metric_incidents"]}
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)
@@ -107,23 +108,10 @@ def team_text(span: Span, teams: Teams) -> str:
     return "\n".join(teams.all_of(span.project, span.service, span.actor))
 
 
-def _replace(
-    db: sqlite3.Connection, table: str, spans: Sequence[Span], wanted: Iterable[_Row | None]
-) -> list[tuple[_Row | None, _Row | None]]:
-    """Replace the rows of these spans by the wanted ones. Returns (old, new) of each row that
-    differs."""
-    sql = f"SELECT * FROM {table} WHERE key {rows.KEYS}"
-    before = {row[0]: row for row in rows.select_in(db, sql, [span.key for span in spans])}
-    changed = [
-        (span.key, old, new)
-        for span, new in zip(spans, wanted, strict=True)
-        if (old := before.get(span.key)) != new
-    ]
-    db.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key, old, _ in changed if old])
-    for _, _, new in changed:
-        if new is not None:
-            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(new))})", new)
-    return [(old, new) for _, old, new in changed]
+def _rows(
+    table: str, row_of: Callable[[Span], _Row | None], spans: Iterable[Span]
+) -> dict[str, set[_Row]]:
+    return {table: {row for row in map(row_of, spans) if row is not None}}
 
 
 _ATTEMPTS: Final = (

@@ -30,7 +30,7 @@ from vs_tui.store.metrics.target_facts import TargetReader
 from vs_tui.store.metrics.verdicts import (
     OF_TARGET,
     TOLD,
-    TableRows,
+    VERDICTS,
     parts_of,
     place_of,
     places,
@@ -156,13 +156,13 @@ class Judging:
         unit: int | None = None,
     ) -> None:
         """Replace the stored deployments that meet a condition by these verdicts."""
-        wanted: TableRows = {}
+        wanted: dict[str, set[tuple[Any, ...]]] = {table: set() for table in VERDICTS}
         for verdict in verdicts:
             place = self._place(place_of(verdict))
             own = unit_of(verdict) if unit is None else unit
             for table, found in rows_of(verdict, own, place).items():
-                wanted.setdefault(table, set()).update(found)
-        keys = {row[0] for row in wanted.get("dora_deployments", ())}
+                wanted[table] |= found
+        keys = {row[0] for row in wanted["dora_deployments"]}
         sql = f"SELECT key, span FROM dora_deployments WHERE {where}"
         stored = dict(self._db.execute(sql, bound).fetchall())
         if unit != WHOLE:

@@ -19,17 +19,17 @@ OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
-_COLUMNS: Final[Mapping[str, str]] = {
+VERDICTS: Final[Mapping[str, str]] = {
     "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
     "ended_at, outcome, failed_at, reasons, repair, version, commit_id, product_group, artifact, "
     "name, trace_id",
     "dora_changes": "deployment, change, kind, title, unit, place, at, lead, basis, "
-    + ", ".join(STAGE_COLUMNS),
+    f"{', '.join(STAGE_COLUMNS)}, 0",
     "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
 }
-"""Table -> columns, the deployment's key first; `dora_changes.again` is computed afterwards."""
-TableRows = dict[str, set[tuple[Any, ...]]]
-"""Table -> rows."""
+"""Table -> columns, the deployment's key first; the 0 is `again`, which is computed afterwards."""
+TableRows = Mapping[str, set[tuple[Any, ...]]]
+"""Table -> rows, the key first."""
 
 
 def rows_of(verdict: Assessed, unit: int, place: int) -> TableRows:
@@ -52,7 +52,7 @@ def rows_of(verdict: Assessed, unit: int, place: int) -> TableRows:
     changes = {
         (
             *(d.key, s.change.key, s.change.kind.value, s.change.title, unit, place, d.ended_at),
-            *(s.lead, s.basis.value, *(s.stages.get(stage) for stage in STAGES)),
+            *(s.lead, s.basis.value, *(s.stages.get(stage) for stage in STAGES), 0),
         )
         for s in verdict.shipped
     }
@@ -81,44 +81,44 @@ def place_of(verdict: Assessed) -> Place:
     return Place(d.team, d.project, d.service, d.environment, d.product)
 
 
-def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> TableRows:
-    """The stored rows of these deployments."""
+def stored_rows(db: sqlite3.Connection, tables: Iterable[str], keys: Iterable[str]) -> TableRows:
+    """The stored rows of these keys."""
     listed = list(keys)
-    found: TableRows = {}
-    for table, columns in _COLUMNS.items():
-        first = columns.split(",")[0]
-        sql = f"SELECT {columns} FROM {table} WHERE {first} {rows.KEYS}"
-        found[table] = set(rows.select_in(db, sql, listed))
-    return found
+    return {
+        table: set(rows.select_in(db, _of_keys("SELECT {}", table), listed)) for table in tables
+    }
 
 
 def replace_rows(
     db: sqlite3.Connection, keys: Iterable[str], wanted: TableRows
 ) -> tuple[TableRows, TableRows]:
-    """Replace the stored rows of these deployments by the wanted ones. Returns (deleted, inserted)
-    rows of the deployments that differ."""
-    before = stored_rows(db, keys)
-    differing = {row[0] for table in _COLUMNS for row in before[table] ^ wanted.get(table, set())}
+    """Replace the stored rows of these keys by the wanted ones. Returns (deleted, inserted): all
+    rows of the keys that differ in any of the tables."""
+    before = stored_rows(db, wanted, keys)
+    differing = {row[0] for table in wanted for row in before[table] ^ wanted[table]}
     gone, come = (
-        {table: {row for row in found.get(table, ()) if row[0] in differing} for table in _COLUMNS}
+        {table: {row for row in found[table] if row[0] in differing} for table in wanted}
         for found in (before, wanted)
     )
-    delete_rows(db, differing)
-    for table, columns in _COLUMNS.items():
-        names, marks = columns, ", ".join("?" * (columns.count(",") + 1))
-        if table == "dora_changes":
-            names, marks = f"{names}, again", f"{marks}, 0"
-        db.executemany(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})", sorted(come[table], key=repr)
-        )
+    if differing:
+        delete_rows(db, wanted, differing)
+    for table, found in come.items():
+        for row in sorted(found, key=repr):
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
     return gone, come
 
 
-def delete_rows(db: sqlite3.Connection, keys: Iterable[str]) -> None:
-    """Delete all rows of these deployments."""
+def delete_rows(db: sqlite3.Connection, tables: Iterable[str], keys: Iterable[str]) -> None:
+    """Delete all rows of these keys."""
     listed = rows.as_json(keys)
-    for table, columns in _COLUMNS.items():
-        db.execute(f"DELETE FROM {table} WHERE {columns.split(',')[0]} {rows.KEYS}", (listed,))
+    for table in tables:
+        db.execute(_of_keys("DELETE", table), (listed,))
+
+
+def _of_keys(action: str, table: str) -> str:
+    columns = VERDICTS.get(table, "*")
+    key = columns.split(",")[0] if table in VERDICTS else "key"
+    return f"{action.format(columns)} FROM {table} WHERE {key} {rows.KEYS}"
 
 
 def forget(db: sqlite3.Connection) -> int:
@@ -130,7 +130,7 @@ def forget(db: sqlite3.Connection) -> int:
         "(SELECT product_group FROM dora_deployments WHERE unit = 1 "
         "AND span NOT IN (SELECT key FROM spans))"
     )
-    delete_rows(db, [key for (key,) in db.execute(sql)])
+    delete_rows(db, VERDICTS, [key for (key,) in db.execute(sql)])
     for table in ("metric_incidents", "dora_work"):
         db.execute(f"DELETE FROM {table} WHERE key IN (SELECT key FROM spans)")
     db.execute("DELETE FROM dora_places WHERE id NOT IN (SELECT place FROM dora_deployments)")
@@ -162,12 +162,12 @@ _SAME: Final = (
 def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
     """The verdicts on the parts of a product deployment, with the fields that the product needs."""
     sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
-    stored = stored_rows(db, [key for (key,) in db.execute(sql, (group,))])
+    stored = stored_rows(db, VERDICTS, [key for (key,) in db.execute(sql, (group,))])
     _, product, correlation, _ = orjson.loads(group)
     teams = {number: place.team for number, place in places(db).items()}
     found = []
     for row in stored["dora_deployments"]:
-        told = dict(zip(_COLUMNS["dora_deployments"].split(", "), row, strict=True))
+        told = dict(zip(VERDICTS["dora_deployments"].split(", "), row, strict=True))
         key = told["key"]
         deployment = Deployment(
             **{name: told[name] for name in _SAME},
@@ -196,7 +196,7 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
 
 
 def _shipped(row: tuple[Any, ...]) -> Shipped:
-    _, change, kind, title, _, _, at, lead, basis, *taken = row
+    _, change, kind, title, _, _, at, lead, basis, *taken, _ = row
     stages = {stage: took for stage, took in zip(STAGES, taken, strict=True) if took is not None}
     began = None if lead is None else at - lead
     return Shipped(
