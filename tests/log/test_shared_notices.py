@@ -155,3 +155,22 @@ async def test_notices_wait_while_the_log_is_away(
             assert not chat.told and await unsent(one) == 1
         await known(one, 1)
     assert len(chat.told) == 1
+
+
+async def test_a_log_that_goes_away_while_a_message_is_sent_repeats_none(
+    tmp_path, url, chat, impatient, monkeypatch
+) -> None:
+    async with node(tmp_path / "one", url, chat) as one, asyncio.timeout(PATIENCE):
+        settle = one.writer.settle_notices
+        calls = []
+
+        async def away_at_first(hashes, *, sent):
+            calls.append(sent)
+            if len(calls) == 1:
+                raise LogAway("away")
+            await settle(hashes, sent=sent)
+
+        monkeypatch.setattr(one.writer, "settle_notices", away_at_first)
+        await deploy(one, "1", error=True)
+        await known(one, 1)
+    assert len(chat.told) == 1 and calls == [True, True]

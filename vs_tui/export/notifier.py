@@ -67,6 +67,8 @@ class Notifier:
     _finding: Sequence[Repeated] = field(default=(), init=False)
     _sending: dict[str, Repeated] = field(default_factory=dict, init=False)
     """Target -> the task that sends to it."""
+    _unsettled: set[int] = field(default_factory=set, init=False)
+    """Notices that were sent although their claims could not be ended."""
     _position: int | None = field(default=None, init=False)
     """Number of the last change that was read."""
     _teams_due: float = field(default=0.0, init=False)
@@ -140,17 +142,24 @@ class Notifier:
         if not waiting:
             return Round()
         claimed, sent = await self.store.claim_notices(list(waiting.values()))
-        own = [id_ for id_, notice in waiting.items() if notice in claimed]
-        over = [id_ for id_, notice in waiting.items() if notice in sent]
+        if again := claimed & self._unsettled:
+            await self._settle(again, sent=True)
+        own = [id_ for id_, notice in waiting.items() if notice in claimed - again]
+        over = [id_ for id_, notice in waiting.items() if notice in sent | again]
         posted = sending.Posted(True)
         if own:
             shown = await self.read(partial(notices.bodies, ids=own[:AT_ONCE]))
             posted = await _send(self._session, rule, shown, len(own) - len(shown))
             over += own if posted.done else []
-            await self.store.settle_notices([waiting[id_] for id_ in own], sent=posted.done)
+            await self._settle({waiting[id_] for id_ in own}, sent=posted.done)
         if over:
             await self.store.transaction(lambda db, _: notices.forget_sent(db, over))
         return Round(BETWEEN_SECONDS, not posted.done, posted.retry_after)
+
+    async def _settle(self, hashes: set[int], *, sent: bool) -> None:
+        self._unsettled |= hashes if sent else set()
+        await self.store.settle_notices(list(hashes), sent=sent)
+        self._unsettled -= hashes
 
 
 async def _send(
