@@ -72,6 +72,6 @@ def values_of(metrics: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
         "recovery": (minutes(recovery["value"]), recovery["n"]),
         "open": recovery["open"],
         "successes": metrics[FREQUENCY]["n"],
-        "frequency": metrics[FREQUENCY]["value"],
+        "changes": metrics["changes_per_deployment"]["value"],
     }
     return {name: found[name] for name in wanted}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.ingest.server import SECRETS, TOKEN, Server, run
+from tests.patience import wait_for
+from vs_tui.log import sqlite_log
 
 LEAD = "change_lead_time"
 FAIL = "change_fail_rate"
@@ -17,6 +21,8 @@ RECOVERY = "failed_deployment_recovery_time"
 REWORK = "deployment_rework_rate"
 FREQUENCY = "deployment_frequency"
 WEEK = ("2026-03-02", "2026-03-09")
+
+_QUEUES = ("renamed_spans", "link_queue", "judge_queue")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,20 @@ def send(server: Server, posts: Iterable[Post]) -> None:
         assert status in (200, 201), (post.path, status, answer)
         if isinstance(answer, dict) and "verdict" in answer:
             assert answer["verdict"] in ("accepted", "duplicate"), (post, answer)
+    settle(server)
+
+
+def settle(server: Server) -> None:
+    """Wait until all is folded and judged. An answer waits two seconds for it, which a busy machine
+    may exceed."""
+    with contextlib.closing(sqlite3.connect(f"file:{server.db}?mode=ro", uri=True)) as db:
+        head = sqlite_log.head(db)
+
+        def is_settled() -> bool:
+            left = " UNION ALL ".join(f"SELECT 1 FROM {table}" for table in _QUEUES)
+            return sqlite_log.position(db) >= head and db.execute(left).fetchone() is None
+
+        wait_for(is_settled, "the folding")
 
 
 def items(
