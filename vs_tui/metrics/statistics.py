@@ -58,7 +58,7 @@ class Distribution(NamedTuple):
     def of(cls, values: Sequence[int]) -> Distribution:
         if len(values) == 1:  # most groups by name have one value
             only = values[0]
-            return cls(1, float(only), float(only), only, only, only)
+            return cls._make((1, only, only, only, only, only))  # half the time of cls(...)
         ordered = sorted(values)
         return cls(
             n=len(ordered),
