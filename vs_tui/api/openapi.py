@@ -24,12 +24,8 @@ from vs_tui.sources.customhttp import CustomEvent
 from vs_tui.sources.dispatch import sources
 
 TEXT: Final = codec.TEXT.schema
-MAYBE_TEXT: Final = codec.MAYBE_TEXT.schema
 COUNT: Final = codec.COUNT.schema
 SECONDS: Final = codec.SECONDS.schema
-TRUTH: Final = codec.TRUTH.schema
-TIME: Final = codec.TIME.schema
-COUNTS: Final = codec.COUNTS.schema
 ANY: Final = codec.OBJECT.schema
 
 
