@@ -16,7 +16,6 @@ EVENTS = {
     "pipeline": "Pipeline Hook",
     "push": "Push Hook",
     "deployment": "Deployment Hook",
-    "note": "Note Hook",
 }
 
 

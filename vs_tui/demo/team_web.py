@@ -52,7 +52,8 @@ def tell(world: World, start: Instant, weeks: int) -> Shop:
         change = propose(world, found, title_of("web", position), at)
         green = check(world, change, ("", "unit", "", "")[position % 4])
         if position % 11 == 10:
-            abandon(world, change, after(green, 15 * HOUR))
+            change.request.state, author = "closed", change.request.author
+            gitlab.merge_request(world, after(green, 15 * HOUR), "close", change.request, author)
             continue
         reviewer = world.other(WEB, change.request.author)
         approved = after(green, world.between(25 * MINUTE, 9 * HOUR))
@@ -108,11 +109,6 @@ def check(world: World, change: Change, failing: str = "") -> Instant:
         gitlab.push(world, at, request.branch, before, commits, request.author)
         gitlab.merge_request(world, at + SECOND, "update", request, request.author, oldrev=before)
         at += 3 * SECOND
-
-
-def abandon(world: World, change: Change, at: Instant) -> None:
-    change.request.state = "closed"
-    gitlab.merge_request(world, at, "close", change.request, change.request.author)
 
 
 def ship(world: World, found: Shop, change: Change, at: Instant, reviewer: str) -> Instant:
