@@ -148,13 +148,12 @@ def _rollbacks(
     known: set[str] = set()
     before: Deployment | None = None
     for deployment in course.deployments:
-        taken_back = undone(deployment, before, first_seen, shipped, changes[deployment.key])
-        if taken_back is not None:
+        for each in undone(deployment, before, first_seen, shipped, changes[deployment.key]):
             over = deployment if deployment.ok else course.success_after(deployment.ended_at)
             signal = Signal(
                 ROLLBACK, deployment.key, deployment.started_at, over.ended_at if over else None
             )
-            found.setdefault(taken_back.key, []).append(signal)
+            found.setdefault(each.key, []).append(signal)
         for change in changes[deployment.key] if deployment.ok else ():
             if change.key not in known:  # of changes with one title the revert means the last
                 known.add(change.key)

@@ -293,9 +293,9 @@ def undone(
     first_seen: Mapping[str, Instant],
     shipped: Mapping[str, Deployment],
     changes: Sequence[Change],
-) -> Deployment | None:
-    """The deployment that this one takes back. A rollback takes back the deployment before it, a
-    revert the one that shipped the reverted change.
+) -> list[Deployment]:
+    """The deployments that this one takes back. A rollback takes back the deployment before it, a
+    revert those that shipped the reverted changes.
 
     `shipped`: key of a change -> the deployment that shipped it first, and bare title of a change
     -> the deployment that shipped the last one of that title. `changes`: those of this deployment.
@@ -303,10 +303,13 @@ def undone(
     if before is not None:
         is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
         if is_rollback:
-            return before
-    reverts = reverts_among(changes)
-    names = (name for each in reverts for name in (*each.reverts, reverted_title(each.title)))
-    return next((shipped[name] for name in names if name and name in shipped), None)
+            return [before]
+    found = []
+    for change in reverts_among(changes):
+        named = [shipped[key] for key in change.reverts if key in shipped]
+        title = reverted_title(change.title)
+        found += named or ([shipped[title]] if title and title in shipped else [])
+    return list({each.key: each for each in found}.values())
 
 
 def rework_of(

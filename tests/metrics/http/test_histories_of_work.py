@@ -17,6 +17,7 @@ from tests.metrics.http.others import Script
 from tests.metrics.http.story import Story, command, send
 from tests.metrics.http.test_histories import Wanted, begun, differences
 from tests.metrics.http.test_histories_of_branches import Gitea
+from tests.metrics.http.tools import Bitbucket, BitbucketServer
 
 Tell = Callable[[Story, str], Wanted]
 
@@ -158,6 +159,71 @@ def two_deploys_wait_for_one_merge(story: Story, name: str) -> Wanted:
     return {"lead": (2.0, 3), "changes": (3, 2)}
 
 
+def updated_elsewhere(tool: type[Any]) -> Tell:
+    """The same on hosts without deployments: a commit of Friday comes with an update."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = tool(story, f"acme/{name}")
+        deploy = deployer(own, story)
+        own.push((f"{name} old", "2026-02-27 12:00"))
+        deploy("2026-02-27 13:00", commit=f"{name} old")
+        updated = (
+            (f"{name} c", "07:00"),
+            (f"{name} old", "2026-02-27 12:00"),
+            (f"{name} m", "08:00"),
+        )
+        own.pull(1, "07:30", "09:00", commits=updated)
+        deploy("11:00", commit=own.merge_of(1))  # 4 h
+        return {"lead": (4.0, 1), "changes": (1, 1)}
+
+    return tell
+
+
+def merged_by_hand_on_the_host(story: Story, name: str) -> Wanted:
+    """The commits of a pull request are pushed to main: GitHub closes it as merged by its head."""
+    own = begun(GitHub, story, name)
+    commits = [(f"{name} c1", "07:00"), (f"{name} c2", "07:30")]
+    own.pull(1, "08:00", "09:00", commits=commits, merge=f"{name} c2")
+    own.push(*commits, when="09:00")
+    own.deploy("10:00", commit=f"{name} c2")  # 3 h
+    return {"lead": (1.75, 2), "changes": (2, 2)}
+
+
+def squash_reverted_by_its_commit(story: Story, name: str) -> Wanted:
+    """GitLab: the reverted commit is the squashed one of a merge request."""
+    own = begun(GitLab, story, name)
+    own.pull(1, "08:00", "09:00", merge_commit_sha=None, squash_commit_sha=sha(f"{name} sq"))
+    own.push((f"{name} sq", "09:00"))
+    own.deploy("10:00", commit=f"{name} sq")
+    words = f"Take it out\n\nThis reverts commit {sha(f'{name} sq')}"
+    own.push((words, "10:30"))
+    own.deploy("11:00", commit=words)
+    return {"fail": (1, 3), "rework": (1, 3), "recovery": (1.0, 1), "changes": (3, 3)}
+
+
+def two_reverted_at_once(story: Story, name: str) -> Wanted:
+    """One commit takes back two, of two deployments."""
+    own = begun(GitHub, story, name)
+    for n, clock in ((1, "08:00"), (2, "09:00")):
+        own.push((f"{name} {n}", clock))
+        own.deploy(f"{clock[:3]}30", commit=f"{name} {n}")
+    lines = "\n".join(f"This reverts commit {sha(f'{name} {n}')}." for n in (1, 2))
+    own.push((f"Take both out\n\n{lines}", "10:00"))
+    own.deploy("10:30", commit=f"Take both out\n\n{lines}")
+    return {"fail": (2, 4), "rework": (1, 4), "recovery": (1.0, 2)}
+
+
+def feature_flag_revert_quoted(story: Story, name: str) -> Wanted:
+    """A description that only quotes or mentions a revert takes nothing back."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "08:00", "08:30", pushed=True)
+    own.deploy("09:00", commit=own.merge_of(1))
+    text = f"> Reverts {own.full}#1\n\nNo: it reverts to the old colours.\n<!-- Reverts #1 -->"
+    own.pull(2, "09:10", "09:30", body=text, pushed=True)
+    own.deploy("10:00", commit=own.merge_of(2))
+    return {"fail": (0, 3), "rework": (0, 3)}
+
+
 HISTORIES: dict[str, Tell] = {
     **{f"again-{tool.__name__}".lower(): branch_named_again(tool)
        for tool in (GitHub, GitLab, Gitea)},
@@ -165,6 +231,12 @@ HISTORIES: dict[str, Tell] = {
        for tool in (GitHub, GitLab, Gitea)},
     **{f"rebased-{tool.__name__}".lower(): brought_up_to_date(tool, merge=False)
        for tool in (GitHub, GitLab, Gitea)},
+    **{f"update-{tool.__name__}".lower(): updated_elsewhere(tool)
+       for tool in (Bitbucket, BitbucketServer)},
+    "by-head": merged_by_hand_on_the_host,
+    "squash-reverted": squash_reverted_by_its_commit,
+    "both-reverted": two_reverted_at_once,
+    "quoted": feature_flag_revert_quoted,
     "nightly": nightly,
     "no-ops": incident_of_another_repository,
     "stopped": stopped_environment,

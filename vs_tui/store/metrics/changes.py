@@ -33,6 +33,22 @@ _ABOVE: Final = (
 )
 
 
+# Deploys of a commit that the base had before the pull request, which only brought its branch up to
+# date: another push than that of its merge brought the commit there.
+_BEFORE_IT: Final = (
+    rows.asked("deploy", "key")
+    + "SELECT a.deploy, a.key FROM asked a CROSS JOIN vcs_deploys d ON d.key = a.deploy "
+    "CROSS JOIN spans s ON s.key = a.key LEFT JOIN vcs_history r ON r.key = a.key "
+    "CROSS JOIN vcs_commits x ON x.project = d.project AND length(d.version) >= 7 "
+    "AND x.commit_id >= d.version AND x.commit_id < d.version || 'g' "
+    "CROSS JOIN vcs_history p ON p.key = x.key AND p.kind = 1 "
+    "AND p.branch = COALESCE(r.branch, json_extract(s.attributes, '$.\"vcs.ref.base.name\"')) "
+    "AND p.at < COALESCE(r.at, p.at + 1) "
+    "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits m CROSS JOIN vcs_commits o ON o.key = x.key "
+    "AND o.commit_id >= m.commit_id AND o.commit_id < m.commit_id || 'g' WHERE m.key = a.key)"
+)
+
+
 def shipped_by(
     db: sqlite3.Connection, finished: Sequence[Deployment], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
@@ -51,7 +67,8 @@ def _shipped(
 ) -> dict[str, list[Change]]:
     """Deploy -> new changes in its commit, and the pull requests above it."""
     requested: dict[str, set[str]] = {}
-    for deploy, key in rows.select_in(db, _ABOVE, deploys):
+    above = set(rows.select_in(db, _ABOVE, deploys))
+    for deploy, key in above.difference(rows.select_in(db, _BEFORE_IT, above)):
         requested.setdefault(deploy, set()).add(key)
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
