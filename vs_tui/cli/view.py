@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,21 +43,20 @@ from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
-    from vs_tui.config.reread import Reread
+    from vs_tui.config.reread import Listener, Reread
     from vs_tui.store.queries.reports import Reports
     from vs_tui.store.writer import Writer
     from vs_tui.tui.app import Setup, VsTuiApp
 
 
 class _Opened(NamedTuple):
-    """The source that the dashboard reads, with functions to follow and close it."""
+    """The source that the dashboard reads."""
 
     setup: Setup
-    subscribe: Callable[[VsTuiApp], object]
-    """Makes a dashboard repaint after changes."""
-    close: Callable[[], Awaitable[None]]
-    take_over: Callable[[Reread], Awaitable[None]]
-    """Applies a configuration that was read again."""
+    subscribe: Callable[[VsTuiApp], object] | None = None
+    """Makes a dashboard repaint after changes. A file is looked at by the feed itself."""
+    listeners: Sequence[Listener] = ()
+    """Apply a configuration that was read again."""
 
 
 def register(subparsers: Any) -> None:
@@ -123,29 +123,29 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
 
     check_keys(config)
     log_to_file(config)
-    opened = await (_remote(config, args, url) if url else _local(config, args))
-    setup = opened.setup
-    take_secrets_out(os.environ)
-    setup.open_mode = False
-    setup.at = at
-    if os.environ.get("TEXTUAL_DRIVER"):
-        # In a browser: nothing of this machine is written or run for whoever looks, and nobody
-        # is shown a secret.
-        setup.state_path = setup.watch_command = ""
-        setup.connections = lambda: connections(config, with_secrets=False)
-    try:
+    async with AsyncExitStack() as closing:
+        opened = await (_remote if url else _local)(config, args, url, closing)
+        setup = opened.setup
+        take_secrets_out(os.environ)
+        setup.open_mode = False
+        setup.at = at
+        if os.environ.get("TEXTUAL_DRIVER"):
+            # In a browser: nothing of this machine is written or run for whoever looks, and nobody
+            # is shown a secret.
+            setup.state_path = setup.watch_command = ""
+            setup.connections = lambda: connections(config, with_secrets=False)
         need_terminal()
         app = VsTuiApp(setup)
-        opened.subscribe(app)
+        if opened.subscribe is not None:
+            opened.subscribe(app)
         read = checked_config(args, check_keys)
-        async with following(config, read, opened.take_over, for_dashboard(app, setup)):
+        async with following(config, read, *opened.listeners, for_dashboard(app, setup)):
             return await show(app, config)
-    finally:
-        await setup.reader.close()
-        await opened.close()
 
 
-async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
+async def _remote(
+    config: Config, args: argparse.Namespace, url: str, closing: AsyncExitStack
+) -> _Opened:
     """Read a receiver elsewhere; its secrets stay there."""
     from vs_tui.api.remote import parse_address
     from vs_tui.api.remote_reader import HttpReader
@@ -161,18 +161,19 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
         reader = await HttpReader(address, token).open()
     except ValueError as error:
         raise CommandError(f"{address} does not understand the dashboard: {error}") from None
+    closing.push_async_callback(reader.close)
     setup = setup_for(config, args, reader)
     setup.url, setup.cards = address, reader.cards
     setup.detail = reader.detail
     setup.connections = lambda: connections(config, with_secrets=False)
     if token:
         setup.known_secrets = (*setup.known_secrets, token)
-    return _Opened(
-        setup, lambda app: reader.remote.on_change(app.notify_changed), _nothing, _nothing
-    )
+    return _Opened(setup, lambda app: reader.remote.on_change(app.notify_changed))
 
 
-async def _local(config: Config, args: argparse.Namespace) -> _Opened:
+async def _local(
+    config: Config, args: argparse.Namespace, _: str, closing: AsyncExitStack
+) -> _Opened:
     """Read a database of this machine, beside its receiver."""
     from vs_tui.cli.reachability import find_public_url
     from vs_tui.store.queries.reader import SqliteReader
@@ -190,28 +191,20 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
         local.reconfigure(**reader_settings(in_force))
 
     following = await _follow(config)
+    if following:
+        closing.push_async_callback(following.close)
     trouble = (lambda: following.trouble) if following else (lambda: "")
-    try:
-        local = await SqliteReader(
-            config.db,
-            now,
-            **reader_settings(config),
-            trouble=trouble,
-        ).open()
-    except BaseException:
-        if following:
-            await following.close()
-        raise
+    settings = reader_settings(config)
+    local = await SqliteReader(config.db, now, **settings, trouble=trouble).open()
+    closing.push_async_callback(local.close)
     setup = setup_for(config, args, local)
     setup.source_name = Path(config.db).name
     show_figures(setup, reports)
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
     if following is None:
-        return _Opened(setup, _nobody, _nothing, take_over)
+        return _Opened(setup, listeners=[take_over])
     setup.source_name = str(config.log)
-    return _Opened(
-        setup, lambda app: following.subscribe(app.notify_changed), following.close, take_over
-    )
+    return _Opened(setup, lambda app: following.subscribe(app.notify_changed), [take_over])
 
 
 async def _follow(config: Config) -> Writer | None:
@@ -228,14 +221,6 @@ async def _follow(config: Config) -> Writer | None:
     except InUse:
         return None
     return writer
-
-
-async def _nothing(_: object = None) -> None:
-    """There is nothing to close beside the reader, nor to read by other settings."""
-
-
-def _nobody(_: VsTuiApp) -> None:
-    """A file is looked at by the feed itself."""
 
 
 def _warn_of_plain_text(address: str) -> None:
