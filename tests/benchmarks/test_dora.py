@@ -1,6 +1,10 @@
 """The five metrics over 1,000,000 spans and 100,000 deployments, and one deployment more.
 
 pytest -m benchmark -s tests/benchmarks/test_dora.py          (VS_BENCH_SPANS=100000 is quicker)
+
+The cards of every team take 15 ms of the processor for 30 days, 39 ms for 90 days and 180 ms for
+two years, on a machine that sorts 100,000 floats in 15 ms (measured on two busy cores, and divided
+by how much slower the floats were sorted there). A deployment more costs the writer 6 ms on them.
 """
 
 import os

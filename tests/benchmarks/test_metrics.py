@@ -3,6 +3,12 @@ metrics.
 
 pytest -m benchmark -s tests/benchmarks/test_metrics.py          (VS_BENCH_SPANS=100000 is quicker,
 VS_BENCH_DB=large.db keeps the database for the next run)
+
+The budget of a report over a year is 500 ms of the processor. Durations by name, 111,000 groups,
+are the slowest. Measured six times in turn with the version before, on two busy cores (100,000
+floats sorted in 17 ms): least 611 ms against 788 ms, median 711 ms against 843 ms. The version
+before took 475 to 540 ms on idle cores, so this one takes about 400 ms there. Of its time SQLite
+takes a third (the index, and the arrays of names and durations), the objects of the groups a half.
 """
 
 import gc
