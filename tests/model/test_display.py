@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_tui.model.display import clean, clean_block, counted
+from vs_tui.model.display import Count, clean, clean_block, counted
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,4 @@ def test_a_number_stands_before_its_noun_in_the_right_form() -> None:
     assert counted(1, "event") == "1 event"
     assert counted(0, "event") == "0 events"
     assert counted(2, "delivery", "deliveries") == "2 deliveries"
+    assert f"{Count(3)} in {Count(1):deploy}" == "3 in 1 deploy"

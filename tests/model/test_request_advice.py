@@ -16,6 +16,8 @@ GITHUB = Proof("GitHub", "github", "X-Hub-Signature-256")
         (503, "too many requests of github at once; send it again", "at once", "again later"),
         (503, "more than 50 requests a second from github; send it", "at once", "again later"),
         (503, "the database is full", "could not be stored", "vs-tui doctor"),
+        (400, "body: is not JSON: line 1", "not the JSON", "content type"),
+        (400, "action: Field required; a tool's own body ...", "(action: Field required)", "sends"),
     ],
 )
 def test_what_is_wrong_and_what_to_do_follow_the_reason(status, reason, what, do) -> None:

@@ -17,6 +17,7 @@ from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.report import Detail, MetricRow
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
+from vs_tui.model.display import Count
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, all_as_of, trace_id_of
 from vs_tui.store.queries.reader_protocol import (
@@ -269,7 +270,9 @@ def cards() -> list[Card]:
             is_count=card.metric == "deploys",
             small=METRICS[card.metric].is_sample and 0 < card.n < SMALL_SAMPLE,
             before_n=card.n + 2 if card.delta else 0,
-            tally=METRICS[card.metric].tally.format(n=card.n, hits=2, seen=card.n)
+            tally=METRICS[card.metric].tally.format(
+                n=Count(card.n), hits=Count(2), seen=Count(card.n)
+            )
             if card.n
             else "-",
         )

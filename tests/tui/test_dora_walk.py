@@ -85,7 +85,7 @@ async def test_every_number_is_a_key_press_away_from_the_deliveries_behind_it(
         await on.sees("Cache invoices", "failure")
         assert on.app.screen.waterfall.selected.attributes["deployment.id"] == "70"
         await on.press("d")
-        await on.sees("Deliveries of api to production", "deployment_status")
+        await on.sees("Deliveries of api to production", "deployment_status", "› deliveries")
         await on.sees('"state"' if size == WIDE else "it touched")
         assert [row.status for row in on.app.screen.deliveries] == [200]
         await on.press("enter")

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.definitions import BY_KEY, LATEST, METRICS, Figure, Unit
+from vs_tui.model.display import Count
 from vs_tui.model.time import SECOND, Instant, parse_duration
 
 SMALL_SAMPLE: Final = 5
@@ -148,7 +149,7 @@ def remarks(figure: Figure) -> list[str]:
     if figure.n and figure.working_days:
         found.append(f"on {figure.working_days_with} of {figure.working_days} working days")
     if figure.n and figure.definition.hits:
-        found.append(figure.definition.hits.format(hits=figure.hits, n=figure.n))
+        found.append(figure.definition.hits.format(hits=Count(figure.hits), n=Count(figure.n)))
     if figure.open:
         found.append(f"{figure.open} open, the longest {texts.brief(figure.open_for)}")
     if figure.unknown:
@@ -182,7 +183,8 @@ def wanted_text(figure: Figure) -> str:
 def tally_text(figure: Figure) -> str:
     """The counted items in words; `-` without any."""
     seen = figure.n + figure.unknown + figure.open
-    text = figure.definition.tally.format(n=figure.n, hits=figure.hits, seen=seen)
+    counts = {"n": figure.n, "hits": figure.hits, "seen": seen}
+    text = figure.definition.tally.format(**{name: Count(n) for name, n in counts.items()})
     return text if seen else texts.MISSING
 
 

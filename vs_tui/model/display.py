@@ -51,6 +51,13 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
+class Count(int):
+    """A number for templates: `{n:deployment}` becomes `1 deployment` or `2 deployments`."""
+
+    def __format__(self, noun: str) -> str:
+        return counted(self, noun) if noun else str(int(self))
+
+
 def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
     """Several lines, each cleaned; tabs become spaces."""
     return [clean(line.expandtabs(4)) for line in text[:limit].splitlines()]

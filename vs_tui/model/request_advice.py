@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Verdict
 
 
@@ -53,6 +54,9 @@ def advice(verdict: str, status: int, reason: str, proof: Proof) -> Advice:
         return _unproven(reason, proof)
     if status == 404 and "no source" in reason:
         return _NO_SOURCE
+    if status == 400 and reason and "JSON" not in reason:
+        named = clean(reason.partition(";")[0], 100)
+        return Advice(f"the request is not valid ({named})", "correct what the tool sends")
     if status >= 500:
         return _unavailable(reason, proof)
     other = Advice(f"refused with {status}", "correct what the tool sends; the reason says what")

@@ -44,6 +44,9 @@ class View(Screen[None]):
     where = "everywhere"
     tab = ""
     """Name of its tab, if that differs from `where`."""
+    is_opened = False
+    """Whether it is a list opened above another screen; it then shows the path to itself, no
+    tab."""
     title_text = ""
     filterable = False
     ranged = False
@@ -238,7 +241,8 @@ class View(Screen[None]):
         self.query_one("#tabs", Line).show(tabs, right, self._tab_targets(len(tabs), len(right)))
 
     def _is_tab(self) -> bool:
-        return any((self.tab or self.where) == name for name, _ in TABS)
+        named = self.tab or self.where
+        return not self.is_opened and any(named == name for name, _ in TABS)
 
     def _tabs(self) -> tuple[list[Piece], list[Piece]]:
         if not self._is_tab():

@@ -195,6 +195,7 @@ class SpanDeliveriesView(EventsView):
 
     ranged = False
     filterable = False
+    is_opened = True
     DEFAULT_CSS = """
     SpanDeliveriesView #list { height: 1fr; }
     SpanDeliveriesView #detail { height: 2fr; display: block; }
