@@ -10,7 +10,7 @@ from typing import Final
 from vs_tui.metrics.facts import Deployment, DeployOutcome
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import MINUTE, Instant, iso, parse_instant
-from vs_tui.model.vocabulary import Event, Span, State
+from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
 
 
 def merge_attempts(
@@ -195,7 +195,10 @@ def runs_told(span: Span) -> list[SpanRun]:
     begun: Instant | None = None
     for at, value in told:
         if value == "start":
-            begun = at if begun is None else begun
+            last = found[-1] if found else None
+            is_of_last = last is not None and at - last.started_at <= CLOCK_SKEW
+            if not (is_of_last and last is not None and last.started_at == last.ended_at):
+                begun = at if begun is None else begun
             continue
         failed = value in ("failure", "diverse")
         outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK
@@ -220,7 +223,9 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
             found[-1:] = [run]
         elif last is None:
             found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
-        elif last.ended_at is not None and event.holds_after_end(begun=begun):
+        elif last.ended_at is not None and event.holds_after_end(
+            begun=begun, ended_at=last.ended_at
+        ):
             if event.attempt > attempt > 0:
                 found[-1] = SpanRun(last.started_at, None, DeployOutcome.PENDING)
             else:

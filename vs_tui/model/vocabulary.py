@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import MINUTE, Duration, Instant
 
 Scalar = str | int | float | bool
 Attributes = Mapping[str, Scalar]
@@ -131,6 +131,8 @@ class Seek(NamedTuple):
     link_only: bool = False
 
 
+CLOCK_SKEW: Final[Duration] = 5 * MINUTE
+"""How far the clocks of two machines may be apart that tell the start and the end of one span."""
 RELATIONS: Final = "relations"
 """Relations that a complete snapshot restates: title, description, branch, parent."""
 
@@ -151,10 +153,11 @@ class Event(NamedTuple):
     Defaults to `occurred_at`."""
     started_at: Instant | None = None
     """The span's start, where the payload states it."""
-    supersedes: bool | Literal["if begun", "if other"] = False
+    supersedes: bool | Literal["if begun", "if later", "if other"] = False
     """The state holds even if the span had ended before: a reopen, a retried pipeline, a snapshot
     that knows its own end. `if begun`: only if the ended episode has a start event; otherwise this
-    late start may belong to that end. `if other`: only if it is another verdict; the same one again
+    late start may belong to that end. `if later`: also if it is later than clocks differ
+    (CLOCK_SKEW). `if other`: only if it is another verdict; the same one again
     does not move the end."""
     stage: str = ""
     """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
@@ -192,8 +195,10 @@ class Event(NamedTuple):
     def snapshot_at(self) -> Instant:
         return self.as_of or self.occurred_at
 
-    def holds_after_end(self, *, begun: bool) -> bool:
+    def holds_after_end(self, *, begun: bool, ended_at: Instant) -> bool:
         """What `supersedes` comes to; `begun`: the span was seen to begin before."""
+        if self.supersedes == "if later":
+            return begun or self.occurred_at - ended_at > CLOCK_SKEW
         return begun if self.supersedes == "if begun" else bool(self.supersedes)
 
     def replaces_end(self, state: State) -> bool:

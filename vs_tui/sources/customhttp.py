@@ -264,7 +264,7 @@ def _event(body: CustomBody, inbound: Inbound) -> Event:
         state=state,
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
         # A start after an end is the next episode of the same span.
-        supersedes=begins and (body.timestamp is not None or "if begun"),
+        supersedes=begins and ("if begun" if body.timestamp is None else "if later"),
         # A value that an end does not state must not replace the start's.
         name=body.name
         or str(said("name", ""))

@@ -203,7 +203,9 @@ def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
     event = _state(base, record.event, result, amendable=bool(record.correlation))
     if not record.correlation:
         runs = {f"vs.run.{iso(at)}": result or record.event}
-        event = event._replace(supersedes=True, attributes={**event.attributes, **runs})
+        event = event._replace(
+            supersedes=event.state.terminal or "if later", attributes={**event.attributes, **runs}
+        )
     return [event]
 
 

@@ -142,7 +142,9 @@ class _Course:
             self._set(event)
         elif state >= State.OK:
             self._end_again(event)
-        elif event.occurred_at > self.changed_at and event.holds_after_end(begun=self.begun):
+        elif event.occurred_at > self.changed_at and event.holds_after_end(
+            begun=self.begun, ended_at=self.changed_at
+        ):
             self.closed += event.occurred_at - self.changed_at
             self.reopens += 1
             self.ended_at, self.error = None, ""
@@ -280,7 +282,8 @@ def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
         return min(stated)
     seen = [e.occurred_at for e in ordered if e.state is not State.NOTE and not e.state.terminal]
     if seen:
-        return min(seen)
+        # The clock of the start may be ahead of that of the end.
+        return min(seen) if course.ended_at is None else min(*seen, course.ended_at)
     # Nothing but notes: it exists from its first note on.
     return ordered[0].occurred_at if course.ended_at is None else None
 

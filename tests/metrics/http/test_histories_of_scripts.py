@@ -7,7 +7,7 @@ import pytest
 from tests.metrics.http.clock import before, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import ORDERS, told_in
-from tests.metrics.http.others import Script, alertmanager
+from tests.metrics.http.others import Plyzen, Script, alertmanager
 from tests.metrics.http.presets import pagerduty_incident
 from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
@@ -227,7 +227,42 @@ def argo_degraded(story: Story) -> Wanted:
     return {"fail": (1, 3), "recovery": (20.0, 1), "lead": (0.3333, 3)}
 
 
+def end_before_its_start(story: Story) -> Wanted:
+    """The clock of the machine that told the end is a minute behind."""
+    script = Script(story, "skw1")
+    script.span("deploy", "10:00", "09:59", False, key="x", version="1")
+    script.deploy("10:30", version="2")
+    return {"fail": (1, 2), "recovery": (31.0, 1)}
+
+
+def end_whose_start_was_lost(story: Story) -> Wanted:
+    """The id starts again an hour later."""
+    script = Script(story, "lst1")
+    script.span("deploy", "08:50", "09:00", key="x", version="1")
+    del story.posts[-2]
+    script.span("deploy", "10:00", "10:10", False, key="x", version="1")
+    return {"fail": (1, 2)}
+
+
+def incident_that_ends_before_its_start(story: Story) -> Wanted:
+    script = Script(story, "skw2")
+    script.deploy("09:00", version="1")
+    script.span("incident", "10:00", "09:59", key="i")
+    return {"fail": (1, 1), "open": 0, "recovery": (0.0, 1)}
+
+
+def plyzen_end_before_its_start(story: Story) -> Wanted:
+    own = Plyzen(story, "skw3", "cart")
+    own.deploy("10:00", began="10:01", version="1")
+    own.deploy("11:00", version="2")
+    return {"fail": (0, 2), "rework": (0, 2)}
+
+
 HISTORIES = {
+    "skw1": end_before_its_start,
+    "lst1": end_whose_start_was_lost,
+    "skw2": incident_that_ends_before_its_start,
+    "skw3": plyzen_end_before_its_start,
     "sca1": script_parents,
     "sca2": script_canary,
     "sca3": script_canary_same_env,
