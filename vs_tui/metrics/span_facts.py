@@ -101,7 +101,10 @@ def deployment_of(span: Span) -> Deployment:
         parts=tuple(sorted(_of_artifacts(span, "vs.artifact"))),
         part_results=tuple(sorted(_of_artifacts(span, "vs.result"))),
         team=span.team,
-        first_commit_at=instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
+        # A push that counts as a deployment tells of its own commits, not of all that it ships.
+        first_commit_at=None
+        if span.operation == "push"
+        else instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
         marked=_mark(span, branch),
         name=span.name,
         trace_id=span.trace_id,

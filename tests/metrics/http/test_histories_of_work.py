@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.ingest.server import nearby
-from tests.metrics.http.clock import sha
+from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
@@ -179,6 +179,43 @@ def updated_elsewhere(tool: type[Any]) -> Tell:
     return tell
 
 
+def releases_are_deployments(story: Story, name: str) -> Wanted:
+    """By a rule: a published release ships what came to main before it."""
+    own = GitHub(story, f"acme/{name}")
+    for number, (opened, merge, released) in enumerate(
+        (("07:00", "08:00", "09:00"), ("09:30", "10:00", "12:00")), 1
+    ):
+        own.pull(number, opened, merge, pushed=True)
+        release = {
+            "id": number, "tag_name": f"v1.{number}", "name": f"1.{number}", "draft": False,
+            "prerelease": False, "author": {"login": "bob"}, "target_commitish": "main",
+            "created_at": at(merge), "published_at": at(released), "body": "",
+            "html_url": f"{own.full}/releases/v1.{number}",
+        }  # fmt: skip
+        own.hook("release", action="published", release=release)
+    return {"lead": (2.25, 2), "fail": (0, 2), "changes": (2, 2)}  # 2 and 2.5 h
+
+
+def runs_are_deployments(story: Story, name: str) -> Wanted:
+    """By a rule: a run ships all that came to main since the one before it."""
+    own = GitHub(story, f"acme/{name}")
+    own.pull(1, "07:00", "08:00", pushed=True)
+    own.pull(2, "07:30", "08:30", pushed=True)
+    own.pull(3, "08:00", "08:50", pushed=True)
+    own.run(1, "08:55", "09:00", name="Ship", commit=own.merge_of(2))  # 2 and 1.5 h
+    own.run(2, "09:55", "10:00", name="Ship", commit=own.merge_of(3))  # 2 h
+    return {"lead": (2.0, 3), "fail": (0, 2), "changes": (3, 2)}
+
+
+def pushes_are_deployments(story: Story, name: str) -> Wanted:
+    """By a rule: what is pushed to main is live."""
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"), when="09:00")  # 1 h
+    own.pull(2, "09:30", "10:00", pushed=True)  # 0.5 h
+    own.push((f"{name} 3", "10:00"), ref="develop", when="11:00")
+    return {"lead": (0.75, 2), "fail": (0, 2), "changes": (2, 2)}
+
+
 def merged_by_hand_on_the_host(story: Story, name: str) -> Wanted:
     """The commits of a pull request are pushed to main: GitHub closes it as merged by its head."""
     own = begun(GitHub, story, name)
@@ -224,6 +261,17 @@ def feature_flag_revert_quoted(story: Story, name: str) -> Wanted:
     return {"fail": (0, 3), "rework": (0, 3)}
 
 
+RULES = """
+[[metrics.deployments]]
+filter = 'kind:pipeline name:"Ship*" project:acme/by-run'
+environment = "production"
+[[metrics.deployments]]
+filter = 'kind:release project:acme/by-release'
+environment = "production"
+[[metrics.deployments]]
+filter = 'kind:push project:acme/by-push branch:main'
+environment = "production"
+"""
 HISTORIES: dict[str, Tell] = {
     **{f"again-{tool.__name__}".lower(): branch_named_again(tool)
        for tool in (GitHub, GitLab, Gitea)},
@@ -233,6 +281,9 @@ HISTORIES: dict[str, Tell] = {
        for tool in (GitHub, GitLab, Gitea)},
     **{f"update-{tool.__name__}".lower(): updated_elsewhere(tool)
        for tool in (Bitbucket, BitbucketServer)},
+    "by-release": releases_are_deployments,
+    "by-run": runs_are_deployments,
+    "by-push": pushes_are_deployments,
     "by-head": merged_by_hand_on_the_host,
     "squash-reverted": squash_reverted_by_its_commit,
     "both-reverted": two_reverted_at_once,
@@ -251,6 +302,7 @@ HISTORIES: dict[str, Tell] = {
 @pytest.mark.parametrize("order", ["as sent", "shuffled"])
 def test_every_history_of_work_has_the_values_computed_by_hand(tmp_path, order) -> None:
     wanted = {}
+    (tmp_path / "config.toml").write_text(RULES)
     with nearby(tmp_path) as server:
         for name, tell in HISTORIES.items():
             story = Story()

@@ -62,7 +62,7 @@ def relink_shipped(
         *(key for key, span in relinked.items() if span.operation == "deploy"),
     }
     known.update(load_spans(connection, affected - known.keys()))
-    deploys = {key: known[key] for key in affected}
+    deploys = {key: known[key] for key in affected if known[key].operation == "deploy"}
     if not deploys:
         return {}
     shipped = _nodes(connection, contained_in(connection, deploys))
@@ -145,17 +145,26 @@ def _to_place(
 
 
 def place_deploys(
-    connection: sqlite3.Connection, deploys: Mapping[str, Span]
+    connection: sqlite3.Connection,
+    deploys: Mapping[str, Span],
+    counted: Mapping[str, tuple[str, str, str]] | None = None,
 ) -> list[tuple[Any, ...]]:
     """Store the position of each deploy's commit. Returns the rows that differ, old and new
-    ones."""
+    ones.
+
+    `counted`: the targets of spans of other kinds that count as deployments by a rule; without it
+    they keep theirs.
+    """
     if not deploys:
         return []
+    sql = f"SELECT * FROM vcs_deploys WHERE key {rows.KEYS}"
+    before = set(rows.select_in(connection, sql, deploys))
+    targets = {row[0]: row[1:4] for row in before} if counted is None else counted
     taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
     found = {
         key: deployment_of(span)
         for key, span in deploys.items()
-        if span.operation == "deploy" and span.started_at is not None
+        if (span.operation == "deploy" or key in targets) and span.started_at is not None
     }
     places = positions(
         connection,
@@ -168,10 +177,9 @@ def place_deploys(
     for key, d in found.items():
         version = "" if is_moving_version(d.version) else d.version
         version = d.commit or version or ",".join("@".join(part) for part in d.parts)
-        target = (key, *d.target, d.started_at, d.ended_at, int(d.ok))
+        place = d.target if deploys[key].operation == "deploy" else targets[key]
+        target = (key, *place, d.started_at, d.ended_at, int(d.ok))
         after.add((*target, version, d.branch, *places[key]))
-    sql = f"SELECT * FROM vcs_deploys WHERE key {rows.KEYS}"
-    before = set(rows.select_in(connection, sql, deploys))
     gone = [(row[0],) for row in before - after]
     connection.executemany("DELETE FROM vcs_deploys WHERE key = ?", gone)
     sql = "INSERT INTO vcs_deploys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -76,9 +76,11 @@ CREATE INDEX vcs_deploys_version
 CREATE INDEX vcs_deploys_unplaced ON vcs_deploys (project, ref) WHERE ref NOT IN ('', branch);
 CREATE INDEX vcs_deploys_ended ON vcs_deploys (project, ended_at);
 CREATE TRIGGER vcs_gone AFTER DELETE ON spans
-    WHEN OLD.operation IN ('pull_request', 'push', 'deploy') BEGIN
+    WHEN OLD.operation IN ('pull_request', 'push') BEGIN
     DELETE FROM vcs_history WHERE key = OLD.key;
     DELETE FROM vcs_commits WHERE key = OLD.key;
+END;
+CREATE TRIGGER vcs_undeployed AFTER DELETE ON spans BEGIN
     DELETE FROM vcs_deploys WHERE key = OLD.key;
 END;
 """

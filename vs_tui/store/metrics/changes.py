@@ -74,7 +74,7 @@ def _shipped(
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
         keys -= contained.promotions | contained.apart
-        keys |= contained.pull_requests.keys()
+        keys.update(contained.pull_requests)
         commits[deploy] = contained.commits.values()
     changes = _changes(db, {key for keys in requested.values() for key in keys}, rules)
     pushed = {c.commit_id: c for own in commits.values() for c in own}

@@ -6,7 +6,7 @@ The rows change with the spans, and are made again when a rule of the configurat
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
@@ -17,6 +17,7 @@ from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
+from vs_tui.store.folding.shipped_changes import place_deploys
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.metrics.verdicts import delete_rows, replace_rows
 
@@ -59,7 +60,10 @@ class CountedSpans:
         """Write the current rows of these spans."""
         touched: Touched = {}
         keys = [span.key for span in spans]
-        for changed in replace_rows(db, keys, _rows("metric_deploys", self._deployment, spans)):
+        counted = _rows("metric_deploys", self._deployment, spans)
+        if self._rules.deployments:
+            _place_runs(db, spans, {row[0]: row[1:4] for row in counted["metric_deploys"]})
+        for changed in replace_rows(db, keys, counted):
             for row in changed["metric_deploys"]:
                 target = Target(*row[1:4])
                 at = min(moment for moment in row[4:6] if moment is not None)
@@ -98,6 +102,18 @@ class CountedSpans:
             spent = max(span.duration or 0, 0) if span.active is None else span.active
             return (span.key, "ticket", team_text(span, self._teams), kind, span.ended_at, spent)
         return None
+
+
+def _place_runs(
+    db: sqlite3.Connection, spans: Sequence[Span], counted: Mapping[str, tuple[str, str, str]]
+) -> None:
+    """Store the positions of the commits of runs and others that count as deployments by a rule."""
+    others = {span.key: span for span in spans if span.operation != Operation.DEPLOY}
+    sql = f"SELECT key FROM vcs_deploys WHERE key {rows.KEYS}"
+    placed = {key for (key,) in rows.select_in(db, sql, others)}
+    place_deploys(
+        db, {key: others[key] for key in others.keys() & (placed | counted.keys())}, counted
+    )
 
 
 def team_text(span: Span, teams: Teams) -> str:

@@ -124,6 +124,10 @@ class MetricsKeeper:
         Rows of an older version or after a bug are deleted, except those of pruned traces."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
+        db.execute(
+            "DELETE FROM vcs_deploys WHERE key IN (SELECT m.key FROM metric_deploys m "
+            "JOIN spans s ON s.key = m.key WHERE s.operation <> 'deploy')"
+        )
         db.execute("DELETE FROM metric_deploys")
         db.execute("DELETE FROM metric_incidents WHERE key IN (SELECT key FROM spans)")
         db.execute("DELETE FROM judge_queue")
