@@ -245,7 +245,7 @@ def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup
     from vs_tui.tui.app import Setup
 
     if not config.people:
-        from vs_tui.tui.roles import Roles
+        from vs_tui.tui.hidden_names import Roles
 
         reader = cast("Reader", Roles(reader))
     return Setup(

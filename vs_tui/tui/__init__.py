@@ -10,7 +10,7 @@ theme      palettes and glyphs
 paint      text and strips; every text of an event is cleaned here
 span_format, trace_format   texts of a span and of a trace in a list
 metric_detail, source_status   texts behind a number, and of a source
-roles      people shown as roles
+hidden_names  roles in place of the names of people
 diff_renderer, driver   the terminal: only changed cells are sent, input is read safely
 textual_internals   the private names of Textual and rich, all of them
 output     clipboard, browser, files

@@ -7,7 +7,7 @@ from tests.tui import invoices
 from tests.tui.fakes import FakeReader, delivery_links, delivery_trace
 from tests.tui.stage import stage
 from vs_tui.metrics.cards import Card
-from vs_tui.tui.roles import Roles, without_names
+from vs_tui.tui.hidden_names import Roles, without_names
 from vs_tui.tui.theme import UNICODE
 from vs_tui.tui.widgets.dora import goal_mark
 
