@@ -123,7 +123,13 @@ def assess(
                 )
             )
             marks = ["revert"] if reverts_among(own_changes) else []
-            marks += ["hotfix branch" for change in own_changes if is_hotfix(change.branch)]
+            # A hotfix is merged into develop, too, and ships once more with the next release.
+            deployed = deployment.position[0] if deployment.position else ""
+            marks += [
+                "hotfix branch"
+                for change in own_changes
+                if is_hotfix(change.branch) and (not deployed or change.base in ("", deployed))
+            ]
             verdicts.append(
                 Assessed(
                     deployment,

@@ -198,6 +198,8 @@ class Change:
     """Time of the last approval before the merge."""
     merged_at: Instant | None = None
     branch: str = ""
+    base: str = ""
+    """The branch that it was merged into."""
     ready_at: Instant | None = None
     """When it stopped being a draft."""
     commits: tuple[str, ...] = ()

@@ -231,6 +231,7 @@ def change_of(
         approved_at=approvals[-1] if approvals else None,
         merged_at=merged,
         branch=keys.branch_name(text(names, "vcs.ref.head.name")),
+        base=keys.branch_name(text(names, "vcs.ref.base.name")),
         commits=_speaking(names),
         reverts=tuple(text(names, "vs.change.reverts").split()),
     )

@@ -261,7 +261,65 @@ def feature_flag_revert_quoted(story: Story, name: str) -> Wanted:
     return {"fail": (0, 3), "rework": (0, 3)}
 
 
+def jobs_are_deployments(story: Story, name: str) -> Wanted:
+    """By a rule: regions of one run are jobs; the older commit of the next run takes it back."""
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} 1", "07:00"))
+    own.push((f"{name} 2", "08:00"))
+    for n, region in enumerate(("eu", "us")):
+        own.job(20 + n, "08:50", "09:00", run=(2, 1), name=f"ship ({region})", commit=f"{name} 2")
+    own.run(2, "08:45", "09:01", name="CI", commit=f"{name} 2")  # 2 and 1 h
+    own.job(30, "09:50", "10:00", run=(3, 1), name="ship (eu)", commit=f"{name} 1")
+    own.run(3, "09:45", "10:01", name="CI", commit=f"{name} 1")
+    return {"lead": (1.5, 2), "fail": (1, 2), "rework": (1, 2), "changes": (2, 2)}
+
+
+def gitlab_jobs_are_deployments(story: Story, name: str) -> Wanted:
+    """By a rule: the job of a pipeline, retried once."""
+    own = GitLab(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"))
+    own.pull(2, "08:10", "08:30", pushed=True)
+    jobs = [(701, "ship it", "failed", "09:10")]
+    own.pipeline(70, "09:00", "09:10", "failed", jobs, commit=own.merge_of(2))
+    jobs.append((702, "ship it", "success", "09:30"))
+    own.pipeline(70, "09:00", "09:30", "success", jobs, commit=own.merge_of(2))
+    return {"lead": (1.4167, 2), "fail": (0, 1), "changes": (2, 1)}  # 90 and 80 min
+
+
+def develop_and_hotfix_to_both(story: Story, name: str) -> Wanted:
+    """Git flow: the hotfix goes to main and is merged back; the release takes develop."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "07:00", "07:30", base="develop", pushed=True)
+    own.pull(2, "08:00", "08:10", head="hotfix/1.0.1", pushed=True)
+    own.deploy("08:30", commit=own.merge_of(2))  # 0.5 h, a repair
+    own.pull(3, "08:32", "08:40", head="hotfix/1.0.1", base="develop", pushed=True)
+    own.pull(4, "09:00", "09:10", base="develop", pushed=True)
+    own.pull(5, "09:20", "09:30", head="develop", pushed=True)
+    own.deploy("10:00", commit=own.merge_of(5))  # #1: 3 h, #4: 1 h, #3: 1 h 28 min
+    return {"fail": (0, 3), "rework": (1, 3), "changes": (5, 3)}
+
+
+def deployed_while_it_is_open(story: Story, name: str) -> Wanted:
+    """A pull request is kept up to date for days; deployments of main do not ship it."""
+    own = GitLab(story, f"acme/{name}")
+    own.push((f"{name} base", "06:00"))
+    own.deploy("06:30", commit=f"{name} base")  # 0.5 h
+    own.pull(1, "07:00", head="feature/1", commits=[(f"{name} c", "06:50")])
+    for n, clock in ((1, "08"), (2, "10")):
+        own.push((f"{name} m{n}", f"{clock}:00"))
+        both = ((f"{name} m{n}", f"{clock}:00"), (f"{name} up{n}", f"{clock}:05"))
+        own.push(*both, ref="feature/1")
+        own.deploy(f"{clock}:30", commit=f"{name} m{n}")  # 0.5 h
+    return {"lead": (0.5, 3), "changes": (3, 3)}
+
+
 RULES = """
+[[metrics.deployments]]
+filter = 'kind:build name:"ship*" project:acme/by-job'
+environment = "production"
+[[metrics.deployments]]
+filter = 'kind:build name:"ship*" project:acme/by-lab-job'
+environment = "production"
 [[metrics.deployments]]
 filter = 'kind:pipeline name:"Ship*" project:acme/by-run'
 environment = "production"
@@ -283,6 +341,10 @@ HISTORIES: dict[str, Tell] = {
        for tool in (Bitbucket, BitbucketServer)},
     "by-release": releases_are_deployments,
     "by-run": runs_are_deployments,
+    "by-job": jobs_are_deployments,
+    "by-lab-job": gitlab_jobs_are_deployments,
+    "git-flow": develop_and_hotfix_to_both,
+    "kept-open": deployed_while_it_is_open,
     "by-push": pushes_are_deployments,
     "by-head": merged_by_hand_on_the_host,
     "squash-reverted": squash_reverted_by_its_commit,
