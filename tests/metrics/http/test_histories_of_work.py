@@ -313,7 +313,68 @@ def deployed_while_it_is_open(story: Story, name: str) -> Wanted:
     return {"lead": (0.5, 3), "changes": (3, 3)}
 
 
+def promoted_by_squash(story: Story, name: str) -> Wanted:
+    """develop is squashed into main: its pull requests ship, not the squashed commit."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "07:00", "07:30", base="develop", pushed=True)
+    own.pull(2, "07:10", "07:40", base="develop", pushed=True)
+    own.pull(3, "08:00", "08:10", head="develop", merge=f"{name} squash")
+    own.push((f"{name} squash", "08:10"))
+    own.deploy("09:00", commit=f"{name} squash")  # 2 h and 1 h 50 min
+    own.pull(4, "09:10", "09:20", base="develop", pushed=True)
+    own.pull(5, "09:30", "09:40", head="develop", merge=f"{name} squash 2")
+    own.push((f"{name} squash 2", "09:40"))
+    own.deploy("10:10", commit=f"{name} squash 2")  # 1 h
+    return {"lead": (1.4167, 4), "fail": (0, 3), "changes": (4, 3)}
+
+
+def redeployed_after_a_failed_newer_one(story: Story, name: str) -> Wanted:
+    """The newer one failed; the older version again is a rollback, then the newer one ships."""
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} a", "08:00"))
+    own.deploy("08:30", commit=f"{name} a")  # 0.5 h
+    own.push((f"{name} b", "09:00"))
+    own.deploy("09:30", False, commit=f"{name} b")
+    own.deploy("09:40", commit=f"{name} a")
+    own.deploy("10:00", commit=f"{name} b")  # 1 h
+    return {"lead": (0.75, 2), "fail": (1, 4), "rework": (1, 4), "recovery": (10.0, 1)}
+
+
+def issue_closed_by_the_fix(story: Story, name: str) -> Wanted:
+    """The incident is closed by the merge of the fix, before its deployment ends: no repair."""
+    own = begun(GitHub, story, name)
+    own.issue(5, "07:00", "08:00")
+    own.pull(6, "07:30", "08:00", title="Fix it, closes #5", pushed=True)
+    own.deploy("08:20", commit=own.merge_of(6))
+    return {"fail": (1, 2), "rework": (0, 2), "recovery": (60.0, 1)}
+
+
+def cancelled_run_and_another(story: Story, name: str) -> Wanted:
+    """GitHub cancels the run that waits; the last one deploys both commits."""
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"))
+    own.push((f"{name} 2", "08:30"))
+    own.run(41, "08:05", "08:35", "cancelled", name="Ship", commit=f"{name} 1")
+    own.run(42, "08:35", "09:00", name="Ship", commit=f"{name} 2")  # 1 and 0.5 h
+    return {"lead": (0.75, 2), "fail": (0, 1), "changes": (2, 1)}
+
+
+def rule_of_a_run_that_failed(story: Story, name: str) -> Wanted:
+    own = GitHub(story, f"acme/{name}")
+    own.push((f"{name} 1", "08:00"))
+    own.run(51, "08:20", "08:30", "failure", name="Ship", commit=f"{name} 1")
+    own.push((f"{name} 2", "08:40"))
+    own.run(52, "08:50", "09:00", name="Ship", commit=f"{name} 2")  # 60 and 20 min
+    return {"lead": (0.6667, 2), "fail": (1, 2), "recovery": (30.0, 1), "changes": (2, 1)}
+
+
 RULES = """
+[[metrics.deployments]]
+filter = 'kind:pipeline name:"Ship*" project:acme/cancelled-run'
+environment = "production"
+[[metrics.deployments]]
+filter = 'kind:pipeline name:"Ship*" project:acme/failed-run'
+environment = "production"
 [[metrics.deployments]]
 filter = 'kind:build name:"ship*" project:acme/by-job'
 environment = "production"
@@ -345,6 +406,11 @@ HISTORIES: dict[str, Tell] = {
     "by-lab-job": gitlab_jobs_are_deployments,
     "git-flow": develop_and_hotfix_to_both,
     "kept-open": deployed_while_it_is_open,
+    "squash-flow": promoted_by_squash,
+    "failed-newer": redeployed_after_a_failed_newer_one,
+    "closed-by-fix": issue_closed_by_the_fix,
+    "cancelled-run": cancelled_run_and_another,
+    "failed-run": rule_of_a_run_that_failed,
     "by-push": pushes_are_deployments,
     "by-head": merged_by_hand_on_the_host,
     "squash-reverted": squash_reverted_by_its_commit,
