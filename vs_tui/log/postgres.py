@@ -37,7 +37,8 @@ from vs_tui.log.postgres_sql import (
     Position,
     prepare,
 )
-from vs_tui.model.time import DAY, Duration, Instant
+from vs_tui.log.sqlite_log import BODY_DEDUPE_WINDOW
+from vs_tui.model.time import Duration, Instant
 
 __all__ = ["BEGINNING", "REPEAT", "AppendedEntry", "Entry", "LogAway", "Position", "PostgresLog"]
 
@@ -59,14 +60,10 @@ class PostgresLog:
         address: LogAddress,
         schema: str = DEFAULT_SCHEMA,
         *,
-        window: Duration = DAY,
         pause: float = FIRST_PAUSE,
     ) -> None:
-        """`window` is the time within which the same body without a sender's id counts as a
-        repeat."""
         self.address = address
         self.schema = schema
-        self.window = window
         self.channel = f"{schema}_log"
         self._connections = LogConnections(address, self.connect, pause)
         self._writing = LogConnection(self._connections)
@@ -265,7 +262,7 @@ class PostgresLog:
     async def _insert(
         self, connection: AsyncConnection[Any], entries: Sequence[Entry]
     ) -> dict[tuple[str, str], AppendedEntry]:
-        values = {**_arrays(entries), "window": self.window, "channel": self.channel}
+        values = {**_arrays(entries), "window": BODY_DEDUPE_WINDOW, "channel": self.channel}
         cursor = await connection.execute(self._sql(sql.APPEND), values)
         bodies = {(entry.source, _text(entry.dedupe)): entry for entry in entries}
         found = {}

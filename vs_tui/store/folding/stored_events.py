@@ -97,8 +97,7 @@ class EventCache:
     It is cleared when a transaction fails, so that it holds no events that were rolled back.
     """
 
-    def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
-        self._size = size
+    def __init__(self, most_bytes: int = CACHED_BYTES) -> None:
         self._most_bytes = most_bytes
         self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
         self._bytes: dict[str, int] = {}
@@ -143,7 +142,7 @@ class EventCache:
 
     def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
         self._events.update(events)
-        while self._events and (len(self._events) > self._size or self.bytes > self._most_bytes):
+        while self._events and (len(self._events) > CACHED_SPANS or self.bytes > self._most_bytes):
             self.drop(next(iter(self._events)))
 
 
