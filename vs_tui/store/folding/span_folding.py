@@ -1,8 +1,6 @@
 """Folds new events into span rows: each touched key once, and writes only the changed rows.
 
-It runs inside the writer's transaction, on the writer's thread. Setting a column costs a delete and
-an insert in each of its indexes, even if the value is the same. So indexed columns are set only if
-they differ.
+It runs inside the writer's transaction, on the writer's thread.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -24,22 +21,6 @@ from vs_tui.traces.correlation import Node, series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
 
-_INDEXED: Final = tuple(
-    position
-    for position, name in enumerate(rows.WRITTEN)
-    if name
-    in {
-        *("operation", "status", "started_at", "ended_at", "project", "team", "service"),
-        *("environment", "actor", "last_event_at", "trace_id", "parent_key"),
-        *("short_ref", "full_ref", "own_trace_id", "series", "derived"),
-        *("job", "commit_id"),
-    }
-)
-_PLAIN: Final = tuple(
-    position
-    for position, name in enumerate(rows.WRITTEN)
-    if position not in _INDEXED and name != "key"
-)
 _UNNUMBERED: Final = -1
 """Slice end that cuts the last column, the number of the writing transaction."""
 
@@ -353,30 +334,17 @@ def phases_below(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[st
 def write_spans(
     connection: sqlite3.Connection, before: Mapping[str, rows.Row], after: Iterable[rows.Row]
 ) -> None:
-    """Write the rows in `after`; `before` has the stored rows of these spans."""
-    new: list[rows.Row] = []
-    changed: dict[tuple[int, ...], list[rows.Row]] = {}
-    for row in after:
-        old = before.get(row[0])
-        if old is None:
-            new.append(row)
-        elif old[:_UNNUMBERED] != row[:_UNNUMBERED]:
-            differing = tuple(p for p in _INDEXED if old[p] != row[p])
-            values = tuple(row[position] for position in (*_PLAIN, *differing, 0))
-            changed.setdefault(differing, []).append(values)
-    if new:
-        connection.executemany(rows.UPSERT_SPAN, new)
-    for differing, updates in changed.items():
-        connection.executemany(_update(differing), updates)
+    """Write the rows in `after` that differ from the stored ones in `before`."""
+    changed = [
+        row
+        for row in after
+        if (old := before.get(row[0])) is None or old[:_UNNUMBERED] != row[:_UNNUMBERED]
+    ]
+    if changed:
+        connection.executemany(rows.UPSERT_SPAN, changed)
 
 
 def delete_spans(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
     if keys:
         sql = f"DELETE FROM spans WHERE key {rows.KEYS}"
         connection.execute(sql, (rows.as_json(keys),))
-
-
-@lru_cache(maxsize=256)
-def _update(differing: tuple[int, ...]) -> str:
-    names = (rows.WRITTEN[position] for position in (*_PLAIN, *differing))
-    return f"UPDATE spans SET {', '.join(f'{name} = ?' for name in names)} WHERE key = ?"
