@@ -392,6 +392,11 @@ async def test_a_wrong_term_is_told_while_the_next_is_typed() -> None:
     async with stage() as on:
         await on.press("slash", *"state:brok")
         await on.sees("state: 'brok' is not known", "use in_flight, running")
+        on.reader.put(span("b-new", "build", "new", began=SECOND))  # rows are read meanwhile
+        on.app.feed.wake()
+        await on.settle()
+        await on.app.view.load()
+        assert "state: 'brok' is not known" in on.text
         await on.press("space", *"te")
         await on.sees("state: 'brok' is not known")
         on.app.screen.query_one("#filter").value = "state:ok te"

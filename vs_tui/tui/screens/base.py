@@ -338,15 +338,25 @@ class View(Screen[None]):
         return unharmed(filtering.completions(text, self.where, self._known))
 
     def show_problem(self, text: str) -> None:
-        """Show an error below the list; an empty text removes it."""
+        """Show an error below the list; an empty text removes it. What is wrong with the filter
+        that is being written stays, because rows are read meanwhile."""
+        written = self.query_one(FilterBox).value if self.filtering else ""
+        text = text or self._wrong_with(written)
         self.set_class(bool(text), "-problem")
         note = self.query_one("#problem", FilterNote)
         if text:
             note.say(text)
         else:
-            written = self.query_one(FilterBox).value
             ways = filtering.ways_to_go_on(written, self.completions(written))
             note.say(ways if self.filtering else "", "dim")
+
+    def _wrong_with(self, text: str) -> str:
+        """What is wrong with a filter; empty while its last term may still become valid and all
+        terms before it are, so that completions are shown instead."""
+        before = text.rpartition(" ")[0]
+        if self.completions(text) and not filtering.problem(before, self.where):
+            return ""
+        return filtering.problem(text, self.where)
 
     def start_filter(self) -> None:
         """Open the filter box."""
@@ -385,14 +395,7 @@ class View(Screen[None]):
     def set_filter(self, text: str) -> None:
         """Filter by a text. On an error, show it below the box and keep the list."""
         problem = filtering.problem(text, self.where)
-        # Whether the last term may still become valid and all terms before it are valid.
-        before = text.rpartition(" ")[0]
-        is_begun = bool(self.completions(text)) and not filtering.problem(before, self.where)
-        if self.filtering and is_begun:
-            # Show completions of the term instead of an error.
-            self.show_problem("")
-        else:
-            self.show_problem(problem)
+        self.show_problem("" if self.filtering else problem)
         if not problem and text != self.filter_text:
             self.filter_text = text
             self.dash.remember()

@@ -217,7 +217,7 @@ class LiveView(BoardRows):
         words = " not started" if self.size.width >= WIDE_FROM else ""
         more = f" + {idle}{words}" if idle else ""
         if found.listed == everything.listed and not self.filter_text:
-            return f"{everything.listed} open{more}"
+            return f"{everything.listed - everything.of(Section.FINISHED)} open{more}"
         return f"{found.listed} of {everything.listed}{more}"
 
     def listed_spans(self) -> Iterable[Span]:
