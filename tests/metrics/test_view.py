@@ -92,7 +92,7 @@ async def test_a_failure_seen_after_the_frozen_moment_is_none_yet(config) -> Non
     for at, said in ((incident - MINUTE, "0 of 1"), (incident + MINUTE, "1 of 1")):
         async with shown(config, at=at) as on:
             await on.press("j", "l", "l")
-            await on.sees("web change fail rate", f"{said} deployments")
+            await on.sees("web change fail rate", f"{said} deployment ")
 
 
 async def test_all_time_begins_with_the_first_deployment_known(config) -> None:
