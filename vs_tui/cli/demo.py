@@ -221,7 +221,12 @@ def _register_screenshot(subparsers: Any) -> None:
           vs-tui screenshot --db team.db         of your own data
         """,
     )
-    parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder to write to")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("screenshots"),
+        help="folder to write to (default screenshots)",
+    )
     parser.add_argument(
         "--theme",
         choices=("dark", "light", "ansi", "mono"),

@@ -79,16 +79,19 @@ class BoardRows(WorkView):
                 kept = Row(trace_id, failed=row.failed or incident, data=row, whole=incident)
             self._listed[trace_id] = kept
 
-    def _columns(self, wide: bool) -> Sequence[Column]:
-        """The columns. Cells that no text of NOW needs go to TEAM, then to WHAT."""
+    def _columns(self, wide: bool, lines: Sequence[Row]) -> Sequence[Column]:
+        """The columns for these lines. NOW gets what 19 of 20 of its texts need; what that spares
+        goes to TEAM, then to WHAT."""
         columns = WIDE if wide else NARROW
-        rows, now, zone = self._rows.values(), self.dash.now(), self.dash.zone
+        now, zone = self.dash.now(), self.dash.zone
+        rows = [line.data for line in lines if isinstance(line.data, Standing) and not line.whole]
         teams = {row.team for row in rows if row.team}
         if wide and len(teams) < 2:
             columns = columns[:-1]
         who = next(column for column in columns if column.title.startswith("NOW"))
         texts = (trace_format.now_text(row, now, zone)[0] for row in rows)
-        longest = max(longest_name(texts, who.width), len(who.title))
+        needed = sorted(longest_name([text], who.width) for text in texts)
+        longest = max([len(who.title), *needed[: -(-len(needed) * 19 // 20)]])
         acts = longest + longest % 2  # even: a second that passes rarely moves the columns
         team = longest_name(teams, MOST_TEAM)
         # `12/20` needs more room than `3/5`.
@@ -98,7 +101,7 @@ class BoardRows(WorkView):
             if row.cells[3].all > 1
         )
         cells = {who.title: acts, "ci": max(5 if wide else 4, min(max(counted, default=0), 7))}
-        cells["TEAM"] = max(4, min(team, 4 + who.width - acts))
+        cells["TEAM"] = max(4, min(team, 6 + who.width - acts))  # 2 of them from WHAT
         return [
             replace(
                 column,

@@ -164,9 +164,9 @@ class LiveView(BoardRows):
             return
         board, now = self.board, self.dash.now()
         wide = self.list.size.width >= WIDE_FROM - 2
-        self.list.set_columns(self._columns(wide))
         listed = ordered(board.rows, self.sort, now)
         rows = self._lines(listed, board.matched, now)
+        self.list.set_columns(self._columns(wide, rows))
         if not board.rows:
             rows = []
             self.list.empty = self._empty()
