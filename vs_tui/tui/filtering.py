@@ -20,6 +20,13 @@ _TRACE_TERMS: Final = ("section:", "next:", "step:", "wait>", "over>")
 _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")
 
 
+def problem_so_far(text: str, where: str, ways: Sequence[str]) -> str:
+    """What is wrong with a filter that is being written; empty if only its last term is, and
+    `ways` complete it."""
+    before = text.rpartition(" ")[0]
+    return "" if ways and not problem(before, where) else problem(text, where)
+
+
 def problem(text: str, where: str) -> str:
     """The reason why a filter is invalid on a screen, with the accepted terms; empty if it is
     valid."""

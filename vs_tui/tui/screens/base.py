@@ -45,8 +45,7 @@ class View(Screen[None]):
     tab = ""
     """Name of its tab, if that differs from `where`."""
     is_opened = False
-    """Whether it is a list opened above another screen; it then shows the path to itself, no
-    tab."""
+    """Whether it is opened above another screen, and shows the path instead of a tab."""
     title_text = ""
     filterable = False
     ranged = False
@@ -338,25 +337,16 @@ class View(Screen[None]):
         return unharmed(filtering.completions(text, self.where, self._known))
 
     def show_problem(self, text: str) -> None:
-        """Show an error below the list; an empty text removes it. What is wrong with the filter
-        that is being written stays, because rows are read meanwhile."""
+        """Show an error below the list; an empty text removes all but that of the open filter."""
         written = self.query_one(FilterBox).value if self.filtering else ""
-        text = text or self._wrong_with(written)
+        ways = self.completions(written)
+        text = text or filtering.problem_so_far(written, self.where, ways)
         self.set_class(bool(text), "-problem")
         note = self.query_one("#problem", FilterNote)
         if text:
             note.say(text)
         else:
-            ways = filtering.ways_to_go_on(written, self.completions(written))
-            note.say(ways if self.filtering else "", "dim")
-
-    def _wrong_with(self, text: str) -> str:
-        """What is wrong with a filter; empty while its last term may still become valid and all
-        terms before it are, so that completions are shown instead."""
-        before = text.rpartition(" ")[0]
-        if self.completions(text) and not filtering.problem(before, self.where):
-            return ""
-        return filtering.problem(text, self.where)
+            note.say(filtering.ways_to_go_on(written, ways) if self.filtering else "", "dim")
 
     def start_filter(self) -> None:
         """Open the filter box."""

@@ -270,13 +270,13 @@ class TraceView(View):
         self.waterfall.focus()
 
     async def load(self) -> None:
-        trace = await self.dash.trace(self.trace_id, learn=True)
+        dash = self.dash
+        trace = await dash.trace(self.trace_id, learn=True)
         if trace is None:
             self.show_problem("this trace is gone: it was pruned; press esc")
             return
         self.trace = trace
-        runs = self.dash.histories.runs
-        self.waterfall.show(trace, self.dash.baselines, self.dash.now(), runs)
+        self.waterfall.show(trace, dash.baselines, dash.now(), dash.histories.runs)
         if self._wanted:
             self.waterfall.reveal(self._wanted)
             self._wanted = ""
@@ -285,7 +285,7 @@ class TraceView(View):
     def tick(self, now: Instant) -> None:
         if self.waterfall.tick(now):
             self._paint()
-            self.paint_tabs()  # it shows how long the trace has run
+            self.paint_tabs()
 
     def _paint(self) -> None:
         if self.trace is None:
@@ -303,9 +303,8 @@ class TraceView(View):
             (where, "note"),
         ]
         self.waterfall.set_heading(title, state)
-        # The line with the path already shows the age.
         facts = span_format.trace_facts(self.trace, self.dash.clock_text, self.dash.now())
-        facts = [fact for fact in facts if not fact.startswith("began ")]
+        facts = [fact for fact in facts if not fact.startswith("began ")]  # the path has the age
         self.waterfall.set_foot([(dot.join(facts), "note")] if facts else [])
         self._paint_details()
 
