@@ -1,17 +1,15 @@
 """Percentiles, windows, levels, words, stages and pull requests."""
 
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import texts
-from vs_tui.metrics.definitions import FAIL, LEAD, RECOVERY, levels_of
 from vs_tui.metrics.facts import Build
 from vs_tui.metrics.lead_time import Builds, bottleneck, breakdown, regressions, ship, stages_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
-from vs_tui.metrics.report import level_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import change_of
 from vs_tui.metrics.statistics import expected_end, history_of, median, percentile
@@ -66,50 +64,6 @@ def test_a_short_window_has_parts_of_a_day_and_a_long_one_weeks_or_months() -> N
     decade = Window(t("00:00") - 1_500 * DAY, t("00:00"), t("00:00"), UTC)
     assert (decade.bucket, len(decade.bucket_starts)) == ("month", 51)
     assert {day_of(start, UTC).day for start in decade.bucket_starts[1:]} == {1}
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (levels_of(DAY - 1, LEAD), "elite elite"),
-        (levels_of(DAY, LEAD), "high high"),
-        (levels_of(31 * DAY, LEAD), "low low"),
-        (levels_of(0.05, FAIL), "elite elite"),
-        (levels_of(0.12, FAIL), "medium high"),
-        (levels_of(0.3, FAIL), "low low"),
-        (levels_of(HOUR - 1, RECOVERY), "elite elite"),
-        (levels_of(2 * DAY, RECOVERY), "medium low"),
-    ],
-)
-def test_levels_of_2023_and_2024(found, expected) -> None:
-    assert f"{found[2023]} {found[2024]}" == expected
-
-
-def days(pattern: str) -> list[tuple[date, bool]]:
-    """Days from 1 March 2026 on, `x` with a deployment."""
-    return [(date(2026, 3, 1) + timedelta(n), mark == "x") for n, mark in enumerate(pattern)]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "level"),
-    [
-        ("x.x.x.." * 4, "elite"),
-        ("x.x...." * 4, "high"),
-        ("x......" * 3 + "......." * 2, "high"),
-        ("x......" + "......." * 3, "medium"),
-        ("......." * 4, "low"),
-        ("x", "high"),
-        ("", ""),
-        ("x" + "." * 60 + "x" + "." * 30, "medium"),
-        ("x" + "." * 121, "low"),
-    ],
-)
-def test_the_level_of_a_frequency_follows_days(pattern, level) -> None:
-    assert level_of(days(pattern)) == level
-
-
-def test_without_a_value_there_is_no_level() -> None:
-    assert not levels_of(None, RECOVERY)
 
 
 @pytest.mark.parametrize(

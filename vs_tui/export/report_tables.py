@@ -19,8 +19,9 @@ from vs_tui.metrics.cards import (
     seconds,
     value_text,
 )
-from vs_tui.metrics.definitions import YEARS, Figure
+from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.lead_time import StageTime
+from vs_tui.metrics.levels import YEARS
 from vs_tui.metrics.report import Detail, Scorecard
 from vs_tui.metrics.statistics import ratio
 from vs_tui.metrics.windows import Window

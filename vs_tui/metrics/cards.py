@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.definitions import BY_KEY, LATEST, METRICS, Figure, Unit
+from vs_tui.metrics.definitions import BY_KEY, METRICS, Figure, Unit
+from vs_tui.metrics.levels import LATEST
 from vs_tui.model.display import Count
 from vs_tui.model.time import SECOND, Instant, parse_duration
 

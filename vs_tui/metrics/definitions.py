@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from vs_tui.metrics.counted import UNKNOWN, Counted
+from vs_tui.metrics.levels import FAIL, LEAD, RECOVERY, YEARS, Levels, levels_of
 from vs_tui.metrics.statistics import median, percentile, ratio
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 
@@ -24,47 +25,6 @@ class Unit(StrEnum):
     """Microseconds in memory, seconds in JSON."""
     SHARE = "ratio"
     PER_DEPLOYMENT = "per_deployment"
-
-
-LATEST: Final = 2024
-YEARS: Final = (2023, 2024)
-"""The years of DORA's reports with four clusters of teams; 2025 has none. Clusters describe whole
-teams, so levels are never averaged over metrics. Where two clusters have the same range or an odd
-order (2024: high 20 %, medium 10 % failures), a value gets the best level whose range it meets."""
-WEEK: Final = 7 * DAY
-MONTH: Final = 30 * DAY
-
-
-class Cutoff(NamedTuple):
-    """The worst value of a level."""
-
-    level: str
-    most: float
-    included: bool = True
-
-
-Levels = Mapping[int, Sequence[Cutoff]]
-"""Year of the report -> its levels above `low`, the best first."""
-_LEAD: Final = (Cutoff("elite", DAY, included=False), Cutoff("high", WEEK), Cutoff("medium", MONTH))
-_RESTORED: Final = (Cutoff("elite", HOUR, included=False), Cutoff("high", DAY, included=False))
-LEAD: Final[Levels] = dict.fromkeys(YEARS, _LEAD)
-FAIL: Final[Levels] = {
-    2023: (Cutoff("elite", 0.05), Cutoff("high", 0.10), Cutoff("medium", 0.15)),
-    2024: (Cutoff("elite", 0.05), Cutoff("high", 0.20)),
-}
-RECOVERY: Final[Levels] = {2023: (*_RESTORED, Cutoff("medium", WEEK)), 2024: _RESTORED}
-
-
-def levels_of(value: float | None, table: Levels) -> dict[int, str]:
-    """Year -> level of a value: the best one whose range it meets; empty without a value."""
-    if value is None:
-        return {}
-
-    def level(bounds: Sequence[Cutoff]) -> str:
-        met = (b.level for b in bounds if value < b.most or (b.included and value - b.most < 1e-9))
-        return next(met, "low")
-
-    return {year: level(bounds) for year, bounds in table.items()}
 
 
 class Rows(StrEnum):

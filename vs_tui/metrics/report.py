@@ -4,18 +4,17 @@ figures of incidents, deploys and tickets beside them, and the rows behind a num
 from __future__ import annotations
 
 from bisect import bisect_left
-from calendar import monthrange
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from vs_tui.metrics.counted import LEVELS, Counted
 from vs_tui.metrics.definitions import METRICS, Figure, Metric, Unit
 from vs_tui.metrics.lead_time import Regression, StageTime
+from vs_tui.metrics.levels import frequency_level
 from vs_tui.metrics.statistics import median, percentile, ratio
 from vs_tui.metrics.windows import WEEKEND, Window
 from vs_tui.model.time import Duration, Instant
@@ -257,7 +256,7 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
         working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
         before=ratio(figure.before_n, _days(window.previous)) if before.covered else None,
         before_n=figure.before_n if before.covered else 0,
-        level=level_of(days) if before.known else "",
+        level=frequency_level(days) if before.known else "",
         since=since,
     )
 
@@ -266,32 +265,3 @@ def _days(window: Window) -> float:
     """The days that a rate divides by. A begun time shorter than a day counts as one, so that one
     deployment within an hour is not told as 24 a day."""
     return max(window.length, 1.0) if window.days else 0.0
-
-
-_OFTEN: Final = 3
-"""Days with a deployment in the median week that make the level elite (on demand)."""
-_TWO_MONTHS: Final = 60
-
-
-def level_of(days: Sequence[tuple[date, bool]]) -> str:
-    """The frequency level of days with or without a deployment: elite for 3 days of the median
-    week, high for 1 day of it, medium for 1 day of the median calendar month, else low.
-
-    Weeks are counted back from the end. A window shorter than two months counts as one month.
-    """
-    if not days:
-        return ""
-    flags = [has for _, has in days]
-    weeks = [sum(flags[max(end - 7, 0) : end]) for end in range(len(flags), 6, -7)]
-    usual = median(sorted(weeks or [sum(flags)])) or 0
-    if usual >= _OFTEN:
-        return "elite"
-    if usual >= 1:
-        return "high"
-    months: dict[tuple[int, int], list[bool]] = {}
-    for day, has in days:
-        months.setdefault((day.year, day.month), []).append(has)
-    whole = [sum(own) for month, own in months.items() if len(own) == monthrange(*month)[1]]
-    if len(days) < _TWO_MONTHS or not whole:
-        whole = [sum(flags)]
-    return "medium" if (median(sorted(whole)) or 0) >= 1 else "low"
