@@ -17,6 +17,7 @@ from vs_tui.tui.screens.board_rows import HEAD, WIDE, WIDE_FROM, BoardRows
 from vs_tui.tui.session import start
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import DoraStrip
+from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.listing import Row
 
 if TYPE_CHECKING:
@@ -126,7 +127,6 @@ class LiveView(BoardRows):
         self.first.display, self._asked_for_first = False, False
         self.set_class(False, "-first")
         self.list.focus()
-        self.call_after_refresh(self._show)  # once the list has its size
 
     async def _read_details(self, trace_id: str) -> None:
         trace = await self.dash.trace(trace_id, learn=True)
@@ -154,8 +154,11 @@ class LiveView(BoardRows):
         self.trace.set_heading([("Trace ", "title"), (trace_format.title(row), "text")])
 
     def on_resize(self) -> None:
-        if self.board is not None:
-            self.call_after_refresh(self._show)
+        self.call_after_refresh(self._show)
+
+    def on_framed_width_changed(self, changed: Framed.WidthChanged) -> None:
+        if changed.box is self.list:
+            self._show()
 
     # Rows.
 

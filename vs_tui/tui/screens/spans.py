@@ -98,8 +98,11 @@ class SpansView(WorkView):
     def on_resize(self) -> None:
         # The panel may have become visible.
         if self.dash.begun:
-            self.call_after_refresh(self._show_rows, self.asked)
             start(self, self.load_cards, "cards", exclusive=True)
+
+    def on_framed_width_changed(self, changed: Framed.WidthChanged) -> None:
+        if changed.box is self.list and self.dash.begun:
+            self._show_rows(self.asked)
 
     def _in_sight(self) -> Sequence[Span]:
         page = max(self.list.rows_visible, 20)

@@ -24,6 +24,13 @@ class Framed(ScrollView, can_focus=True):
     """The base class. Subclasses define `count`, `head_lines`, `paint_head` and `paint_row`, and
     `move` if they have a cursor or scroll."""
 
+    class WidthChanged(Message):
+        """The box has another width, or is shown again, so other columns may fit."""
+
+        def __init__(self, box: Framed) -> None:
+            super().__init__()
+            self.box = box
+
     DEFAULT_CSS = """
     Framed { width: 1fr; height: 1fr; scrollbar-size: 0 0; }
     """
@@ -39,6 +46,7 @@ class Framed(ScrollView, can_focus=True):
         """Lines below the rows that do not scroll."""
         self.total = 0
         """Lines if all were read; 0: the same as `count`."""
+        self._width = 0
 
     # For subclasses to override.
 
@@ -163,8 +171,14 @@ class Framed(ScrollView, can_focus=True):
             self.scroll_to(y=top, animate=False, force=True, immediate=True)
             self.refresh()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         self.resized()
+        if event.size.width != self._width:
+            self._width = event.size.width
+            self.post_message(self.WidthChanged(self))
+
+    def on_hide(self) -> None:
+        self._width = 0  # the size of a hidden box is 0, without a resize
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size

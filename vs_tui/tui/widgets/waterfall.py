@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from textual import events
 from textual.message import Message
 
 from vs_tui.model.limits import DEFAULT_THRESHOLDS
@@ -326,9 +327,9 @@ class Waterfall(CursorBox):
         )
         return pieces, selected
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         self._layout()
-        super().on_resize()
+        super().on_resize(event)
         # In a lower box the cursor may be below the last visible row.
         self.scroll_to_row(self.cursor)
 
