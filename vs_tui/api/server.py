@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,6 +55,12 @@ STREAM: Final = "/api/stream"
 OTLP_TRACES: Final = "/v1/traces"
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
 """Handlers of plain requests, by path."""
+
+
+SWITCH_SECONDS: Final = 0.001
+"""After how long the event loop gets the interpreter back from the thread that folds. With Python's
+5 ms, 99 of 100 deliveries at 500 a second were answered within 75 ms (GitHub) and 59 ms (custom)
+while the dashboard was open, instead of 60 and 47 (medians of paired runs); rates are the same."""
 
 
 class CannotListen(Explained):
@@ -122,6 +129,7 @@ class Receiver:
         host, port = self._socket.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         spare_collector()
+        sys.setswitchinterval(SWITCH_SECONDS)
 
     async def _listen_for_metrics(self) -> None:
         """Serve /metrics and health without a token on a port that no tunnel leads to."""
