@@ -6,17 +6,15 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores, at a load of 12 that has to give way: custom events 0.50 by the clock and
-0.50 by CPU (0.37 to 0.75 in single pairs), GitHub bodies 0.43 and 0.38. Without other work, at
-500 a second with the dashboard open, half are answered within 1.0 ms (custom) and 1.1 ms (GitHub),
-99 of 100 within 53 ms and 58 ms. A burst of 50,000 with the dashboard open: custom events are
-acknowledged at 2,852/s, then folded at 4,748/s; GitHub bodies at 1,941/s and 608/s (a burst of
-8,000 at 1,197/s, and not faster with longer transactions: the larger the backlog, the slower); the
-longest wait for a key is 0.19 s.
+Measured on two cores without other work: custom events 0.46 by the clock and 0.44 by CPU, GitHub
+bodies 0.43 and 0.42. At 500 a second with the dashboard open, half are answered within 1.5 ms, 99
+of 100 within 47 ms (custom) and 60 ms (GitHub). A burst of 50,000 with the dashboard open: custom
+events are acknowledged at 3,276/s, then folded at 3,556/s; GitHub bodies at 1,776/s and 1,027/s;
+the longest wait for a key is 0.18 s.
 
 Of a GitHub body's CPU time the adapter takes about 0.40 (orjson a fifth of that), the append 0.25,
 folding meanwhile 0.10. What gained less than a tenth and was thrown away: uvloop (the bare handler
-gains as much), one INSERT for a whole batch, both threads on one core, a shorter switch interval,
+gains as much), one INSERT for a whole batch, both threads on one core, more prepared statements,
 remembering fewer events.
 """
 

@@ -94,9 +94,10 @@ def costly(monkeypatch) -> None:
     monkeypatch.setattr(projector, "thread_time", lambda: spent / 1_000)
 
 
-async def test_a_transaction_is_short_while_somebody_waits_for_its_end(
-    open_writer, folds, costly
+async def test_a_transaction_is_short_while_deliveries_keep_coming(
+    open_writer, folds, costly, monkeypatch
 ) -> None:
+    monkeypatch.setattr(append_queue.AppendQueue, "is_quiet", False)
     writer = await open_writer()
     await send(writer, 20)
     assert await writer.caught_up(60)
