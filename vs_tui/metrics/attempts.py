@@ -196,9 +196,9 @@ def runs_told(span: Span) -> list[SpanRun]:
     for at, value in told:
         if value == "start":
             last = found[-1] if found else None
-            is_of_last = last is not None and at - last.started_at <= CLOCK_SKEW
-            if not (is_of_last and last is not None and last.started_at == last.ended_at):
-                begun = at if begun is None else begun
+            has_no_start = last is not None and last.started_at == last.ended_at
+            if begun is None and not (has_no_start and at - found[-1].started_at <= CLOCK_SKEW):
+                begun = at
             continue
         failed = value in ("failure", "diverse")
         outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK

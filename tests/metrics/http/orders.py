@@ -26,6 +26,19 @@ from tests.metrics.http.story import (
 ORDERS = ("as sent", "mixed and twice")
 ABOUT = ("by", "project", "window")
 """What a history says of the group that it asks for; all else is a value."""
+RULES = """
+[[metrics.deployments]]
+filter = 'kind:build name:"Deploy TC*"'
+environment = "production"
+service = "{project}"
+[[metrics.deployments]]
+filter = 'kind:pipeline name:"ship_*"'
+environment = "production"
+service = "{project}"
+[[metrics.incidents]]
+filter = 'kind:issue label:outage'
+"""
+"""Jobs that deploy and issues that are incidents, by a rule."""
 Histories = Mapping[str, Callable[[Story], dict[str, Any]]]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.metrics.http.clock import at, hours, minutes, number, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Jenkins, Script, alertmanager
-from tests.metrics.http.story import FAIL, LEAD, RECOVERY, REWORK, Story, items, rate, send
+from tests.metrics.http.story import FAIL, LEAD, RECOVERY, REWORK, Post, Story, items, rate, send
 
 Wanted = dict[str, Any]
 """`lead`: (median in hours, n); `fail` and `rework`: (hits, n); `recovery`: (median in minutes, n);
@@ -234,6 +235,13 @@ def test_every_history_has_the_values_computed_by_hand(configured, reverse) -> N
     assert differences(server, {f"acme/{name}": values for name, values in wanted.items()}) == {}
     counted, linked = blamed(server.db)
     assert counted == linked, "the number and the link of the trace say the same"
+
+
+def ordered(posts: Sequence[Post], order: str, name: str) -> Sequence[Post]:
+    """A history's posts `shuffled` (by its name), in `reverse`, or as sent for any other order."""
+    if order == "shuffled":
+        return random.Random(name).sample(posts, len(posts))
+    return posts[::-1] if order == "reverse" else posts
 
 
 def differences(server: Server, wanted: dict[str, Wanted]) -> dict[str, tuple[Wanted, Wanted]]:

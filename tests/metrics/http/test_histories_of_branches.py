@@ -5,7 +5,6 @@ A repository that `begun` made has a commit of half an hour in a first deploymen
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import WEEK, Post, Story, command, items, send
-from tests.metrics.http.test_histories import Wanted, begun, differences
+from tests.metrics.http.test_histories import Wanted, begun, differences, ordered
 
 Tell = Callable[[Story, str], Wanted]
 SPAN = ("--since", WEEK[0], "--until", WEEK[1], "--tz", "UTC")
@@ -439,10 +438,7 @@ def test_every_history_of_branches_has_the_values_computed_by_hand(tmp_path, ord
         for name, tell in HISTORIES.items():
             story = Story()
             wanted[f"acme/{name}"] = tell(story, name)
-            posts = story.posts
-            if order == "shuffled":
-                posts = random.Random(name).sample(posts, len(posts))
-            send(server, posts)
+            send(server, ordered(story.posts, order, name))
         assert differences(server, wanted) == {}
         printed = json.loads(command(server, "report", "dora", "--by", "project", "--json", *SPAN))
         assert {item["name"]: item for item in printed["items"]} == items(server)

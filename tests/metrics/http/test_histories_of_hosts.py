@@ -3,7 +3,6 @@ several pull requests, forced pushes, deployments with several verdicts."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import Post, Story, command, send
-from tests.metrics.http.test_histories import Wanted, differences
+from tests.metrics.http.test_histories import Wanted, differences, ordered
 from tests.metrics.http.tools import Azure, Bitbucket, BitbucketServer, OldBitbucketServer
 
 Tell = Callable[[Story], Wanted]
@@ -330,11 +329,7 @@ def test_every_history_of_a_host_has_the_values_computed_by_hand(tmp_path, order
         for name, tell in HISTORIES.items():
             story = Story()
             wanted[name] = tell(story)
-            posts = story.posts
-            if order == "reverse":
-                posts = posts[::-1]
-            if order == "shuffled":
-                posts = random.Random(name).sample(posts, len(posts))
+            posts = ordered(story.posts, order, name)
             sent += posts
             send(server, posts)
         assert differences(server, wanted) == {}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.metrics.http.clock import number, sha
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.orders import ORDERS, told_in
+from tests.metrics.http.orders import ORDERS, RULES, told_in
 from tests.metrics.http.others import Jenkins, Script, alertmanager
 from tests.metrics.http.presets import (
     flux,
@@ -19,19 +19,6 @@ from tests.metrics.http.presets import (
 from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
 from tests.metrics.http.tools import argo_sync
-
-RULES = """
-[[metrics.deployments]]
-filter = 'kind:build name:"Deploy TC*"'
-environment = "production"
-service = "{project}"
-[[metrics.deployments]]
-filter = 'kind:pipeline name:"ship_*"'
-environment = "production"
-service = "{project}"
-[[metrics.incidents]]
-filter = 'kind:issue label:outage'
-"""
 
 
 def teamcity(story: Story) -> Wanted:

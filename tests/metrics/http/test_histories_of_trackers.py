@@ -6,7 +6,7 @@ import pytest
 
 from tests.metrics.http.clock import at, number, sha
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.orders import ORDERS, told_in
+from tests.metrics.http.orders import ORDERS, RULES, told_in
 from tests.metrics.http.others import Script, alertmanager
 from tests.metrics.http.presets import (
     millis,
@@ -14,19 +14,6 @@ from tests.metrics.http.presets import (
 )
 from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
-
-RULES = """
-[[metrics.deployments]]
-filter = 'kind:build name:"Deploy TC*"'
-environment = "production"
-service = "{project}"
-[[metrics.deployments]]
-filter = 'kind:pipeline name:"ship_*"'
-environment = "production"
-service = "{project}"
-[[metrics.incidents]]
-filter = 'kind:issue label:outage'
-"""
 
 
 def devlake(story: Story) -> Wanted:

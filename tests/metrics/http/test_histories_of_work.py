@@ -3,7 +3,6 @@ queue, schedules, environments that are stopped."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import Story, command, send
-from tests.metrics.http.test_histories import Wanted, begun, differences
+from tests.metrics.http.test_histories import Wanted, begun, differences, ordered
 from tests.metrics.http.test_histories_of_branches import Gitea
 from tests.metrics.http.tools import Bitbucket, BitbucketServer
 
@@ -435,10 +434,7 @@ def test_every_history_of_work_has_the_values_computed_by_hand(tmp_path, order) 
         for name, tell in HISTORIES.items():
             story = Story()
             wanted[f"acme/{name}"] = tell(story, name)
-            posts = story.posts
-            if order == "shuffled":
-                posts = random.Random(name).sample(posts, len(posts))
-            send(server, posts)
+            send(server, ordered(story.posts, order, name))
         assert differences(server, wanted) == {}
     if order == "shuffled":
         command(server, "db", "rebuild")
