@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import threading
 import time
 
+from tests.ingest.inside import receiving
 from tests.patience import PATIENCE
+from vs_tui.cli import demo
 from vs_tui.cli.demo import demo_config, locked, remove_leftovers
+from vs_tui.cli.main import main
 from vs_tui.config import complete_secrets
+from vs_tui.tui.feed import Feed
 
 
 def test_folders_of_killed_demos_are_removed_and_no_others(tmp_path):
@@ -49,3 +54,34 @@ def test_a_demo_does_not_wait_for_itself(tmp_path):
         made.start()
         made.join(PATIENCE)
         assert not made.is_alive()
+
+
+def test_a_picture_waits_for_a_slow_disk(tmp_path, monkeypatch):
+    """Nobody gets a picture of "reading\u2026", and a key finds the rows that it is for."""
+    follow = Feed._follow
+
+    async def slowly(feed: Feed) -> None:
+        """The first rows come after the picture would be taken, were it not waiting for them."""
+        for _ in range(0 if feed.shown.is_set() else 150):
+            await asyncio.sleep(0.01)
+        await follow(feed)
+
+    async def make() -> None:
+        async with receiving(tmp_path) as runtime:
+            for number in range(3):
+                body = (
+                    f'{{"type": "build", "id": "{number}", "action": "start", "name": "a build"}}'
+                )
+                await runtime.ingest("/customhttp", {}, body.encode())
+
+    asyncio.run(make())
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))  # put back afterwards
+    monkeypatch.setattr(Feed, "_follow", slowly)
+    monkeypatch.setattr(demo, "SIZES", ((80, 24),))
+    monkeypatch.setattr(demo, "SHOTS", (("live", ()), ("live-spans", ("b", demo.STAR))))
+    database, out = str(tmp_path / "inside.db"), tmp_path / "out"
+    assert main(["screenshot", "--db", database, "--out", str(out)]) == 0
+    for name in ("live", "live-spans"):
+        shown = (out / f"{name}-80x24.txt").read_text()
+        assert shown.count("a build") >= 3
+        assert "reading" not in shown

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import (
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from vs_tui.store.queries.reader_protocol import Reader
     from vs_tui.tui.app import VsTuiApp
-    from vs_tui.tui.widgets.listing import Listing
 
 
 AT_ONCE = 500
@@ -188,6 +187,9 @@ async def _traffic(runtime: Runtime, started: Instant) -> None:
         delivery = next(coming)
 
 
+READ_WITHIN: Final = 60
+"""Seconds that reading a view may take on a slow machine."""
+
 SIZES: Final = ((120, 40), (80, 24))
 
 Shot = tuple[str, tuple[str, ...]]
@@ -285,7 +287,7 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
                     await settle(pilot)
                     for key in keys:
                         if key == STAR:
-                            await _select(pilot, app.screen.query_one("#list", Listing), star)
+                            app.screen.query_one("#list", Listing).select(star)
                         else:
                             await pilot.press(key)
                         await settle(pilot)
@@ -302,23 +304,17 @@ async def _star(reader: Reader) -> str:
     return best
 
 
-async def _select(pilot: Pilot[int], listing: Listing, key: str) -> None:
-    """Move the cursor to a row, once the rows are read."""
-    for _ in range(200):
-        if listing.rows:
-            break
-        await pilot.pause()
-    listing.select(key)
-
-
 async def settle(pilot: Pilot[int]) -> None:
-    """Wait until nothing is being read or painted."""
-    app = pilot.app
-    for _ in range(50):
-        await pilot.pause()
-        busy = [w for w in app.workers if w.group != "pump" and not w.is_finished]
-        if not busy:
-            break
+    """Wait until the chosen view is opened, and its rows and the header are read and painted."""
+    app = cast("VsTuiApp", pilot.app)
+
+    def busy() -> bool:
+        reads = any(w.group != "pump" and not w.is_finished for w in app.workers)
+        return reads or not app.feed.resting or app.navigation.base not in app.screen_stack
+
+    async with asyncio.timeout(READ_WITHIN):
+        while busy():
+            await pilot.pause(0.01)
     await pilot.pause()
 
 

@@ -71,6 +71,8 @@ class Feed:
         """Number of the last change on screen."""
         self.shown = asyncio.Event()
         """Set once the first rows are shown."""
+        self.resting = False
+        """Whether all that the last look met is read and painted."""
         self._dirty = asyncio.Event()
         self._told = app.setup.after_paint is not None
         self._looked = 0.0
@@ -105,7 +107,7 @@ class Feed:
                 quiet = min(1.5 * quiet, longest)
 
     async def _turn(self) -> None:
-        app = self._app
+        app, self.resting = self._app, False
         try:
             await self._follow()
             if app.unreadable:
@@ -119,6 +121,7 @@ class Feed:
                 _log.exception("what is stored cannot be read")
             app.unreadable = clean(str(error), 300) or type(error).__name__
             app.paint_frame()
+        self.resting = True
 
     async def _look_around(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -153,7 +153,8 @@ class Listing(CursorBox):
 
     def select(self, key: str) -> None:
         """Put the cursor on a key if it exists; ends following the newest row."""
-        self.go_to(self._places.get(key, self.cursor))
+        if self.keys:
+            self.go_to(self._places.get(key, self.cursor))
 
     def next_failed(self, step: int) -> bool:
         """Go to the next failed row, wrapping around; returns whether there is one."""
