@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from tests.tui.fakes import FakeReader, busy_reader, cards, some_detail, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.model.time import SECOND
+from vs_tui.tui.header import header_line
 from vs_tui.tui.screens.trace import TraceView
 
 
@@ -254,6 +255,18 @@ async def test_the_header_never_cuts_what_runs_and_what_failed(width, frozen) ->
         header = on.lines[0]
         assert "1 ✗" in header and (" open" in header or "in flight" in header)
         assert frozen or header.endswith("09:41:07")
+
+
+async def test_the_header_shows_a_whole_clock_or_none() -> None:
+    async with stage() as on:
+        whole = []
+        for width in range(42, 121):
+            left, right, _ = header_line(on.app, width)
+            texts = [text for text, _ in (*left, *right)]
+            assert len("".join(texts)) < width
+            whole.append(any("09:41:07" in text for text in texts))
+        assert whole == sorted(whole), "a wider screen that loses the clock"
+        assert {True, False} == set(whole)
 
 
 async def test_what_is_known_of_a_number_stands_in_its_card_at_every_size() -> None:

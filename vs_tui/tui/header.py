@@ -120,12 +120,13 @@ _FULL, _SHORT, _LEAST = 2, 1, 0
 
 def header_line(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left pieces, right pieces, piece index -> action of a click). If they do not fit, words
-    about the receiver are shortened first; the running and failed counts are never cut."""
-    for words in (_FULL, _SHORT) if width >= WIDE else (_SHORT,):
+    about the receiver are shortened first, then the clock goes; the running and failed counts are
+    never cut."""
+    for words in (_FULL, _SHORT, _LEAST) if width >= WIDE else (_SHORT, _LEAST):
         left, right, targets = _pieces(app, words)
         if width_of([*left, *right]) < width:
             return left, right, targets
-    return _pieces(app, _LEAST)
+    return left, right if app.frozen_at is not None else right[:-1], targets
 
 
 def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
