@@ -54,6 +54,15 @@ def test_a_preset_makes_of_each_sample_the_spans_that_it_names(name) -> None:
         assert all(span.source == name for span in spans)
 
 
+@pytest.mark.parametrize("name", ["incidentio", "rootly"])
+def test_a_drill_is_ignored(name) -> None:
+    """A test of an incident tool tells of no incident."""
+    body = inbounds(name)[0].body.replace(b'"kind": "normal"', b'"kind": "test_sub"')
+    body = body.replace(b'"mode": "standard"', b'"mode": "test"')
+    inbound = inbounds(name)[0]._replace(body=body)
+    assert presets()[name].parse(inbound).verdict is Verdict.IGNORED
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_samples_of_a_preset_fold_alike_in_any_order(name) -> None:
     parsed = [presets()[name].parse(inbound) for inbound in inbounds(name)]

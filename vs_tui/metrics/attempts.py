@@ -213,7 +213,8 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
     found: list[SpanRun] = []
     attempt = 0
     begun = False
-    for event in sorted(events, key=lambda event: (event.occurred_at, event.state)):
+    told = sorted(events, key=lambda event: (event.occurred_at, event.state))
+    for event in told:
         if event.state is State.NOTE:
             continue
         last = found[-1] if found else None
@@ -232,6 +233,9 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
                 found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
         begun = begun or not event.state.terminal
         attempt = max(attempt, event.attempt)
+    stated = [event.started_at for event in told if event.started_at is not None]
+    if found and stated:
+        found[0] = replace(found[0], started_at=min(found[0].started_at, *stated))
     return found
 
 

@@ -66,10 +66,11 @@ def _name_of(project: str) -> str:
 
 
 def broken_service(span: Span) -> str:
-    """The service that an incident names. Empty for a ticket of a repository, which is about any
-    service that is deployed from there."""
+    """The service that an incident names. Empty for a ticket of a repository, and for an alert
+    whose service is the path of a repository: these are about any service deployed from there."""
+    is_path = "/" in span.service and span.service == span.project
     is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
-    return "" if is_ticket and span.service == _name_of(span.project) else span.service
+    return "" if is_path or (is_ticket and span.service == _name_of(span.project)) else span.service
 
 
 @dataclass(frozen=True, slots=True)

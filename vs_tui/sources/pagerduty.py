@@ -68,6 +68,8 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
     title = text(data, "title")
     service = text(data, "service", "summary", limit=200)
     url = text(data, "html_url")
+    merged = text(data, "resolve_reason", "incident", "id", limit=100)
+    other = keys.reference("pagerduty", "incident", "", merged) if merged else ""
     return Event(
         key=keys.reference("pagerduty", "incident", "", identifier),
         source="pagerduty",
@@ -91,9 +93,13 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
             vs__incident__urgency=text(data, "urgency"),
             vs__incident__key=text(data, "incident_key"),
             vs__incident__escalation_policy=text(data, "escalation_policy", "summary"),
+            vs__incident__merged_into=other or None,
         ),
         restates=RELATIONS,
-        seeks=keys.seeks(keys.mentions(title, "title")),
+        seeks=keys.seeks(
+            keys.seek_structure(other, "merged into") if other else None,
+            keys.mentions(title, "title"),
+        ),
     )
 
 

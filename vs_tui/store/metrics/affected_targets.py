@@ -14,7 +14,7 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.metrics.counted_spans import Counted, Touched, attempts_around
+from vs_tui.store.metrics.counted_spans import Counted, Touched, attempts_around, merged_into
 
 _ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})
@@ -63,6 +63,8 @@ def affected_targets(
     before = [change.old for change in changes if change.old is not None]
     for key in of({"incident"}, incidents):
         found.incident(spans[key], incidents.get(key, spans[key].service))
+    for span in merged_into(db, spans.values()):
+        found.incident(span, broken_service(span))
     for span in before:
         if span.key in incidents_before:  # what was an incident may be none any more
             found.incident(span, incidents_before[span.key])

@@ -18,7 +18,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.shipped_changes import place_deploys
-from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.store.metrics.verdicts import delete_rows, replace_rows
 
 Touched = dict[Target, Instant]
@@ -27,6 +27,8 @@ Counted = tuple[Touched, dict[str, str]]
 """The targets that lost or got a deployment, and the incidents that lost or changed their row, with
 the service that each was about."""
 _Row = tuple[Any, ...]
+_MERGED: Final = "vs.incident.merged_into"
+"""Attribute of an incident: the key of the one that it was merged into."""
 _TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
 """Tables with the key of a span. Incidents and work of pruned traces still count."""
 
@@ -59,6 +61,7 @@ class CountedSpans:
     def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Counted:
         """Write the current rows of these spans."""
         touched: Touched = {}
+        spans = lasting(db, [*spans, *merged_into(db, spans)])
         keys = [span.key for span in spans]
         counted = _rows("metric_deploys", self._deployment, spans)
         if self._rules.deployments:
@@ -114,6 +117,30 @@ def _place_runs(
     place_deploys(
         db, {key: others[key] for key in others.keys() & (placed | counted.keys())}, counted
     )
+
+
+def merged_into(db: sqlite3.Connection, spans: Iterable[Span]) -> list[Span]:
+    """The incidents that were merged into these."""
+    incidents = {span.key for span in spans if span.operation == "incident"}
+    sql = f"SELECT child FROM links WHERE rule = 'structure' AND parent {rows.KEYS}"
+    children = [key for (key,) in rows.select_in(db, sql, incidents)]
+    found = load_spans(db, children).values() if children else ()
+    return [span for span in found if _MERGED in span.attributes and span.key not in incidents]
+
+
+def lasting(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
+    """The spans; an incident that was merged into another one ends with that one."""
+    merged = {str(s.attributes[_MERGED]) for s in spans if _MERGED in s.attributes}
+    others = load_spans(db, merged) if merged else {}
+
+    def end(span: Span) -> Span:
+        other = others.get(str(span.attributes.get(_MERGED)))
+        if other is None or span.ended_at is None or other.status is Status.CANCELLED:
+            return span
+        ended = None if other.ended_at is None else max(span.ended_at, other.ended_at)
+        return span._replace(ended_at=ended, status=other.status, state=other.state)
+
+    return [end(span) for span in spans]
 
 
 def team_text(span: Span, teams: Teams) -> str:

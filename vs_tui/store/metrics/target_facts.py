@@ -33,7 +33,7 @@ from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
-from vs_tui.store.metrics.counted_spans import attempts_around, team_text
+from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
 from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -204,6 +204,7 @@ class TargetReader:
             *(rows.as_json(names), begun, self.target.project),
             *(rows.as_json(services), rows.as_json(keys)),
         )
+        found = lasting(self.db, found)
         named, alike = self._deploys_of([span.key for span in found])
         later = self._later_elsewhere([span.key for span in found])
         runs = _runs(self.db, found)
