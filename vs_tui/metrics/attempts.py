@@ -152,6 +152,36 @@ def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
     )
 
 
+def merge_repeats(deployments: Iterable[Deployment]) -> list[Deployment]:
+    """Leave out deployments of what is live already, if their tool says that these are none (see
+    `Deployment.repeat`). A promotion moves the end of the deployment that it makes live.
+
+    `deployments` are all of one target, sorted by `order`.
+    """
+    found: list[Deployment] = []
+    live = -1
+    for deployment in deployments:
+        if deployment.repeat and live >= 0 and _is_repeat(deployment, found[live]):
+            if deployment.repeat == _PROMOTION and deployment.ok:
+                found[live] = replace(found[live], ended_at=deployment.ended_at)
+            continue
+        found.append(deployment)
+        if deployment.finished:
+            live = len(found) - 1
+    return sorted(found, key=order)
+
+
+_PROMOTION: Final = "promotion"
+
+
+def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
+    """Whether it deploys what the one before it deployed successfully."""
+    if not live.ok:
+        return False
+    mine = (deployment.version, deployment.commit)
+    return deployment.span in live.spans or (any(mine) and mine == (live.version, live.commit))
+
+
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
     """Sort key: deployments are ordered by their end."""
     return (deployment.ended_at, deployment.started_at, deployment.key)

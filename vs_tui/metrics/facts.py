@@ -91,6 +91,9 @@ class Deployment:
     """Number of the attempt; 0 if unknown."""
     leg: str = ""
     """The job of the run, if a run deploys several regions."""
+    repeat: str = ""
+    """What it means to deploy what is live already: `drift` was put right, or a `promotion` made
+    live what was only built; empty: a deployment like others."""
     members: tuple[str, ...] = ()
     """Keys of all its spans; empty if it has only its own."""
     position: tuple[str, Instant] | None = None

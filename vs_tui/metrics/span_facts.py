@@ -110,6 +110,7 @@ def deployment_of(span: Span) -> Deployment:
         trace_id=span.trace_id,
         is_plyzen=span.source == "plyzen",
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
+        repeat=text(names, "vs.deploy.repeat"),
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,

@@ -87,7 +87,7 @@ def versions(text: str, scope: str, via: str) -> list[Seek]:
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
 _NAMES: Final = (
-    r"production|prod|live|staging|stage|preprod|pre-prod|uat|qa|testing|test|"
+    r"production|prod|live|staging|stage|preprod|pre[-_]prod|nonprod|non[-_]prod|uat|qa|testing|test|"
     r"development|dev|sandbox|preview"
 )
 _ENVIRONMENTS: Final = re.compile(rf"(?:^|[^a-z0-9])({_NAMES})(?:$|[^a-z0-9])")

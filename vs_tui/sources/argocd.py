@@ -2,7 +2,8 @@
 
 Argo CD has no webhook body of its own: the user configures a template. docs/sources/argocd.md has
 the template that this module reads. A sync is a deploy. It ends when it fails, or when it has
-succeeded and the application is healthy.
+succeeded and the application is healthy. One by self-heal puts back what was deployed before: it is
+a span of type `sync`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Sync(BaseModel):
     service: OptionalWord = ""
     user: OptionalWord = ""
     url: OptionalWord = ""
+    self_heal: int | None = Field(None, alias="selfHeal")
 
     @field_validator("message", mode="before")
     @classmethod
@@ -75,7 +77,9 @@ class Sync(BaseModel):
     @property
     def what(self) -> str:
         """The service: the label, or else the application's name without the environment."""
-        says_where = environment_in(self.app) == self.where.lower()
+        word, where = environment_in(self.app), self.where.lower()
+        # `prod` is `production`, and `dev` is `development`.
+        says_where = bool(word) and (where.startswith(word) or word.startswith(where))
         return self.service or (without_environment(self.app) if says_where else self.app)
 
     def own_version(self, service: str) -> str:
@@ -164,6 +168,7 @@ def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
             vs__argocd__health=sync.health,
             vs__argocd__cluster=sync.cluster,
             vs__argocd__namespace=sync.namespace,
+            vs__deploy__repeat="drift" if sha and not sync.user else None,
             vs__argocd__images=", ".join(sync.images[:MAX_IMAGES])[:1000],
             vs__error__message=sync.message if state is State.ERROR else None,
         ),
@@ -171,6 +176,9 @@ def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
         provisional=state.terminal and sync.is_health_provisional,
         seeks=_seeks(service, version, sha, repo, sync),
     )
+    if sync.self_heal:
+        key = keys.reference("argocd", "sync", sync.app_namespace, f"{sync.app}/{begun}")
+        return (whole._replace(key=key, operation="sync", offers=()),)
     if not sync.is_suspended:
         return (whole,)
     return (moment(whole, State.WAITING, at, "suspended"), whole)
