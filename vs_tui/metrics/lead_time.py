@@ -179,7 +179,8 @@ class Shipped:
 
 def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> list[Change]:
     """The changes that a deployment ships: its pull requests, or else its commit, or else its
-    version. If it names none of them, the sender's time of the oldest commit is one change."""
+    version. If it names none of them, it is one change, with the sender's time of the oldest commit
+    or an unknown start."""
     told = deployment.first_commit_at
     if pull_requests and told is None:
         return list(pull_requests)
@@ -191,7 +192,7 @@ def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> 
     elif deployment.version:
         name = deployment.artifact or deployment.service
         kind, key = Kind.VERSION, f"{deployment.project}/{name}@{deployment.version}"
-    elif told is not None:
+    elif told is not None or not deployment.is_plyzen:
         key = f"{deployment.key}#commits"
     else:
         return []

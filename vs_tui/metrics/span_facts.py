@@ -30,9 +30,11 @@ _OUTCOMES: Final[Mapping[Status, DeployOutcome]] = {
 }
 
 
-def outcome_of(span: Span) -> DeployOutcome:
-    """The outcome for the span's status."""
-    return _OUTCOMES[span.status]
+def deploy_status(span: Span) -> Status:
+    """The status of a span as a deployment. A job that may fail is ok for its pipeline, but it did
+    not deploy."""
+    tolerated = span.status is Status.OK and is_true(span.attributes, "vs.allow_failure")
+    return Status.ERROR if tolerated else span.status
 
 
 def text(attributes: Attributes, *names: str) -> str:
@@ -78,7 +80,7 @@ def deploy_began(span: Span) -> Instant | None:
 
 def deployment_of(span: Span) -> Deployment:
     """A `deploy` span as a deployment."""
-    names = span.attributes
+    names, status = span.attributes, deploy_status(span)
     branch = keys.branch_name(text(names, "vcs.ref.head.name", "branch"))
     ended = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
     return Deployment(
@@ -88,9 +90,9 @@ def deployment_of(span: Span) -> Deployment:
         environment=span.environment,
         started_at=deploy_began(span) or span.at,
         ended_at=ended,
-        outcome=outcome_of(span),
-        reason=("timeout" if span.status is Status.TIMED_OUT else span.error or "failure")
-        if span.status.failed
+        outcome=_OUTCOMES[status],
+        reason=("timeout" if status is Status.TIMED_OUT else span.error or "failure")
+        if status.failed
         else "",
         version=version_of(names),
         commit=commit_of(names),
@@ -114,6 +116,7 @@ def deployment_of(span: Span) -> Deployment:
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,
+        leg=text(names, "vs.deploy.job", "cicd.pipeline.task.name"),
     )
 
 

@@ -201,6 +201,8 @@ def _job(hook: _Hook) -> Event:
     version = (text(hook.build, "tag") or hook.sha) if deploys else ""
     attempt = min(max((number(job, "retries_count") or 0) + 1, 1), 10_000)
     retried = text(job, "retry_source", "job_id")
+    # Parallel jobs of a step have its name.
+    part = number(job, "parallel_group_index")
     return Event(
         key=_job_key(identifier),
         source="buildkite",
@@ -226,6 +228,7 @@ def _job(hook: _Hook) -> Event:
             cicd__worker__name=text(job, "agent", "name"),
             deployment__environment__name=environment if deploys else None,
             vs__version=version,
+            vs__deploy__job=f"{name} {part}" if deploys and part is not None else None,
             vs__exit_status=exit_status,
             vs__allow_failure=True if soft else None,
         ),

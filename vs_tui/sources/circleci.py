@@ -98,6 +98,8 @@ class _Hook:
             vcs__ref__head__type="tag" if self.tag and not self.branch else None,
             vcs__ref__head__revision=self.sha,
             vs__pipeline__number=number(self.body, "pipeline", "number"),
+            # A workflow that is run again is another workflow of the same pipeline.
+            vs__deploy__run=text(self.body, "pipeline", "id"),
             vs__run__event=text(self.body, "pipeline", "trigger", "type"),
             **more,
         )
@@ -138,6 +140,7 @@ def _workflow(hook: _Hook) -> Event:
             cicd__pipeline__run__id=identifier,
             cicd__pipeline__run__url__full=web_url(text(workflow, "url")),
             cicd__pipeline__result=result,
+            vs__deploy__job=name,
         ),
         offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
         seeks=hook.seeks(),

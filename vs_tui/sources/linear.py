@@ -145,18 +145,19 @@ def _state(
 def _attributes(data: dict[str, Any], identifier: str, title: str) -> dict[str, Scalar]:
     labels = [text(label, "name", limit=80) for label in items(data, "labels")[:50]]
     kinds = [label for label in labels if label.lower() in TYPE_LABELS]
+    # An empty list removes former labels, and the type that was one of them.
+    told = {"vs.issue.labels": ",".join(filter(None, labels)), "vs.issue.type": (*kinds, "")[0]}
     return known(
         vs__issue__key=identifier,
         vs__issue__title=title,
         vs__issue__status=text(data, "state", "name", limit=80),
         vs__issue__category=text(data, "state", "type", limit=40),
-        vs__issue__type=kinds[0] if kinds else None,
         vs__issue__priority=text(data, "priorityLabel", limit=40),
         vs__issue__points=number(data, "estimate"),
         vs__issue__assignees=_person(data, "assignee"),
         vs__issue__sprint=text(data, "cycle", "name") or text(data, "cycle", "number"),
         vs__issue__milestone=text(data, "project", "name"),
-    ) | ({"vs.issue.labels": ",".join(filter(None, labels))} if "labels" in data else {})
+    ) | (told if "labels" in data else {})
 
 
 def _seeks(data: dict[str, Any], title: str) -> tuple[Seek, ...]:

@@ -40,6 +40,15 @@ filter = 'kind:issue label:outage'
 """
 """Jobs that deploy and issues that are incidents, by a rule."""
 Histories = Mapping[str, Callable[[Story], dict[str, Any]]]
+Tell = Callable[[Story, str], dict[str, Any]]
+"""A history of the project `acme/NAME`, unless it says otherwise."""
+
+
+def of_projects(histories: Mapping[str, Tell]) -> Histories:
+    def named(name: str, tell: Tell) -> Callable[[Story], dict[str, Any]]:
+        return lambda story: {"project": f"acme/{name}"} | tell(story, name)
+
+    return {name: named(name, tell) for name, tell in histories.items()}
 
 
 def ordered(posts: list[Post], order: str) -> list[Post]:

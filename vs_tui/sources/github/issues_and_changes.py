@@ -85,13 +85,14 @@ def _issue(hook: Hook, issue: dict[str, Any]) -> Event:
         name=text(issue, "title") or f"#{identifier}",
         actor=login(issue, "user"),
         url=web_url(text(issue, "html_url")),
-        attributes=listed
+        # Null is a type that was taken away.
+        attributes=({"vs.issue.type": kind} if "type" in issue else {})
+        | listed
         | hook.attributes(
             vs__issue__number=identifier,
             vs__issue__title=text(issue, "title"),
             vs__issue__state=text(issue, "state"),
             vs__issue__state_reason=text(issue, "state_reason"),
-            vs__issue__type=kind,
             vs__issue__assignees=logins(issue, "assignees"),
             vs__issue__milestone=text(issue, "milestone", "title"),
             vs__issue__comments=number(issue, "comments"),

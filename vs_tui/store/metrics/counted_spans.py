@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules, is_production
-from vs_tui.metrics.span_facts import deploy_began, incident_of
+from vs_tui.metrics.span_facts import deploy_began, deploy_status, incident_of
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
@@ -80,7 +80,7 @@ class CountedSpans:
         began = deploy_began(span) if place else None
         if place is None or began is None:
             return None
-        return (span.key, *place, began, span.ended_at, span.status.value)
+        return (span.key, *place, began, span.ended_at, deploy_status(span).value)
 
     def _incident(self, span: Span) -> _Row | None:
         place = self._rules.incident_at(span)

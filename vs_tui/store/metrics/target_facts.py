@@ -55,7 +55,7 @@ _RUN_ABOVE: Final = (
     "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"'), "
     "json_extract(attributes, '$.\"cicd.pipeline.name\"'), "
     "json_extract(attributes, '$.\"cicd.pipeline.run.id\"') "
-    "FROM up WHERE depth > 0 OR operation = 'build' ORDER BY start, depth"
+    "FROM up WHERE depth > 0 OR operation IN ('build', 'pipeline') ORDER BY start, depth"
 )
 _LAST: Final = (
     "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
@@ -286,7 +286,7 @@ def _by_key(key: str, runs: Sequence[SpanRun]) -> list[tuple[str, SpanRun]]:
 
 def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
     """The deployments with the run and the job above each, unless its sender names the run. A job
-    that counts as a deployment is its own job.
+    that counts as a deployment is its own job, and a run without one above it its own run.
 
     A job also names its run, for senders that do not report the run itself (GitLab with only job
     events ticked).
@@ -296,17 +296,18 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     named: dict[str, str] = {}
     found_above = rows.select_in(db, _RUN_ABOVE, {d.span for d in deployments})
     for start, key, operation, task, pipeline, run in found_above:
+        own = f"{pipeline} {run}" if pipeline and run else ""
         if operation == "build" and task:
             jobs.setdefault(start, str(task))
-            if pipeline and run:
-                named.setdefault(start, f"{pipeline} {run}")
-        elif operation == "pipeline":
+        if operation == "pipeline" and key != start:
             # Attempts of a run may be spans of their own.
-            runs.setdefault(start, f"{pipeline} {run}" if pipeline and run else key)
+            runs.setdefault(start, own or key)
+        elif own and (operation == "pipeline" or (operation == "build" and task)):
+            named.setdefault(start, own)
     found = []
     for d in deployments:
         run = d.run or runs.get(d.span) or named.get(d.span, "")
-        found.append(replace(d, run=run, leg=jobs.get(d.span, "")) if run else d)
+        found.append(replace(d, run=run, leg=jobs.get(d.span, d.leg)) if run else d)
     return found
 
 
