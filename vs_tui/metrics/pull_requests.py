@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, tzinfo
+from datetime import date, timedelta, tzinfo
 from math import fsum
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.statistics import mean, median, percentile, ratio
-from vs_tui.metrics.windows import BUCKETS, MONDAY, day_of, period_start
+from vs_tui.metrics.windows import BUCKETS, MONDAY, day_of, day_start, period_start
 from vs_tui.model.time import SECOND, Duration, Instant
 
+_DAY: Final = timedelta(1)
 _MANY: Final = 64
 
 
@@ -104,20 +107,21 @@ def aggregate(
     """Figures by period and repository, in time order. ValueError for an unknown period."""
     if period not in BUCKETS:
         raise ValueError(f"'{period}' is not a period; use one of {', '.join(BUCKETS)}")
-    by_repo: dict[tuple[str, str], dict[date, list[PullRequest]]] = {}
-    for pr in pull_requests:
-        day = day_of(pr.created_at, zone)
-        periods = by_repo.setdefault((pr.owner, pr.repo), {})
-        periods.setdefault(period_start(day, period, week_start), []).append(pr)
+    groups: defaultdict[tuple[date, str, str], list[PullRequest]] = defaultdict(list)
+    first, day_end = date.min, None
+    for pr in sorted(pull_requests, key=attrgetter("created_at")):
+        if day_end is None or pr.created_at >= day_end:
+            day = day_of(pr.created_at, zone)
+            first, day_end = period_start(day, period, week_start), day_start(day + _DAY, zone)
+        groups[first, pr.owner, pr.repo].append(pr)
+    running: defaultdict[tuple[str, str], list[Duration]] = defaultdict(list)
     found = []
-    for (owner, repo), periods in by_repo.items():
-        running: list[Duration] = []
-        for first in sorted(periods):
-            members = periods[first]
-            durations = [pr.duration(now) for pr in members]
-            _put(running, durations)
-            found.append(_period(first, owner, repo, members, durations, running))
-    return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
+    for (first, owner, repo), members in sorted(groups.items()):
+        durations = [pr.duration(now) for pr in members]
+        ordered = running[owner, repo]
+        _put(ordered, durations)
+        found.append(_period(first, owner, repo, members, durations, ordered))
+    return found
 
 
 def _put(ordered: list[Duration], values: Sequence[Duration]) -> None:

@@ -4,8 +4,10 @@ flight."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -99,90 +101,92 @@ GROUPINGS: Final = (
 """Fields by which spans can be grouped; several can be combined."""
 
 
-class SpanGroup:
+Group = tuple[str, ...]
+"""The values of a grouping's fields."""
+
+
+class SpanGroup(NamedTuple):
     """The spans of one group in a window."""
 
-    __slots__ = (
-        *("_duration", "cancelled", "durations", "failed", "finished", "group", "in_progress"),
-        *("ok", "started"),
-    )
-
-    def __init__(self, group: tuple[str, ...], n: int = 0, ok: int = 0, failed: int = 0) -> None:
-        """A group of `n` spans that began and ended in the window."""
-        self.group = group
-        self.started = self.finished = n
-        self.ok = ok
-        self.failed = failed
-        self.cancelled = n - ok - failed
-        self.in_progress = 0
-        """Spans in progress at the end of the window."""
-        self.durations: list[Duration] = []
-        """Durations of the spans that ended in the window, ok or failed, with a known start."""
-        self._duration: Distribution | None = None
-
-    def see(self, began: Instant | None, ended: Instant | None, window: Window) -> None:
-        """Count the start of a span, and whether it is in progress at the end of the window."""
-        if began is not None:
-            self.started += window.since <= began < window.until
-            self.in_progress += began <= window.end and (ended is None or ended > window.end)
-
-    def end(self, status: Status, n: int, durations: list[Duration]) -> None:
-        """Count spans of one status that ended in the window. The list becomes the group's own."""
-        self.finished += n
-        if status is Status.CANCELLED:
-            self.cancelled += n
-            return
-        if status is Status.OK:
-            self.ok += n
-        elif status.failed:
-            self.failed += n
-        if self.durations:
-            self.durations += durations
-        else:
-            self.durations = durations
+    group: Group
+    started: int
+    finished: int
+    ok: int
+    failed: int
+    cancelled: int
+    in_progress: int
+    """Spans in progress at the end of the window."""
+    duration: Distribution
+    """Of the spans that ended in the window, ok or failed, with a known start."""
 
     @property
     def success_ratio(self) -> float | None:
         """ok / (ok + failed), where a timeout failed; cancelled spans do not count."""
         return ratio(self.ok, self.ok + self.failed)
 
-    @property
-    def duration(self) -> Distribution:
-        """Computed when it is read, because there may be 100,000 groups."""
-        if self._duration is None:
-            self._duration = Distribution.of(self.durations)
-        return self._duration
+
+class Other(NamedTuple):
+    """A span that did not both begin and end in the window."""
+
+    status: Status
+    began: Instant | None
+    ended: Instant | None
 
 
-class Tally(dict[tuple[str, ...], SpanGroup]):
-    """Counts spans by group."""
+Durations = defaultdict[Group, list[Duration]]
 
-    def __missing__(self, group: tuple[str, ...]) -> SpanGroup:
-        self[group] = found = SpanGroup(group)
-        return found
 
-    def add(self, status: Status, ended: Mapping[tuple[str, ...], list[Duration]]) -> None:
-        """Count spans of one status that began and ended in the window, by group."""
-        is_ok, failed = status is Status.OK, status.failed
-        for group, durations in ended.items():
-            n, each = len(durations), self.get(group)
-            if each is not None:
-                each.started += n
-                each.end(status, n, durations)
-                continue
-            # Most groups by name are of one status, and there may be 100,000.
-            self[group] = each = SpanGroup(group, n, n if is_ok else 0, n if failed else 0)
-            if is_ok or failed:
-                each.durations = durations
+def span_groups(
+    within: Mapping[Status, Durations], others: Mapping[Group, Sequence[Other]], window: Window
+) -> list[SpanGroup]:
+    """The groups with activity in the window, most finished spans first. `within` has the durations
+    of the spans that began and ended in it."""
+    good: Mapping[Group, Sequence[Duration]] = within.get(Status.OK, {})
+    mixed = {*others}.union(*(ended for status, ended in within.items() if status != Status.OK))
+    # Most groups by name have successes only, and there may be 100,000.
+    found = [
+        SpanGroup(group, n := len(took), n, n, 0, 0, 0, Distribution.of(took))
+        for group, took in good.items()
+        if group not in mixed
+    ]
+    for group in mixed:
+        ended = {status: each[group] for status, each in within.items() if group in each}
+        each = _span_group(group, ended, others.get(group, ()), window)
+        if each.started or each.finished or each.in_progress:
+            found.append(each)
+    found.sort(key=attrgetter("group"))
+    found.sort(key=attrgetter("finished"), reverse=True)
+    return found
 
-    def active(self) -> list[SpanGroup]:
-        """The groups with activity in the window, most finished spans first."""
-        found = [
-            each for each in self.values() if each.started or each.finished or each.in_progress
-        ]
-        found.sort(key=attrgetter("group"))
-        found.sort(key=attrgetter("finished"), reverse=True)
-        return found
+
+def _span_group(
+    group: Group,
+    within: Mapping[Status, Sequence[Duration]],
+    others: Sequence[Other],
+    window: Window,
+) -> SpanGroup:
+    counts = Counter({status: len(each) for status, each in within.items()})
+    timed = (each for status, each in within.items() if status is not Status.CANCELLED)
+    durations = list(chain.from_iterable(timed))
+    started, in_progress = counts.total(), 0
+    for status, began, ended in others:
+        if began is not None:
+            started += began in window
+            in_progress += began <= window.end and (ended is None or ended > window.end)
+        if ended is not None and ended < window.until:
+            counts[status] += 1
+            if began is not None and status is not Status.CANCELLED:
+                durations.append(max(ended - began, 0))
+    return SpanGroup(
+        group=group,
+        started=started,
+        finished=counts.total(),
+        ok=counts[Status.OK],
+        failed=sum(n for status, n in counts.items() if status.failed),
+        cancelled=counts[Status.CANCELLED],
+        in_progress=in_progress,
+        duration=Distribution.of(durations),
+    )
 
 
 def check_grouping(grouping: Sequence[str]) -> None:

@@ -274,12 +274,15 @@ PULL_REQUEST: Final = (
     _count("vs.pr.additions"),
     _count("vs.pr.deletions"),
 )
-"""SQL: the first fields of a `PullRequest`; the index `spans_requested` has all of them."""
+"""SQL: the first fields of a `PullRequest`."""
 PULL_REQUEST_MORE: Final = (
     *("key", "last_event_at", f"COALESCE({_text('vcs.change.id')}, '')", "actor", "url"),
     *(f"COALESCE({_text('vcs.change.title')}, name)", f"COALESCE({_text('vs.pr.reviewers')}, '')"),
 )
 """SQL: the other fields of a `PullRequest`. Reviewers are the requested ones."""
+_REQUESTED: Final = dict.fromkeys(("started_at", "key", *PULL_REQUEST, *PULL_REQUEST_MORE))
+"""The columns of `spans_requested`: all fields of a `PullRequest`, because reading 50,000 rows from
+all over the table takes three times as long as the index."""
 
 _NAME, _TASK = _text("cicd.pipeline.name"), _text("cicd.pipeline.task.name")
 _COMMIT: Final = f"COALESCE({_text('vcs.ref.head.revision')}, {_text('commit')})"
@@ -300,13 +303,12 @@ UPDATE spans SET commit_id = lower({_COMMIT}), job = COALESCE(
     {_NAME}, {_TASK}, name)
     WHERE derived = 0 AND operation IN ({", ".join(f"'{name}'" for name in sorted(JOBS))})
     AND {_COMMIT} IS NOT NULL;
-CREATE INDEX spans_runs ON spans (project, job, commit_id, ended_at, status, team, derived)
+CREATE INDEX spans_runs ON spans (project, job, ended_at, status, commit_id, team, derived)
     WHERE {IS_RUN};
 CREATE INDEX spans_finished ON spans
     ({", ".join(KIND)}, ended_at, started_at, derived, name, actor) WHERE ended_at IS NOT NULL;
 DROP INDEX IF EXISTS spans_requested;
-CREATE INDEX spans_requested ON spans
-    (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team, project)
+CREATE INDEX spans_requested ON spans ({", ".join(_REQUESTED)}, team, project)
     WHERE operation = 'pull_request';
 """
 """Replaces the columnar store of schemas 4 and 5 for these reports."""

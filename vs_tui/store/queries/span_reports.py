@@ -16,16 +16,19 @@ import orjson
 
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.statistics import (
+    Durations,
     Expectation,
     FlakyJob,
+    Group,
+    Other,
     SpanGroup,
-    Tally,
     check_grouping,
     expected_end,
+    span_groups,
 )
 from vs_tui.metrics.windows import MONDAY, Window
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
@@ -106,17 +109,17 @@ def read_durations(
         f"SELECT {', '.join(grouping)}, started_at FROM spans "
         f"WHERE ended_at IS NULL AND status = 'in_flight' AND {where}"
     )
-    tally = Tally()
-    ended: dict[Status, defaultdict[tuple[str, ...], list[Duration]]] = {}
+    others: defaultdict[Group, list[Other]] = defaultdict(list)
+    within: dict[Status, Durations] = {}
     with one_moment(db):
         for *group, began in db.execute(in_flight, bound):
-            tally[tuple(group)].see(began, None, window)
+            others[tuple(group)].append(Other(Status.IN_FLIGHT, began, None))
         for kind in _kinds(db):
             found = db.execute(over, (*bounds, *kind, window.since, *bound)).fetchone()
             *keys, took = map(orjson.loads, found)
             same = dict(zip(KIND, kind, strict=True))
             status = _STATUSES[same["status"]]
-            durations = ended.setdefault(status, defaultdict(list))
+            durations = within.setdefault(status, defaultdict(list))
             columns = iter(keys)
             groups = zip(
                 *(repeat(same[n], len(took)) if n in same else next(columns) for n in grouping),
@@ -126,21 +129,17 @@ def read_durations(
                 for group, each in zip(groups, took, strict=True):
                     if isinstance(each, int):
                         durations[group].append(each)
-                    else:  # it began before the window, or ended after it
+                    else:
                         first, last = each.split(" ")
-                        began, end = int(first) if first else None, int(last)
-                        tally[group].see(began, end, window)
-                        if end < window.until:
-                            known = [] if began is None else [max(end - began, 0)]
-                            tally[group].end(status, 1, known)
+                        others[group].append(
+                            Other(status, int(first) if first else None, int(last))
+                        )
             elif own:
                 for group, each in zip(groups, took, strict=True):
                     durations[group].append(each)
             elif took:
                 durations[next(groups)] += took
-    for status, durations in ended.items():
-        tally.add(status, durations)
-    return tally.active()
+    return span_groups(within, others, window)
 
 
 def _kinds(db: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
@@ -174,9 +173,9 @@ def read_pull_requests(
 ) -> list[PullRequest]:
     """Pull requests created in the window, oldest first, with their reviewers: all of them, or a
     page after one."""
-    since, key = (after.created_at, after.key) if after else (window.since, "")
+    begin = (after.created_at, after.key) if after else (window.since, "")
     columns = (*PULL_REQUEST, *PULL_REQUEST_MORE)
-    found = _pull_requests(db, columns, (since, window.until), whose, (since, key), limit)
+    found = _pull_requests(db, columns, begin, window.until, whose, limit)
     sql = (
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
         f"AND parent_key {rows.KEYS} AND actor <> '' ORDER BY started_at, key"
@@ -199,51 +198,48 @@ def read_periods(
 ) -> list[PeriodFigures]:
     """Figures of pull requests for each repository and day, week or month. The ValueError names the
     periods."""
-    found = _pull_requests(db, PULL_REQUEST, (window.since, window.until), whose)
+    found = _pull_requests(db, PULL_REQUEST, (window.since, ""), window.until, whose)
     return aggregate(found, period, window.zone, window.now, week_start=week_start)
 
 
 def _pull_requests(
     db: sqlite3.Connection,
     columns: Sequence[str],
-    created: tuple[Instant, Instant],
+    after: tuple[Instant, str],
+    until: Instant,
     whose: Whose,
-    after: tuple[Instant, str] | None = None,
     limit: int = -1,
 ) -> list[PullRequest]:
     sql = (
         f"SELECT {', '.join(columns)} FROM spans INDEXED BY spans_requested "
-        "WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ? "
-        f"AND {whose.where}"
+        f"WHERE operation = 'pull_request' AND (started_at, key) > (?, ?) AND started_at < ? "
+        f"AND {whose.where} ORDER BY started_at, key LIMIT ?"
     )
-    bound: list[Any] = [*created, *whose.bound]
-    if after:
-        sql = f"{sql} AND (started_at, key) > (?, ?) ORDER BY started_at, key LIMIT ?"
-        bound += (*after, limit)
+    bound = (*after, until, *whose.bound, limit)
     return list(starmap(PullRequest, db.execute(sql, bound)))
 
 
 def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[FlakyJob]:
     """Jobs that passed and failed on the same commit, the most often flaky first."""
-    runs = f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ?"
-    # SQLite takes commit_id from the row with the MAX: the latest with both results.
-    commits = (
-        "SELECT COUNT(*), SUM(mixed), MAX(CASE WHEN mixed THEN at END), commit_id "
-        "FROM (SELECT commit_id, MAX(ended_at) AS at, "
-        "SUM(status = 'ok') BETWEEN 1 AND COUNT(*) - 1 AS mixed "
-        f"{runs} AND ended_at >= ? AND ended_at < ? AND {whose.where} GROUP BY commit_id)"
+    runs = (
+        f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ? "
+        f"AND ended_at >= ? AND ended_at < ? AND {whose.where}"
     )
-    example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? AND {whose.where}"
+    commits = ", ".join(
+        f"json_group_array(commit_id) FILTER (WHERE status = '{status}')"
+        for status in ("ok", "error")
+    )
+    latest = f"{runs} AND commit_id {rows.KEYS} ORDER BY ended_at DESC, key DESC LIMIT 1"
     found = []
     with one_moment(db):
-        for project, job in _each(db, "spans_runs", ("project", "job"), "commit_id", IS_RUN):
+        for project, job in _each(db, "spans_runs", ("project", "job"), "ended_at", IS_RUN):
             bound = (project, job, window.since, window.until, *whose.bound)
-            n, flaky, last_at, commit = db.execute(commits, bound).fetchone()
-            if flaky:
-                (key,) = db.execute(
-                    example, (project, job, commit, last_at, *whose.bound)
-                ).fetchone()
-                found.append(FlakyJob(project, job, n, flaky, last_at, key))
+            read = db.execute(f"SELECT {commits} {runs}", bound).fetchone()
+            passed, failed = (set(orjson.loads(each)) for each in read)
+            if mixed := passed & failed:
+                bound = (*bound, rows.as_json(mixed))
+                last = db.execute(f"SELECT ended_at, key {latest}", bound).fetchone()
+                found.append(FlakyJob(project, job, len(passed | failed), len(mixed), *last))
     return sorted(found, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
 
 
