@@ -73,6 +73,22 @@ def test_a_machine_that_was_off_is_doubted_for_an_hour() -> None:
     assert (timing, mark) == (0, Mark(T + 30 * MINUTE, "b", MINUTE))
 
 
+async def test_a_count_of_the_uptime_that_jumps_too_deletes_nothing(open_writer, clock) -> None:
+    """As in a container that was moved, or under faketime: it says that even more time passed."""
+    writer = await open_writer(KEEPING)
+    await writer.submit(custom("build", "1", "end"))
+    await writer.sweep()
+    before = await rows_of(writer)
+    await writer.close()
+    clock.now += 20_000 * DAY
+    clock.off = (200 - 20_000) * DAY
+    writer = await open_writer(KEEPING, writer.path.name)
+    for _ in range(3):
+        await writer.folded()
+        await writer.sweep()
+    assert await rows_of(writer) == before
+
+
 async def test_a_jump_deletes_and_times_out_nothing_and_says_so(open_writer, clock, caplog) -> None:
     writer = await open_writer(KEEPING)
     await writer.submit(custom("deploy", "1", "start"))

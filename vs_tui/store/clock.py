@@ -5,8 +5,8 @@ The clock is compared with the time that has passed since it was last trusted. T
 that time by itself, including sleep, so a quiet weekend does not look like a wrong clock. While the
 machine is off nothing is counted; then the newest delivery gives the earliest possible time. A
 clock that differs is trusted again after an hour; until then timeouts use the expected time.
-Deleting cannot be undone, so it waits for a day and until then uses the earlier of the two times,
-as Prometheus measures its retention from its newest block.
+Deleting cannot be undone, so it waits for a day and until then never uses the later of the two
+times, as Prometheus measures its retention from its newest block.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ def judged(mark: Mark, wall: Instant, now: Uptime) -> Believed:
     since = now.up - (mark.doubted or 0)
     if since >= DELETES_AFTER:
         return Believed(Mark(wall, *now), wall, wall)
-    return Believed(mark, wall if since >= BELIEVED_AFTER else expected, min(wall, expected))
+    # A clock that is behind may be right, and the count of the uptime wrong: a container that was
+    # moved gets another one. So only what was old when the clock was last trusted is deleted.
+    deleting = expected if ahead > 0 else min(wall, mark.wall)
+    return Believed(mark, wall if since >= BELIEVED_AFTER else expected, deleting)
 
 
 def read(db: sqlite3.Connection, wall: Instant, now: Uptime) -> Mark:
@@ -141,7 +144,8 @@ def deleting(db: sqlite3.Connection, wall: Instant) -> Instant:
     to be ahead."""
     now = uptime()
     mark = read(db, wall, now)
-    return judged(mark, wall, now).deleting if mark.boot == now.boot else wall
+    believed = judged(mark, wall, now)
+    return believed.deleting if mark.boot == now.boot and believed.mark.ahead > 0 else wall
 
 
 def trouble(db: sqlite3.Connection, wall: Instant) -> str:
