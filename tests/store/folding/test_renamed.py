@@ -127,6 +127,48 @@ def test_a_renamed_thing_is_one_span_under_both_names(deliveries, old, new) -> N
     assert world.rebuild().rows() == expected
 
 
+def defaults(world: World) -> dict[str, str]:
+    """Project -> its default branch, as the newest of its deliveries names it."""
+    return dict(world.db.execute("SELECT project, branch FROM vcs_defaults").fetchall())
+
+
+def named_by(repository: int, name: str, number: int, clock: str, branch: str) -> Intake:
+    """A delivery that names the default branch of its repository."""
+    body = gh.pull("edited", updated_at=gh.stamp(clock), number=number, id=number)
+    body["repository"] = gh.repo(name) | {"id": repository, "default_branch": branch}
+    return from_github("pull_request", body)
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "expected"),
+    [
+        (
+            [
+                named_by(77, "acme/shop", 1, "10:00:00", "master"),
+                named_by(78, "acme/shop", 3, "09:00:00", "trunk"),
+                named_by(77, "acme/store", 2, "11:00:00", "main"),
+            ],
+            {"acme/shop": "trunk", "acme/store": "main"},
+        ),
+        (
+            [
+                named_by(77, "acme/shop", 1, "10:00:00", "master"),
+                named_by(77, "acme/shop", 2, "10:00:00", "main"),
+            ],
+            {"acme/shop": "main"},
+        ),
+    ],
+    ids=["renamed, and a new one of its name", "two names at one time"],
+)
+def test_the_default_branch_is_the_same_in_any_order(deliveries, expected) -> None:
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        assert defaults(world) == expected
+        world.deliver([again(intake, n) for n, intake in enumerate(order)])
+        assert defaults(world) == expected
+    assert defaults(world.rebuild()) == expected
+
+
 def test_a_new_repository_under_the_old_name_is_another_one() -> None:
     """Its short ref is taken by name; the renamed one keeps its spans."""
     renamed = [

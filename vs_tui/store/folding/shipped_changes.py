@@ -50,7 +50,9 @@ def relink_shipped(
 
     `relinked` are spans whose other links were recomputed; `moved` are spans with a new parent.
     """
-    told = write_history(connection, [change.new for change in changes])
+    told = write_history(
+        connection, [change.new for change in changes], [change.old for change in changes]
+    )
     moved = set(moved)
     placed = _to_place(connection, changes, moved, told)
     known = {**relinked, **load_spans(connection, placed - relinked.keys())}

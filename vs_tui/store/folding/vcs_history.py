@@ -101,23 +101,19 @@ class HistoryChange:
     """Projects whose default branch changed."""
 
 
-def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChange:
-    """Update the rows of changed pull requests and pushes. Returns what changed."""
+def write_history(
+    db: sqlite3.Connection, spans: Iterable[Span], before: Iterable[Span | None] = ()
+) -> HistoryChange:
+    """Update the rows of changed pull requests and pushes. Returns what changed. `before` are these
+    spans as they were stored, if they were."""
     told = HistoryChange()
     changed = {s.key: s for s in spans if s.operation in ("pull_request", "push")}
     if not changed:
         return told
-    defaults = default_branches(db, {span.project for span in changed.values()})
-    named = [
-        (span.project, name, span.last_event_at)
-        for span in changed.values()
-        if (name := span.attributes.get("vs.default_branch")) and isinstance(name, str)
-    ]
-    db.executemany(
-        "INSERT INTO vcs_defaults VALUES (?, ?, ?) ON CONFLICT (project) DO UPDATE SET "
-        "branch = excluded.branch, at = excluded.at WHERE excluded.at > at",
-        named,
-    )
+    moved = [old for old in before if old and old.key in changed]
+    moved = [old for old in moved if old.project != changed[old.key].project]
+    defaults = default_branches(db, {span.project for span in (*changed.values(), *moved)})
+    named = _write_defaults(db, changed.values(), moved)
     sql = (
         "SELECT h.*, c.* FROM vcs_history h LEFT JOIN vcs_commits c ON c.key = h.key "
         f"WHERE h.key {rows.KEYS}"
@@ -145,11 +141,55 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChang
     sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     db.executemany(sql, [row for row in new if len(row) > 6])
     # If the events name the same default branches as before, none of them changed.
-    told_now = dict(name[:2] for name in named)
+    told_now = {project: branch for project, branch, _ in named}
     if any(told_now.get(project) != branch for project, branch in defaults.items()):
         after = default_branches(db, defaults)
         told.defaults = {name for name, branch in defaults.items() if branch != after[name]}
     return told
+
+
+def _write_defaults(
+    db: sqlite3.Connection, spans: Iterable[Span], moved: Iterable[Span]
+) -> Sequence[_Row]:
+    """Note the default branches that these spans name; the newest one counts. `moved` are spans as
+    they were, in a project that they have left. Returns what the spans name."""
+    named, left = _defaults_of(spans), _defaults_of(moved)
+    # The row may come from a span that names another branch now, or has left the project.
+    doubtful = _projects_of(db, left, "TRUE") + _projects_of(db, named, "n.value ->> 1 <> d.branch")
+    db.executemany(
+        "INSERT INTO vcs_defaults VALUES (?, ?, ?) ON CONFLICT (project) DO UPDATE SET "
+        "branch = excluded.branch, at = excluded.at WHERE excluded.at > at",
+        named,
+    )
+    for project in doubtful:
+        db.execute("DELETE FROM vcs_defaults WHERE project = ?", project)
+        db.execute(f"INSERT INTO vcs_defaults {_NEWEST_DEFAULT}", project)
+    return named
+
+
+def _defaults_of(spans: Iterable[Span]) -> list[_Row]:
+    """(project, default branch, time) of the spans that name a default branch."""
+    return [
+        (span.project, name, span.last_event_at)
+        for span in spans
+        if (name := span.attributes.get("vs.default_branch")) and isinstance(name, str)
+    ]
+
+
+def _projects_of(db: sqlite3.Connection, named: Sequence[_Row], condition: str) -> list[_Row]:
+    """Projects whose stored default branch is of the time of one of these rows."""
+    sql = (
+        "SELECT DISTINCT d.project FROM json_each(?) n CROSS JOIN vcs_defaults d "
+        f"ON d.project = n.value ->> 0 AND d.at = n.value ->> 2 WHERE {condition}"
+    )
+    return db.execute(sql, (rows.as_json(named),)).fetchall() if named else []
+
+
+_NEWEST_DEFAULT: Final = """
+SELECT project, attributes ->> '$."vs.default_branch"' AS branch, last_event_at FROM spans
+    WHERE project = ? AND operation IN ('pull_request', 'push') AND branch <> ''
+    ORDER BY last_event_at DESC, branch LIMIT 1
+"""
 
 
 def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
