@@ -7,6 +7,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.patience import PATIENCE
+from vs_tui.model import limits
+
+# An answer holds all that was acknowledged before it, however busy the machine is. Before other
+# modules take it for a default.
+limits.READ_WAIT_SECONDS = PATIENCE
+
 # The same examples in every run, so that none fails by chance. To look for new ones:
 # `pytest --hypothesis-profile search`.
 settings.register_profile(

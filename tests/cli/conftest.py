@@ -3,8 +3,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.patient import be_patient
 from tests.cli.shell import Shell
 from tests.ingest.server import Server, nearby
+from tests.patience import PATIENCE
+from vs_tui.cli import doctor, reachability
+
+be_patient()
+doctor.ASK_SECONDS = reachability.SECONDS = PATIENCE
 
 
 @pytest.fixture

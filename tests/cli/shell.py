@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from tests.ingest.server import TOKEN, Server, run
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, Stopwatch
 
 _OURS = ("VS_", "TRACEPARENT", "GIT_", "GITHUB_", "GITLAB_", "CI", "MAKE", "BUILDKITE", "CIRCLE")
 
@@ -28,7 +28,7 @@ class Shell:
         for path in (self.work, self.bin):
             path.mkdir(parents=True)
         for name, module in (("vscli", "vs_tui.cli.vscli"), ("vs-tui", "vs_tui")):
-            self.stub(name, f'exec "{sys.executable}" -m {module} "$@"')
+            self.stub(name, f'exec "{sys.executable}" -m tests.cli.patient {module} "$@"')
         root = Path(__file__).parents[2]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         self.env = {
@@ -86,6 +86,13 @@ class Shell:
         ours = mock.patch.dict(os.environ, self.environment(env), clear=True)
         with ours, contextlib.chdir(self.work):
             return run(self.folder / "config", *words, env={"VS_DATA_DIR": str(self.data)})
+
+    def timed(self, *argv: str, **env: str | None) -> tuple[float, subprocess.CompletedProcess]:
+        """A command with the limits of users, and the seconds that it took by itself."""
+        with self.start(*argv, env={**env, "IMPATIENT": ""}) as process:
+            seconds = Stopwatch(process.pid).until_end(process)
+            out, err = process.communicate()
+        return seconds, subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def script(self, text: str, **env: str | None) -> subprocess.CompletedProcess:
         """Run a bash script, which must succeed."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.server import Nearby
-from tests.patience import free_port
+from tests.patience import PATIENCE, free_port
 from tests.store.conftest import Clock, T, custom
 from vs_tui.cli import doctor as command
 from vs_tui.cli import doctor_store
@@ -253,7 +253,7 @@ def test_another_program_on_the_port_is_not_taken_for_a_receiver(home, capsys, s
 
 def test_what_has_the_port_and_speaks_no_http_is_another_program(home, capsys) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
 
         def greet() -> None:
             with listener.accept()[0] as client:

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
+from tests.patience import PATIENCE
 from vs_tui.cli.main import main
 
 
@@ -138,7 +139,7 @@ def test_hostile_words_arrive_as_they_are(server, shell):
 
 def test_a_page_of_another_server_is_not_quoted(monkeypatch, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
 
         def answer() -> None:
             with listener.accept()[0] as client:

@@ -9,7 +9,6 @@ import pty
 import signal
 import sys
 import termios
-import time
 
 import pytest
 
@@ -396,17 +395,14 @@ def test_trouble_is_told_once_not_by_every_run_of_a_build(server, shell):
 
 
 def test_a_receiver_that_never_answers_costs_two_seconds_once(shell, silent):
-    began = time.monotonic()
-    first = shell.run("vs-tui", "run", "--", "true", VS_URL=silent)
-    between = time.monotonic()
-    second = shell.run("vs-tui", "run", "--", "true", VS_URL=silent)
-    ended = time.monotonic()
+    took, first = shell.timed("vs-tui", "run", "--", "true", VS_URL=silent)
+    again, second = shell.timed("vs-tui", "run", "--", "true", VS_URL=silent)
 
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "did not answer" in first.stderr
-    # What is above the limits is the interpreter's start, which a busy machine makes long.
-    assert 1.9 < between - began < 5.0 + (ended - between)
-    assert ended - between < between - began - 0.5
+    assert "did not answer within 2 s" in first.stderr
+    # What is above the limits is the interpreter's start.
+    assert took < 5
+    assert again < 1.9
     assert len(shell.waiting()) == 4
 
 

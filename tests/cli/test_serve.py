@@ -31,7 +31,7 @@ UNIT = Path(__file__).parents[2] / "docs" / "vs-tui.service"
 def manager_socket(tmp_path) -> socket.socket:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(tmp_path / "notify"))
-        channel.settimeout(10)
+        channel.settimeout(PATIENCE)
         yield channel
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, free_port
 from vs_tui.cli import client as spools
 from vs_tui.cli.client import Entry, Spool
 
@@ -131,21 +131,21 @@ def test_many_scripts_at_once_lose_and_double_nothing(server, shell):
 def test_vscli_waits_two_seconds_once_then_hardly_at_all(shell, silent):
     took = []
     for _ in range(3):
-        began = time.monotonic()
-        done = shell.run("vscli", "event", "start", VS_URL=silent)
-        took.append(time.monotonic() - began)
+        seconds, done = shell.timed("vscli", "event", "start", VS_URL=silent)
+        took.append(seconds)
         assert done.returncode == 0
         assert len(done.stdout.strip()) > 10
-        assert "did not answer" in done.stderr
+        assert f"did not answer within {'0.25' if took[1:] else '2'} s" in done.stderr
 
-    # What is above the limit is the interpreter's start, which a busy machine makes long.
-    assert 1.9 < took[0] < 4.0 + max(took[1:])
-    assert max(took[1:]) < took[0] - 0.75
+    # What is above the limits is the interpreter's start.
+    assert took[0] < 4
+    assert max(took[1:]) < 1.9
     assert len(shell.waiting()) == 3
 
 
-def test_events_for_another_receiver_wait_for_it_or_are_redirected(server, shell, silent):
-    shell.run("vscli", "event", "-name=elsewhere", "start", VS_URL=silent)
+def test_events_for_another_receiver_wait_for_it_or_are_redirected(server, shell):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    shell.run("vscli", "event", "-name=elsewhere", "start", VS_URL=nobody)
     shell.run("vscli", "event", "-name=here", "start")
     here = shell.here("flush")
 

@@ -3,6 +3,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.ingest.server import Server, nearby, serving
+from tests.patience import PATIENCE
+from vs_tui.ingest import bodies
+
+bodies.SECONDS = PATIENCE
 
 
 @pytest.fixture

@@ -25,6 +25,16 @@ from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import load
 
+PATIENT = (
+    "-c",
+    "from vs_tui.model import limits\n"
+    f"limits.READ_WAIT_SECONDS = {PATIENCE}\n"
+    "from vs_tui.ingest import bodies\n"
+    f"bodies.SECONDS = {PATIENCE}\n"
+    "from vs_tui.cli.main import entry\n"
+    "entry()",
+)
+"""`-m vs_tui`, with limits that a busy machine does not reach (conftest.py sets the same here)."""
 TOKEN = "test-token-0123456789"
 SECRETS = {
     "github": "gh-secret",
@@ -64,8 +74,7 @@ class Server:
         self.process = subprocess.Popen(
             [
                 sys.executable,
-                "-m",
-                "vs_tui",
+                *PATIENT,
                 "serve",
                 "--port",
                 "0",

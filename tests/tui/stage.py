@@ -15,6 +15,7 @@ from textual.worker import WorkerCancelled
 from tests.patience import PATIENCE
 from tests.tui.fakes import Clock, FakeReader, busy_reader, cards
 from vs_tui.metrics.cards import Card
+from vs_tui.tui import session
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.output import screen_text
 
@@ -44,20 +45,21 @@ def does(*ids: str) -> Callable[[Test], Test]:
     return note
 
 
-async def quiet(_min_sleep: float = 0, max_sleep: float = 1) -> None:
+async def quiet(_min_sleep: float = 0, _max_sleep: float = 1) -> None:
     """Return as soon as no task of the loop is ready to run.
 
     Textual's own `wait_for_idle` sleeps 20 ms at a time, several times a key, and takes a busy
     machine for a busy dashboard. Here a task that waits for time, a thread or a socket is idle.
     """
     loop: Any = asyncio.get_running_loop()
-    deadline = loop.time() + max_sleep
+    deadline = loop.time() + PATIENCE
     await asyncio.sleep(0)
     while loop._ready and loop.time() < deadline:
         await asyncio.sleep(0)
 
 
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = quiet
+session.NOTICE_SECONDS = PATIENCE  # a notice is read before it goes
 
 
 class Stage:
@@ -90,14 +92,17 @@ class Stage:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until no worker reads and no message waits."""
-        for _ in range(3):
-            await self.pilot.pause()
-            busy = [w for w in self.app.workers if w.group != "pump" and not w.is_finished]
-            if busy:
-                with suppress(WorkerCancelled):  # a later read takes its place
-                    await self.app.workers.wait_for_complete(busy)
-        await self.pilot.pause()
+        """Wait until no worker reads and no message waits, three times in a row: what was read
+        may start another read."""
+        async with asyncio.timeout(PATIENCE):
+            idle = 0
+            while idle < 3:
+                await self.pilot.pause()
+                busy = [w for w in self.app.workers if w.group != "pump" and not w.is_finished]
+                idle = 0 if busy else idle + 1
+                if busy:
+                    with suppress(WorkerCancelled):  # a later read takes its place
+                        await self.app.workers.wait_for_complete(busy)
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
         """Wait until something is so; the text of the screen says what was there instead."""

@@ -15,10 +15,9 @@ import pytest
 from textual.driver import Driver
 from textual.events import Key
 
+from tests.patience import PATIENCE
 from vs_tui.tui import driver as module
 from vs_tui.tui.driver import AT_ONCE, Output, TerminalDriver
-
-SECONDS = 20
 
 
 class AnApp:
@@ -71,11 +70,11 @@ def test_keys_come_and_nothing_is_polled_between_them(terminal) -> None:
     _, master, said, waits = terminal
     for sent, name in ((b"j", "j"), (b"\x1b[A", "up"), ("é".encode(), "é")):
         os.write(master, sent)
-        message = said.get(timeout=SECONDS)
+        message = said.get(timeout=PATIENCE)
         assert isinstance(message, Key)
         assert name in (message.key, message.character)
     os.write(master, b"\x1b")
-    assert said.get(timeout=SECONDS).key == "escape", "once nothing has followed it"
+    assert said.get(timeout=PATIENCE).key == "escape", "once nothing has followed it"
     assert waits[0] is None
     assert set(waits) <= {None, module.KEY_SECONDS}
     os.close(master)
@@ -85,16 +84,16 @@ def test_bytes_that_are_no_text_end_nothing(terminal) -> None:
     _, master, said, _ = terminal
     os.write(master, b"\xff")
     os.write(master, b"k")
-    keys = [said.get(timeout=SECONDS)]
+    keys = [said.get(timeout=PATIENCE)]
     while keys[-1].key != "k":
-        keys.append(said.get(timeout=SECONDS))
+        keys.append(said.get(timeout=PATIENCE))
     os.close(master)
 
 
 def test_a_terminal_that_hangs_up_ends_the_app(terminal) -> None:
     on, master, _, _ = terminal
     os.close(master)
-    assert on._app.called.get(timeout=SECONDS) == on._app.exit
+    assert on._app.called.get(timeout=PATIENCE) == on._app.exit
 
 
 class Stuck:
@@ -105,7 +104,7 @@ class Stuck:
         self.texts: list[str] = []
 
     def write(self, text: str) -> None:
-        assert self.may.acquire(timeout=SECONDS)
+        assert self.may.acquire(timeout=PATIENCE)
         self.texts.append(text)
 
     def flush(self) -> None: ...
@@ -124,7 +123,7 @@ def test_one_who_asks_is_called_when_all_was_taken(monkeypatch) -> None:
     file.may.release()
     assert not called.is_set()
     file.may.release()
-    assert called.wait(SECONDS)
+    assert called.wait(PATIENCE)
     assert not output.behind
     assert output.slow
     output.stop()
