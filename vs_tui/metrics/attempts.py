@@ -179,7 +179,8 @@ def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
     if not live.ok:
         return False
     mine = (deployment.version, deployment.commit)
-    return deployment.span in live.spans or (any(mine) and mine == (live.version, live.commit))
+    same_commit = bool(deployment.commit) and mine == (live.version, live.commit)
+    return same_commit or deployment.span in live.spans
 
 
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:

@@ -22,6 +22,8 @@ _NUMBER: Final = re.compile(r" \((?:#|!|pull request #)\d+\)\Z")
 _PREFIX: Final = re.compile(r"\AMerged PR \d+: ")
 """What Azure puts before that title."""
 _REVERT: Final = re.compile(r'Revert "(.+)"\Z')
+_COMMIT: Final = re.compile(r"(?=\d*[a-fA-F])[0-9a-fA-F]{7,64}\Z")
+"""A commit; digits alone are the version of a day."""
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -178,9 +180,9 @@ def blamed(
     count of failures use this function.
 
     The first rule that applies decides: the deployments it names; the last deployment of its
-    version or commit that began before it; if the incident or the deployment names no version, the
-    last deployment that had begun, whatever its result, unless it ended more than `window` before
-    the incident (0: never).
+    version or commit that began before it; if the incident or the deployment names no version, or
+    one a version and the other a commit, the last deployment that had begun, whatever its result,
+    unless it ended more than `window` before the incident (0: never).
 
     If that last deployment is still in `pending`, it is no failure yet, and the deployment before
     it is not blamed instead. Deployments that a user unlinked from the incident are left out.
@@ -216,12 +218,20 @@ def _blamed(
     )
     if last is None or not window or at - last.ended_at > window:
         return []
-    return [] if incident.version and last.version_of(incident.service) else [last]
+    return [] if _may_compare(incident, last) else [last]
 
 
 def _runs_of(course: Course, spans: Iterable[str]) -> list[Sequence[Deployment]]:
     """The deployments of the given spans, as one list of runs per span."""
     return [runs for span in dict.fromkeys(spans) if (runs := course.runs_of(span))]
+
+
+def _may_compare(incident: Incident, deployment: Deployment) -> bool:
+    """Whether both name a version, or both a commit."""
+    named = dict(deployment.parts).get(incident.service) or deployment.version
+    if _COMMIT.match(incident.version):
+        return bool(deployment.commit or _COMMIT.match(named))
+    return bool(incident.version and named) and not _COMMIT.match(named)
 
 
 def _is_of(deployment: Deployment, incident: Incident) -> bool:

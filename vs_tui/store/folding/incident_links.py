@@ -120,7 +120,12 @@ def _place(span: Span | None, rules: LinkRules) -> _Place | None:
 
 PLACELESS: Final = (
     "(instr({0}.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
-    "WHERE o.operation = 'deploy' AND o.project = {0}.project AND o.service = {0}.service))"
+    "WHERE o.operation = 'deploy' AND o.project = {0}.project AND o.service = {0}.service) "
+    # nor together with other artifacts
+    "AND NOT EXISTS (SELECT 1 FROM offers f CROSS JOIN spans o ON o.key = f.key "
+    "WHERE f.token >= 'artifact:' || lower({0}.service) || '@' "
+    "AND f.token < 'artifact:' || lower({0}.service) || 'A' "
+    "AND o.operation = 'deploy' AND o.project = {0}.project))"
 )
 """SQL: whether incident {0} names a service without a repository. If no service of that name is
 deployed in the incident's project, it is about that service in any project."""

@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
 from vs_tui.metrics.rules import broken_service
-from vs_tui.metrics.span_facts import commit_of, version_of
+from vs_tui.metrics.span_facts import commit_of, deployment_of, version_of
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -186,6 +186,10 @@ class _Affected:
         about that service anywhere, unless its project deploys it."""
         spans = [s for s in (change.old, change.new) if s is not None and s.operation == "deploy"]
         places = {(s.project, s.service) for s in spans}
+        parts = [{(s.project, n) for n, _ in deployment_of(s).parts} for s in spans]
+        for project, artifact in set[tuple[str, str]]().union(*parts):
+            if len(parts) == 1 or parts[0] != parts[1]:
+                self.sharing_incidents(Target(project, artifact, ""), 0)
         if len(spans) == 2 and len(places) == 1:
             return
         sql = (
