@@ -142,11 +142,8 @@ async def _dora(reports: Reports, asked: Asked, args: argparse.Namespace) -> Rep
     from vs_tui.export import report_tables as tables
     from vs_tui.export.report_writer import Report, at_once
     from vs_tui.metrics.missing import explained
-    from vs_tui.model.time import iso
 
     cards = await reports.scorecards(asked)
-    since = cards[0].data_since if cards else None
-    remarks = [f"The first deployment known is of {iso(since)}."] if since else []
     seen, window = await reports.seen(asked), reports.window(asked)
     periods = await reports.periods(asked)
     rows = tables.figures_of(cards)
@@ -161,7 +158,7 @@ async def _dora(reports: Reports, asked: Asked, args: argparse.Namespace) -> Rep
         columns,
         at_once(rows),
         document=DORA.write(cards, window, seen, periods),
-        remarks=[*remarks, *explained(cards, window, seen)],
+        remarks=explained(cards, window, seen),
         labels=2,
     )
 

@@ -17,6 +17,7 @@ from vs_tui.metrics.cards import (
     measured,
     remarks,
     seconds,
+    since_text,
     value_text,
 )
 from vs_tui.metrics.definitions import Figure
@@ -114,6 +115,13 @@ def _raw(get: Callable[[Figure], Any]) -> Get:
     return lambda row: get(row[1])
 
 
+def _notes(row: Measured) -> str:
+    card, figure = row
+    small = "small sample" if is_small(figure) else ""
+    notes = [since_text(figure, card.window.zone), *remarks(figure), small]
+    return ", ".join(filter(None, notes))
+
+
 def _level(year: int) -> Get:
     return lambda row: row[1].levels.get(year)
 
@@ -146,12 +154,11 @@ FIGURES: Final = (
     Column("", _said(delta_text), PLAIN, "change"),
     Column("", _said(level_text), PLAIN, "level"),
     *(Column(f"level_{year}", _level(year)) for year in YEARS),
-    Column(
-        "",
-        _said(lambda f: ", ".join([*remarks(f), *(["small sample"] if is_small(f) else [])])),
-        _AS_IT_IS,
-        "",
-    ),
+    Column("unknown", _raw(lambda f: f.unknown if "unknown" in f.definition.tells else None)),
+    Column("open", _raw(lambda f: f.open if "open" in f.definition.tells else None)),
+    Column("data_since", _raw(lambda f: f.since), Kind(iso)),
+    Column("small_sample", _raw(is_small)),
+    Column("", _notes, _AS_IT_IS, ""),
 )
 PERIOD_FIGURES: Final = (
     Column("since", lambda row: row[0].window.since, Kind(iso)),
@@ -174,6 +181,7 @@ def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
 
     return [
         *_METRIC,
+        Column("", lambda row: since_text(row[1], row[0].window.zone), _AS_IT_IS, ""),
         *(Column("", of(cards), PLAIN, cards[0].window.since_text) for cards in periods if cards),
     ]
 

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, Final
 from unicodedata import combining, east_asian_width
 
@@ -14,7 +15,14 @@ import orjson
 
 from vs_tui.export.report_tables import Column, raw_cells, record, said_cells
 from vs_tui.metrics import texts
-from vs_tui.metrics.cards import delta_text, goal_text, is_small, remarks, value_text
+from vs_tui.metrics.cards import (
+    delta_text,
+    goal_text,
+    is_small,
+    remarks,
+    since_text,
+    value_text,
+)
 from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.report import Detail, Scorecard
 from vs_tui.model.display import clean, escaped_json
@@ -215,7 +223,8 @@ def _lines(card: Scorecard, detail: Detail) -> Iterator[str]:
         return
     for figure in figures.values():
         if figure.n or figure.open:
-            yield f"{figure.definition.title.capitalize()}: {_figure(figure)}"
+            about = _figure(figure, card.window.zone)
+            yield f"{figure.definition.title.capitalize()}: {about}"
     if beside := card.beside:
         counts = [
             (beside.merged_pull_requests, "pull request", "merged"),
@@ -233,7 +242,7 @@ def _lines(card: Scorecard, detail: Detail) -> Iterator[str]:
         )
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Figure, zone: tzinfo) -> str:
     changed = delta_text(figure)
     if changed and figure.direction and figure.direction != "same":
         changed = f"{changed} {figure.direction} than before"
@@ -241,5 +250,6 @@ def _figure(figure: Figure) -> str:
         changed = "as before"
     small = f"n={figure.n}, a small sample" if is_small(figure) else ""
     goal = goal_text(figure)
-    parts = [value_text(figure), changed, *remarks(figure), goal, small]
+    since = since_text(figure, zone)
+    parts = [value_text(figure), changed, since, *remarks(figure), goal, small]
     return ", ".join(part for part in parts if part)

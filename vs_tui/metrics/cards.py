@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.definitions import BY_KEY, METRICS, Figure, Unit
 from vs_tui.metrics.levels import LATEST
 from vs_tui.model.display import Count
-from vs_tui.model.time import SECOND, Instant, parse_duration
+from vs_tui.model.time import SECOND, Instant, parse_duration, to_datetime
 
 SMALL_SAMPLE: Final = 5
 """Medians and shares of fewer values are marked: one more value may change them a lot."""
@@ -156,6 +157,13 @@ def remarks(figure: Figure) -> list[str]:
     if figure.unknown:
         found.append(f"{figure.unknown} of unknown begin")
     return found
+
+
+def since_text(figure: Figure, zone: tzinfo) -> str:
+    """`since DATE` if the data begins within the window, else empty."""
+    if figure.since is None:
+        return ""
+    return f"since {to_datetime(figure.since).astimezone(zone):%Y-%m-%d}"
 
 
 def delta_text(figure: Figure) -> str:

@@ -80,7 +80,7 @@ CREATE VIEW v_deployments AS SELECT
     NULLIF(d.reasons, '') AS failure_signs, NULLIF(d.repair, '') AS rework,
     {_texts("d.version")}, NULLIF(d.commit_id, '') AS commit_sha,
     d.unit = 1 AS is_part, d.started_at AS started_us, d.ended_at AS ended_us
-FROM dora_deployments d JOIN dora_places p ON p.id = d.place;
+FROM dora_deployments d JOIN dora_places p ON p.id = d.place WHERE d.outcome IN ('ok', 'failed');
 """
 
 _STAGES: Final = ", ".join(

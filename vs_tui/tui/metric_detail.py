@@ -19,6 +19,7 @@ from vs_tui.metrics.cards import (
     is_met,
     is_small,
     remarks,
+    since_text,
     text_of,
     value_text,
     wanted_text,
@@ -27,7 +28,7 @@ from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.report import Detail
 from vs_tui.model.display import clean
-from vs_tui.model.time import iso, to_datetime
+from vs_tui.model.time import to_datetime
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import condensed
@@ -133,8 +134,8 @@ def explained(detail: Detail) -> list[str]:
         figure.definition.meaning,
         f"From {since:%d %b %Y %H:%M} to {end:%d %b %Y %H:%M}, days of {window.zone}.",
     ]
-    if figure.since is not None:
-        said.append(f"The first event known is of {(iso(figure.since) or '')[:10]}.")
+    if begun := since_text(figure, window.zone):
+        said.append(f"There is data {begun}.")
     if figure.goal is not None:
         said.append(f"The goal of the team is {wanted_text(figure)} ([goals]).")
     if figure.levels:
