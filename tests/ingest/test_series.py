@@ -15,7 +15,7 @@ def test_operations_beyond_the_first_are_counted_together() -> None:
     metrics = Metrics()
     for name in [*map(str, range(MOST_OPERATIONS)), "deploy"]:
         folded = fold([Event(name, "customhttp", name, State.OK, 1)])
-        metrics.observe([Change(None, folded.span, folded, False)])
+        metrics.observe([Change(None, folded.span, folded)])
     lines = metrics.render().decode().splitlines()
     begun = [line for line in lines if line.startswith("webhooks_event_start_total{")]
     started = 'webhooks_event_start_total{event_source="custom_http",event_type="%s"} %d.0'
@@ -34,7 +34,7 @@ def test_a_deploy_of_45_minutes_is_that_in_valuestreams_unit() -> None:
         Event("d", "customhttp", "deploy", State.OK, at + 45 * 60 * 1_000_000),
     ]
     folded = fold(events)
-    metrics.observe([Change(None, folded.span, folded, False)])
+    metrics.observe([Change(None, folded.span, folded)])
     text = metrics.render().decode()
     labels = 'error="false",event_source="custom_http",event_type="deploy"'
     assert f"webhooks_event_duration_sum{{{labels}}} 2.7e+06" in text
@@ -60,7 +60,7 @@ def test_valuestreams_mean_of_several_projects_is_a_mean() -> None:
                 ]
             )
             span = folded.span._replace(project=project)
-            metrics.observe([Change(None, span, folded._replace(span=span), False)])
+            metrics.observe([Change(None, span, folded._replace(span=span))])
     samples = [
         sample
         for family in text_string_to_metric_families(metrics.render().decode())

@@ -47,7 +47,7 @@ _PLACES: Final = rows.asked("token", "level")
 
 
 class Told(NamedTuple):
-    """The keys that a span offers: the kind of each, and which its new events offer."""
+    """The keys that a span offers: the kind of each, and which only its new events offer."""
 
     kinds: Mapping[Place, str]
     fresh: Collection[Place]

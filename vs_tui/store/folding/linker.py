@@ -46,12 +46,15 @@ def relink(
     """Update links, parents and trace ids after `changes`, and those of the spans in `also`. The
     rows of new spans in `unplaced` are inserted with their parents and trace ids."""
     children = {change.new.key: change.new for change in changes}
-    affected = _affected(connection, changes, rules).union(also) - set(children)
-    for key, span in load_spans(connection, affected).items():
-        children[key] = span
+    affected = _affected(connection, changes, rules).union(also)
+    children.update(load_spans(connection, affected - children.keys()))
     if not children:
         return
-    alone = {change.new.key for change in changes if _is_alone(change)}
+    alone = {
+        change.new.key
+        for change in changes
+        if _is_alone(change) or (change.new.key not in affected and _is_settled(change))
+    }
     asked = {key: span for key, span in children.items() if key not in alone}
     known = asked.keys() - {change.new.key for change in changes if change.old is None}
     before = _stored(connection, known)
@@ -94,6 +97,29 @@ def _is_alone(change: Change) -> bool:
         and change.new.operation != "incident"
         and (change.old is None or change.old.operation != "incident")
     )
+
+
+def _is_settled(change: Change) -> bool:
+    """Whether nothing changed by which a span finds its parents, so that its stored links hold."""
+    old, new = change.old, change.new
+    return (
+        old is not None
+        and not change.fresh
+        and (old.at, old.operation) == (new.at, new.operation)
+        and new.operation not in _BY_THEIR_END
+        and (
+            old.attributes == new.attributes
+            or _decisions(old.attributes) == _decisions(new.attributes)
+        )
+    )
+
+
+_BY_THEIR_END: Final = frozenset({"test", "incident"})
+"""Operations of spans whose links depend on when they ended, too."""
+
+
+def _decisions(attributes: Attributes) -> tuple[object, ...]:
+    return (attributes.get(PIN_ATTRIBUTE), *cuts(attributes))
 
 
 def _affected(

@@ -85,7 +85,7 @@ def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[s
 
 
 def _joined(first: Change, second: Change) -> Change:
-    return second._replace(old=first.old, new_keys=first.new_keys, fresh=first.fresh)
+    return second._replace(old=first.old, fresh=first.fresh)
 
 
 def due_timeouts(

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -49,10 +50,8 @@ class Change(NamedTuple):
     new: Span
     folded: Folded
     """The result of folding its events, without the values that the store adds."""
-    new_keys: bool
-    """Whether it offers or seeks new keys."""
     fresh: Sequence[Event] = ()
-    """Its new events."""
+    """Its new events with keys or names that no event before them had."""
 
     @property
     def short_ref(self) -> str:
@@ -62,7 +61,7 @@ class Change(NamedTuple):
     def material(self) -> bool:
         """Whether spans that may be linked to it must be linked again."""
         old, new = self.old, self.new
-        return self.new_keys or (old is None or _seen_by_others(old) != _seen_by_others(new))
+        return bool(self.fresh) or old is None or _seen_by_others(old) != _seen_by_others(new)
 
 
 def _seen_by_others(span: Span) -> tuple[object, ...]:
@@ -99,8 +98,10 @@ def fold_events(
     renames = cache.names.renames(connection)
     fresh = {key: _today(renames, found) for key, found in fresh.items()}
     told = {key: _today(renames, stored[key].values()) for key in fresh}
-    _write_keys(connection, told, fresh, known_before)
-    changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
+    grown = known_before.intersection(fresh)
+    keyed = {key: _keyed(told[key][: -len(found)], found) for key, found in fresh.items()}
+    _write_keys(connection, told, keyed, grown)
+    changes = _write(connection, told, keyed, grown, context, fresh)
     cache.keep(stored)
     return changes
 
@@ -120,16 +121,36 @@ def refold(
     renames = cache.names.renames(connection)
     present = {key: _today(renames, events.values()) for key, events in stored.items() if events}
     if not renamed:
-        return _write(connection, present, {}, present, context)
+        return _write(connection, present, {}, present, context, {})
     for table in ("offers", "seeks"):
         sql = f"DELETE FROM {table} WHERE key {rows.KEYS}"
         connection.execute(sql, (rows.as_json(present),))
     _write_keys(connection, present, present, ())
-    return _write(connection, present, present, present, context)
+    return _write(connection, present, present, present, context, present)
 
 
 def _today(renames: Renames, events: Iterable[Event]) -> list[Event]:
     return [renames.today(event) for event in events] if renames.of else list(events)
+
+
+_keys_of: Final = itemgetter(
+    *map(Event._fields.index, ("operation", "ref", "full_ref", "restates", "offers", "seeks"))
+)
+
+
+def _keyed(before: Sequence[Event], fresh: Sequence[Event]) -> Sequence[Event]:
+    """The new events of a span with keys or names that no event before them had. Most events repeat
+    those of the span's start."""
+    said = set(map(_keys_of, before))
+    stated = {(event.restates, event.seeks) for event in before if event.restates}
+    # Then it may state again what another event had taken back.
+    several = len(stated) > len({part for part, _ in stated})
+    return [
+        event
+        for event in fresh
+        if (before or event.offers or event.seeks)
+        and (_keys_of(event) not in said or (several and event.restates))
+    ]
 
 
 def _write_keys(
@@ -138,11 +159,13 @@ def _write_keys(
     fresh: Mapping[str, Sequence[Event]],
     known_before: Collection[str],
 ) -> None:
-    """Store the offers and seeks of spans with new events."""
+    """Store the offers and seeks in new events (`fresh`) of spans."""
     offers: list[rows.Row] = []
     seeks: list[rows.Row] = []
     restated: list[str] = []
     for key, events in fresh.items():
+        if not events:
+            continue
         if any(event.restates for event in events) or _renamed(told[key]):
             # A newer snapshot replaces the seeks of an older one, in any order of arrival; a
             # new name makes the former one an alias.
@@ -180,11 +203,13 @@ def _forget_seeks(
 def _write(
     connection: sqlite3.Connection,
     events: Mapping[str, Iterable[Event]],
-    fresh: Mapping[str, Sequence[Event]],
+    keyed: Mapping[str, Sequence[Event]],
     known: Iterable[str],
     context: Context,
+    fresh: Mapping[str, Sequence[Event]],
 ) -> list[Change]:
-    """Fold and write spans. `known` are the keys that had events before; the others have no row."""
+    """Fold and write spans. `known` are the keys that had events before; the others have no row.
+    `fresh` are all new events, `keyed` those with new keys or names."""
     # Decisions of people have no source and make no span by themselves.
     told = {key: found for key, found in events.items() if any(event.source for event in found)}
     stored = _stored_rows(connection, known)
@@ -195,12 +220,12 @@ def _write(
     for key, result in folded.items():
         old = before.get(key)
         span = _complete(result, old, context, ambiguous)
-        new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
+        news = keyed.get(key, ())
         # A late phase between two others, or an amendment that removes one, changes the stages
         # and not the span. A late report of one of several runs changes the metrics.
         inside = any(event.stage or event.slot or span.reopens for event in fresh.get(key, ()))
-        if span != old or new_keys or inside:
-            changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
+        if span != old or news or inside:
+            changes.append(Change(old, span, result, news))
     staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
     stored.update(phases_below(connection, staged))
     wanted: dict[str, rows.Row] = {}

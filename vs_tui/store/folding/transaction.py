@@ -166,8 +166,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
 def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Change]:
     """Changes of spans in which only the links differ."""
     return [
-        Change(span, span, Folded(span, (), ()), new_keys=False)
-        for span in load_spans(connection, keys).values()
+        Change(span, span, Folded(span, (), ())) for span in load_spans(connection, keys).values()
     ]
 
 
