@@ -124,3 +124,15 @@ async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
     del folds[:]
     await rebuild(writer.path, clock, WriterSettings())
     assert max(folds) == 20 * SENDERS
+
+
+async def test_a_backlog_that_is_not_kept_as_it_was_parsed_is_not_parsed_again(
+    open_writer, monkeypatch
+) -> None:
+    monkeypatch.setattr(projector, "REMEMBERED", 2)
+    monkeypatch.setattr(Projector, "reread", None)
+    writer = await open_writer()
+    await send(writer, 5)
+    await writer.folded()
+    found = await writer.run(lambda db: db.execute("SELECT COUNT(*) FROM spans").fetchone())
+    assert found == (5 * SENDERS,)

@@ -2,8 +2,8 @@
 
 Live traffic, a start after a crash and a rebuild work the same way: deliveries after a position are
 read, folded, linked and judged, in small transactions. The events that were parsed for the sender's
-answer stay in memory until they are folded, within bounds; all others are read from the log and
-parsed again.
+answer stay in memory until they are folded, within bounds: most of a long backlog as packed bytes.
+All others are read from the log and parsed again.
 
 Appending and folding both need the interpreter and the one writing connection, and a fold costs
 more than a receipt. So receiving goes first while deliveries keep coming. Folding waits for a quiet
@@ -34,7 +34,7 @@ from vs_tui.log.delivery import Intake, with_flag_of
 from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.model.vocabulary import Event, Verdict, event_from_row, event_to_row
 from vs_tui.store.folding import crowded_keys, transaction
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.stored_events import renamed_spans
@@ -65,9 +65,14 @@ spans and judging waiting deployments."""
 PAUSE_SECONDS: Final = 1.0
 """Pause after a storage error before the next try."""
 REMEMBERED: Final = 10_000
-"""Most deliveries whose events are kept in memory until they are folded."""
-REMEMBERED_BYTES: Final = 32 * MIB
+"""Most deliveries whose events are kept in memory as they were parsed, until they are folded."""
+REMEMBERED_BYTES: Final = 24 * MIB
 """Most bytes of the bodies of these deliveries."""
+PACKED_BYTES: Final = 48 * MIB
+"""Most bytes of these and of the packed events of further deliveries. To pack and unpack an event
+costs a tenth of reading and parsing a GitHub body again, and a third for a custom event."""
+_ENTRY: Final = 256
+"""Bytes that a packed delivery takes beside its events."""
 
 
 Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
@@ -105,7 +110,9 @@ class Projector:
     """Whether spans wait in `link_queue`."""
     _until_link: float = 0.0
     """CPU seconds of folding until the next transaction that links waiting spans."""
-    _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
+    _parsed: OrderedDict[int, tuple[int, Sequence[Event] | bytes]] = field(
+        default_factory=OrderedDict
+    )
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
     """(position, time of the append), for the lag."""
@@ -143,14 +150,19 @@ class Projector:
     def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
         """Note that deliveries were committed to the log."""
         for delivery_id, intake in fresh:
+            events = intake.events if intake.verdict is Verdict.ACCEPTED else ()
             size = len(intake.body)
             if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
-                accepted = intake.verdict is Verdict.ACCEPTED
-                self._parsed[delivery_id] = (size, intake.events if accepted else ())
-                self._bytes += size
+                self._remember(delivery_id, size, events)
+            elif self._bytes < PACKED_BYTES and (packed := _packed(events)) is not None:
+                self._remember(delivery_id, len(packed) + _ENTRY, packed)
         if fresh:
             self.head = max(self.head, fresh[-1][0])
             self._appended.append((self.head, monotonic()))
+
+    def _remember(self, delivery_id: int, size: int, events: Sequence[Event] | bytes) -> None:
+        self._parsed[delivery_id] = (size, events)
+        self._bytes += size
 
     def stored(self, head: int) -> None:
         """Note that deliveries up to `head` came from a shared log; they are parsed when they are
@@ -182,7 +194,9 @@ class Projector:
             return self.pass_over(db, folding)
         ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
         self.tried = ids[-1] if ids else 0
-        parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
+        parsed = {
+            number: _unpacked(self._parsed[number][1]) for number in ids if number in self._parsed
+        }
         unread = [number for number in ids if number not in parsed]
         if unread:
             for entry in sqlite_log.read(db, unread):
@@ -255,6 +269,20 @@ class Projector:
                 db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
             )
         return events
+
+
+def _packed(events: Sequence[Event]) -> bytes | None:
+    """Events in little memory; None if they cannot be stored, which folding finds out."""
+    try:
+        return orjson.dumps([event_to_row(event) for event in events])
+    except TypeError:
+        return None
+
+
+def _unpacked(events: Sequence[Event] | bytes) -> Sequence[Event]:
+    if isinstance(events, bytes):
+        return [event_from_row(row) for row in orjson.loads(events)]
+    return events
 
 
 def _decide_pruning(db: sqlite3.Connection, before: Instant) -> None:
