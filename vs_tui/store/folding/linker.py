@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -133,7 +132,13 @@ def _affected(
             asked = _asked_again(change, offered.told[change.new.key])
             for token in {token for token, at in asked if (token, at) not in offered.crowded}:
                 offering.setdefault(token, []).append(change)
-    concerned = partial(_concerned, connection, offering, offered.crowded_now)
+    new = {change.new.key for change in changes if change.old is None}
+
+    def concerned(seeking: Collection[crowded_keys.Sought]) -> set[crowded_keys.Sought]:
+        # New spans are linked anyway; in a backlog they are nearly all that seek new keys.
+        known = [sought for sought in seeking if sought[1] not in new]
+        return _concerned(connection, offering, offered.crowded_now, known) if known else set()
+
     keys = crowded_keys.seekers(connection, {*offering, *offered.crowded_now}, concerned)
     keys.update(incident_links.affected(connection, changes, rules))
     return keys
@@ -263,7 +268,8 @@ def _wanted(
     for key, token, seek in sought:
         if token in offered:
             seeks.setdefault(key, []).append(seek)
-    nodes = {key: Node.of(span) for key, span in children.items()}
+    own = {key: Node.of(span) for key, span in children.items()}
+    nodes = dict(own)
     nodes.update(load_nodes(connection, {row[0] for row in offers} - nodes.keys(), unplaced))
     matches: dict[str, list[Match]] = {}
     for owner, token, scope, value, via in offers:
@@ -278,7 +284,7 @@ def _wanted(
     def link(key: str, nearby: Sequence[tuple[Rule, Node]] = ()) -> list[Link]:
         attributes = children[key].attributes
         return links_of(
-            Node.of(children[key]),
+            own[key],
             seeks.get(key, ()),
             matching,
             pinned=_pinned(attributes, matching),
