@@ -45,11 +45,12 @@ def does(*ids: str) -> Callable[[Test], Test]:
     return note
 
 
-async def quiet(_min_sleep: float = 0, _max_sleep: float = 1) -> None:
+async def quiet(*_: object) -> None:
     """Return as soon as no task of the loop is ready to run.
 
-    Textual's own `wait_for_idle` sleeps 20 ms at a time, several times a key, and takes a busy
-    machine for a busy dashboard. Here a task that waits for time, a thread or a socket is idle.
+    Textual's own waits send a message through every widget and sleep 20 ms at a time, several times
+    a key, and take a busy machine for a busy dashboard. Here a task that waits for time, a thread
+    or a socket is idle.
     """
     loop: Any = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE
@@ -59,6 +60,7 @@ async def quiet(_min_sleep: float = 0, _max_sleep: float = 1) -> None:
 
 
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = quiet
+Pilot._wait_for_screen = quiet
 session.NOTICE_SECONDS = PATIENCE  # a notice is read before it goes
 
 
