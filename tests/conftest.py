@@ -3,8 +3,10 @@ waits for a disk that it does not test."""
 
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.patience import PATIENCE
@@ -38,3 +40,9 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     # Every delivery is an fdatasync: of a file in memory it takes no time. What such calls promise
     # is tested by the calls themselves (strace), so that the kind of disk does not matter.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto`: one more than there are processors, because tests also wait for time and disks."""
+    return (yield) + 1

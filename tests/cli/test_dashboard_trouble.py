@@ -159,7 +159,7 @@ def painted(terminal: Terminal, rounds: int) -> list[float]:
 
 @needs_strace
 @pytest.mark.parametrize(
-    "rounds", [8, pytest.param(34, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+    "rounds", [4, pytest.param(34, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
 )
 def test_keys_are_answered_while_the_disk_is_slow(tmp_path, rounds) -> None:
     """Each fdatasync takes three seconds, from the writer's fortieth on. Compared with the same

@@ -77,6 +77,9 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(notifier, "TEAMS_SECONDS", 0.01)
     monkeypatch.setattr(notifier, "BETWEEN_SECONDS", 0.01)
     monkeypatch.setattr(sending, "delay", lambda failures, asked: 0.01)
+    # What was sent is told again if the receiver stops before that is stored.
+    monkeypatch.setattr(sending, "STOP_SECONDS", PATIENCE)
+    monkeypatch.setattr(notifier, "COMMAND_SECONDS", PATIENCE)
 
 
 def rule(chat: Chat, *on: str, **more: Any) -> dict[str, Any]:

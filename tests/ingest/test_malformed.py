@@ -21,7 +21,7 @@ from vs_tui.model.limits import Limits
 from vs_tui.sources.dispatch import sources
 from vs_tui.store.maintenance.backup import verify
 
-REQUESTS = [100, pytest.param(5_000, marks=pytest.mark.full)]
+REQUESTS = [60, pytest.param(5_000, marks=pytest.mark.full)]
 NO_HTTP = "this is not a valid HTTP request"
 HOSTILE: list[Any] = [
     None,

@@ -106,10 +106,10 @@ def download(url: str) -> int:
 
 
 def slowest_beside(server: Server, path: str) -> float:
-    """Seconds of the slowest webhook while eight readers ask for a page at once."""
+    """Seconds of the slowest webhook while four readers ask for a page at once."""
     slowest, number = 0.0, 0
-    with ThreadPoolExecutor(8) as readers:
-        reading = [readers.submit(download, server.url + path) for _ in range(8)]
+    with ThreadPoolExecutor(4) as readers:
+        reading = [readers.submit(download, server.url + path) for _ in range(4)]
         while not all(task.done() for task in reading) or number < 3:
             number += 1
             watch = Stopwatch(server.process.pid)
