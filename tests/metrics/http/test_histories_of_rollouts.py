@@ -23,7 +23,7 @@ from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
 from tests.metrics.http.tools import argo_sync
 
-CONFIG = RULES
+CONFIG = RULES + '\n[teams.reviewers]\nprojects = ["rev1*"]\n'
 
 
 def with_fields(story: Story, count: int, **fields: Any) -> None:
@@ -133,6 +133,13 @@ def rollout_with_a_canary(story: Story) -> Wanted:
     )
     alertmanager(story, "cnr1", "10:20", "10:30")
     return {"fail": (1, 2), "recovery": (10.0, 1), "rework": (0, 2), "project": "prod/cnr1"}
+
+
+def rollout_of_two_clusters(story: Story) -> Wanted:
+    for cluster, began, end in (("eu", "10:00", "10:05"), ("us", "10:03", "10:09")):
+        rollout(story, "clu1", ("1.0", "Progressing", began), ("1.0", "Healthy", end))
+        with_fields(story, 2, cluster=cluster)
+    return {"fail": (0, 1), "successes": 1, "project": "prod/clu1"}
 
 
 def rollout_aborted_and_taken_back(story: Story) -> Wanted:
@@ -246,7 +253,8 @@ def heroku_review_app(story: Story) -> Wanted:
     """An app of a pull request is not production."""
     heroku(story, "rev1", (1, "10:00", "10:01", "succeeded", "Deploy aaa"))
     heroku(story, "rev1-pr-12", (1, "11:00", "11:01", "failed", "Deploy bbb"))
-    return {"fail": (0, 1), "by": "all", "project": ""}
+    heroku(story, "rev1-pr-13-x7", (1, "11:30", "11:31", "failed", "Deploy ccc"))
+    return {"fail": (0, 1), "by": "team", "project": "reviewers"}
 
 
 def vercel_promoted_later(story: Story) -> Wanted:
@@ -381,6 +389,7 @@ HISTORIES = {
     "acme/prm1": argo_promotes_an_image,
     "acme/npr1": argo_of_an_environment_that_is_not_production,
     "cnr1": rollout_with_a_canary,
+    "clu1": rollout_of_two_clusters,
     "abt1": rollout_aborted_and_taken_back,
     "fxd1": flux_puts_drift_right,
     "fxt1": flux_tries_until_it_works,
@@ -391,6 +400,7 @@ HISTORIES = {
     "blg1": codedeploy_waits_with_its_traffic,
     "cpr1": codepipeline_of_two_regions,
     "cpa1": codepipeline_abandoned,
+    "rev1": heroku_review_app,
     "acme/vcp1": vercel_promoted_later,
     "acme/vcr1": vercel_rolled_back,
     "plq1": plyzen_alarm_in_chunks,
