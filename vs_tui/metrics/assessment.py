@@ -27,6 +27,7 @@ from vs_tui.metrics.failures import (
     Signal,
     bare_title,
     blamed,
+    in_order,
     repairs,
     reverts_among,
     rework_of,
@@ -116,12 +117,7 @@ def assess(
             if version in known and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
-            own = tuple(
-                sorted(
-                    [*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())],
-                    key=_signal_order,
-                )
-            )
+            own = in_order((*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())))
             marks = ["revert"] if reverts_among(own_changes) else []
             # A hotfix is merged into develop, too, and ships once more with the next release.
             deployed = deployment.position[0] if deployment.position else ""
@@ -194,10 +190,6 @@ def _is_of_target(incident: Incident) -> bool:
     other deployment, and nobody has said otherwise."""
     elsewhere = incident.only_named or incident.names_deployment or incident.linked
     return not (elsewhere or incident.alike or incident.cut)
-
-
-def _signal_order(signal: Signal) -> tuple[Instant, str, str]:
-    return (signal.started_at, signal.kind, signal.key)
 
 
 def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, Instant]:
@@ -325,5 +317,4 @@ def failed_with(whole: Assessed, parts: Iterable[Assessed]) -> Assessed:
     others = [s for s in whole.signals if s.kind != DEPLOY]
     if not own or len(others) == len(whole.signals):
         return whole
-    signals = sorted([*others, *own], key=lambda s: (s.started_at, s.kind, s.key))
-    return replace(whole, signals=tuple(signals))
+    return replace(whole, signals=in_order((*others, *own)))

@@ -3,7 +3,7 @@ retries of a deploy are one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,16 +26,27 @@ def merge_attempts(
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
         groups.setdefault(_first(deployment.key, retry_of), []).append(deployment)
-    merged = []
+    merged: list[Deployment] = []
     for attempts in groups.values():
-        current: list[Deployment] = []
-        for attempt in sorted(attempts, key=lambda d: (d.started_at, d.ended_at, d.key)):
-            if current and _tried(current).ok:
-                merged.append(_tried(current))
-                current = []
-            current.append(attempt)
-        merged.append(_tried(current))
+        merged += map(_tried, _split(sorted(attempts, key=begun), _is_after_success))
     return sorted(merged, key=order)
+
+
+def _split(
+    deployments: Iterable[Deployment], is_new: Callable[[Deployment, Sequence[Deployment]], bool]
+) -> list[list[Deployment]]:
+    """Deployments in order, divided before each that is new to those since the last division."""
+    found: list[list[Deployment]] = []
+    for deployment in deployments:
+        if found and not is_new(deployment, found[-1]):
+            found[-1].append(deployment)
+        else:
+            found.append([deployment])
+    return found
+
+
+def _is_after_success(_: Deployment, current: Sequence[Deployment]) -> bool:
+    return _tried(current).ok
 
 
 def _tried(attempts: Sequence[Deployment]) -> Deployment:
@@ -66,29 +77,16 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
         else:
             found.append(deployment)
     for members in alone.values():
-        found += _at_once(members)
+        found += map(_joined, _split(sorted(members, key=begun), _is_later))
     for members in groups.values():
-        members.sort(key=lambda d: (d.run_attempt, d.started_at, d.ended_at, d.key))
-        current: list[Deployment] = []
-        for member in members:
-            if current and _is_new(member, current):
-                found.append(_joined(current))
-                current = []
-            current.append(member)
-        found.append(_joined(current))
+        members.sort(key=lambda d: (d.run_attempt, *begun(d)))
+        found += map(_joined, _split(members, _is_new))
     return sorted(found, key=order)
 
 
-def _at_once(deployments: Iterable[Deployment]) -> Iterator[Deployment]:
-    """Merge deployments that overlap in time."""
-    current: list[Deployment] = []
-    for member in sorted(deployments, key=lambda d: (d.started_at, d.ended_at, d.key)):
-        if current and member.started_at >= max(d.ended_at for d in current):
-            yield _joined(current)
-            current = []
-        current.append(member)
-    if current:
-        yield _joined(current)
+def _is_later(member: Deployment, current: Sequence[Deployment]) -> bool:
+    """Whether a deployment began after the current ones had ended."""
+    return member.started_at >= max(d.ended_at for d in current)
 
 
 _TOGETHER: Final = 10 * MINUTE
@@ -186,6 +184,11 @@ def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
     """Sort key: deployments are ordered by their end."""
     return (deployment.ended_at, deployment.started_at, deployment.key)
+
+
+def begun(deployment: Deployment) -> tuple[Instant, Instant, str]:
+    """Sort key: deployments by their begin."""
+    return (deployment.started_at, deployment.ended_at, deployment.key)
 
 
 def _first(key: str, retry_of: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ Durations are in minutes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.report import IncidentFact
@@ -62,77 +63,49 @@ class Total(NamedTuple):
     """Count of each bucket, not cumulative, the unbounded one last; empty for a counter."""
 
 
+_DEPLOY: Final = (1.0, 5.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 _LINES: Final = (1.0, 10.0, 50.0, 100.0, 300.0, 750.0, 1250.0, 1700.0, 2500.0, 5000.0)
+_REVIEWS: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0)
+_COMMENTS: Final = (1.0, 3.0, 5.0, 10.0, 30.0, 50.0, 100.0)
 _REVIEW: Final = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 900.0, 1800.0, 4320.0)
 _MERGE: Final = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1500.0, 2400.0)
 _LEAD: Final = (5.0, 15.0, 30.0, 60.0, 150.0, 300.0, 480.0, 900.0, 1440.0, 2880.0, 7200.0)
-_RESTORE: Final = (
-    *(1.0, 5.0, 10.0, 20.0, 30.0, 60.0),
-    *(120.0, 180.0, 300.0, 480.0, 900.0, 1440.0),
+_RESTORE: Final = (1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 480.0, 900.0, 1440.0)
+_TICKET: Final = (0.0, 30.0, 60.0, 120.0, 300.0, 480.0, 1440.0, 2880.0, 4320.0)
+_TABLE: Final = (
+    ("deployment_started", "deployment", "Deployments that began"),
+    ("deployment_frequency", "deployment", "Deployments that succeeded"),
+    ("change_failure_count", "deployment", "Deployments that failed"),
+    ("deployment_duration", "minute", "Duration of ended deployments", _DEPLOY),
+    ("lead_time_for_changes", "minute", "Lead time of each shipped change", _LEAD),
+    ("time_to_restore", "minute", "Time to restore an incident", _RESTORE),
+    ("time_to_detect", "minute", "Time from a deployment to the incident it caused", _RESTORE),
+    ("incident_count", "incident", "Incidents that began"),
+    ("incident_restored", "incident", "Incidents that were restored"),
+    ("incident_finished", "incident", "Incidents that were finished"),
+    ("pull_request_opened_count", "pull requests", "Pull requests opened"),
+    ("pull_request_merged_count", "pull requests", "Pull requests merged"),
+    ("pull_request_closed_count", "pull requests", "Pull requests closed without a merge"),
+    ("pull_request_loc_added", "lines of code", "Lines added", _LINES),
+    ("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
+    (
+        "pull_request_nb_reviews_per_pr",
+        "reviews/pr",
+        "Reviews of each merged pull request",
+        _REVIEWS,
+    ),
+    ("pull_request_nb_comments_per_review", "comments", "Comments of each review", _COMMENTS),
+    (
+        "pull_request_time_to_first_review_minutes",
+        "minute",
+        "From the opening to the first review",
+        _REVIEW,
+    ),
+    ("pull_request_time_to_approve_minutes", "minute", "From the opening to the approval", _REVIEW),
+    ("pull_request_time_to_merge_minutes", "minute", "From the opening to the merge", _MERGE),
+    ("time_per_ticket", "minute", "Time in progress of each finished ticket", _TICKET),
 )
-
-INSTRUMENTS: Final = {
-    found.name: found
-    for found in (
-        Instrument("deployment_started", "deployment", "Deployments that began"),
-        Instrument("deployment_frequency", "deployment", "Deployments that succeeded"),
-        Instrument("change_failure_count", "deployment", "Deployments that failed"),
-        Instrument(
-            "deployment_duration",
-            "minute",
-            "Duration of ended deployments",
-            (1.0, 5.0, 15.0, 20.0, 30.0, 60.0, 120.0),
-        ),
-        Instrument("lead_time_for_changes", "minute", "Lead time of each shipped change", _LEAD),
-        Instrument("time_to_restore", "minute", "Time to restore an incident", _RESTORE),
-        Instrument(
-            "time_to_detect", "minute", "Time from a deployment to the incident it caused", _RESTORE
-        ),
-        Instrument("incident_count", "incident", "Incidents that began"),
-        Instrument("incident_restored", "incident", "Incidents that were restored"),
-        Instrument("incident_finished", "incident", "Incidents that were finished"),
-        Instrument("pull_request_opened_count", "pull requests", "Pull requests opened"),
-        Instrument("pull_request_merged_count", "pull requests", "Pull requests merged"),
-        Instrument(
-            "pull_request_closed_count", "pull requests", "Pull requests closed without a merge"
-        ),
-        Instrument("pull_request_loc_added", "lines of code", "Lines added", _LINES),
-        Instrument("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
-        Instrument(
-            "pull_request_nb_reviews_per_pr",
-            "reviews/pr",
-            "Reviews of each merged pull request",
-            (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0),
-        ),
-        Instrument(
-            "pull_request_nb_comments_per_review",
-            "comments",
-            "Comments of each review",
-            (1.0, 3.0, 5.0, 10.0, 30.0, 50.0, 100.0),
-        ),
-        Instrument(
-            "pull_request_time_to_first_review_minutes",
-            "minute",
-            "From the opening to the first review",
-            _REVIEW,
-        ),
-        Instrument(
-            "pull_request_time_to_approve_minutes",
-            "minute",
-            "From the opening to the approval",
-            _REVIEW,
-        ),
-        Instrument(
-            "pull_request_time_to_merge_minutes", "minute", "From the opening to the merge", _MERGE
-        ),
-        Instrument(
-            "time_per_ticket",
-            "minute",
-            "Time in progress of each finished ticket",
-            (0.0, 30.0, 60.0, 120.0, 300.0, 480.0, 1440.0, 2880.0, 4320.0),
-        ),
-    )
-}
+INSTRUMENTS: Final = {found.name: found for found in starmap(Instrument, _TABLE)}
 """Name -> instrument."""
 
 WATCHED: Final = (

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from vs_tui.metrics.facts import Change, Deployment, Incident, Test, plain_version, same_version
@@ -40,6 +41,11 @@ class Signal:
     """None while it is open."""
     span: str = ""
     """For an incident: key of the span of which this is one run."""
+
+
+def in_order(signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """Signals in the order of their starts."""
+    return tuple(sorted(signals, key=attrgetter("started_at", "kind", "key")))
 
 
 def episodes(

@@ -11,7 +11,7 @@ import orjson
 from vs_tui.metrics.assessment import Assessed, group_of
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, DeployOutcome, Kind
-from vs_tui.metrics.failures import Signal
+from vs_tui.metrics.failures import Signal, in_order
 from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
 from vs_tui.store import rows
 
@@ -187,7 +187,7 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
         found.append(
             Assessed(
                 deployment,
-                tuple(sorted(signals, key=lambda s: (s.started_at, s.kind, s.key))),
+                in_order(signals),
                 told["repair"],
                 tuple(sorted(shipped, key=lambda s: s.change.key)),
             )
