@@ -46,7 +46,7 @@ LATER = {
         "vs_tui.sources.dispatch",
         "vs_tui.cli.serve",
     ),
-    *("vs_tui.metrics.assessment", "vs_tui.metrics.report"),
+    *("vs_tui.metrics.judging", "vs_tui.metrics.report"),
     *("vs_tui.store.folding.linker", "vs_tui.store.metrics.keeper", "vs_tui.store.queries.reports"),
     *(f"vs_tui.tui.screens.{name}" for name in ("dora", "events", "help", "sources", "trace")),
 }

@@ -20,9 +20,9 @@ from tests.metrics.world import (
     verdicts,
     window,
 )
-from vs_tui.metrics.assessment import product_deployments
 from vs_tui.metrics.cards import cards_of, level_text, value_text
 from vs_tui.metrics.facts import DeployOutcome
+from vs_tui.metrics.judging import product_deployments
 from vs_tui.metrics.report import IncidentFact, beside_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.windows import day_of
@@ -402,9 +402,9 @@ def test_l7_a_name_that_moves_is_no_version() -> None:
 
 
 def _assess(deployment):
-    from vs_tui.metrics.assessment import TargetFacts, assess
+    from vs_tui.metrics.judging import TargetFacts, judge
 
-    return assess(TargetFacts(deployments=[deployment]))
+    return judge(TargetFacts(deployments=[deployment]))
 
 
 # Beside them.

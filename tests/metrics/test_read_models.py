@@ -30,7 +30,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek, State
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
-from vs_tui.store.metrics import judging, keeper
+from vs_tui.store.metrics import judge_targets, keeper
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.metric_rows import read_detail
 from vs_tui.store.metrics.scorecards import read_scorecards
@@ -259,7 +259,7 @@ def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monk
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "assess", broken)
+        patch.setattr(judge_targets, "judge", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0
@@ -494,14 +494,25 @@ def test_a_slow_rollout_takes_the_blame_of_an_alert_during_it(base, order) -> No
     assert base.kept() == kept
 
 
+def each_judged(monkeypatch) -> list[int]:
+    """Gets one item for each deployment whose rows are made from now on."""
+    judged: list[int] = []
+    rows_of = judge_targets.rows_of
+
+    def counted(*found):
+        judged.append(1)
+        return rows_of(*found)
+
+    monkeypatch.setattr(judge_targets, "rows_of", counted)
+    return judged
+
+
 def test_an_event_about_an_old_deployment_is_judged_in_small_transactions(
     base, monkeypatch
 ) -> None:
     """Else a comment on last year's pull request keeps deliveries waiting."""
     monkeypatch.setattr(keeper, "DEPLOYS_AT_ONCE", 3)
-    judged: list[int] = []
-    rows_of = judging.rows_of
-    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    judged = each_judged(monkeypatch)
     for number in range(20):
         base.tell(*deploy(number, BEGIN + number * HOUR, ok=number % 4 != 3))
     base.settle()
@@ -531,9 +542,7 @@ def test_a_test_that_is_corrected_no_longer_fails_a_deployment(base, later) -> N
 
 
 def test_a_backlog_is_judged_once_for_many_of_its_deliveries(base, monkeypatch) -> None:
-    judged: list[int] = []
-    rows_of = judging.rows_of
-    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    judged = each_judged(monkeypatch)
     told = [deploy(n, BEGIN + n * HOUR, ok=n % 4 != 3) for n in range(20)]
     told.append(incident(1, BEGIN + 30 * MINUTE, BEGIN + 90 * MINUTE))
     for events in sorted(told, key=repr):
@@ -559,9 +568,7 @@ def test_an_incident_that_was_elsewhere_makes_no_deployment_a_repair(base) -> No
 def test_a_failed_test_that_no_run_repeats_costs_later_deployments_nothing(
     base, monkeypatch
 ) -> None:
-    judged: list[int] = []
-    rows_of = judging.rows_of
-    monkeypatch.setattr(judging, "rows_of", lambda *found: judged.append(1) or rows_of(*found))
+    judged = each_judged(monkeypatch)
     base.tell(*deploy(0, BEGIN), *test_run(1, BEGIN + MINUTE, False))
     for number in range(2, 30):
         base.tell(*deploy(number, BEGIN + number * HOUR))
@@ -709,7 +716,7 @@ def test_a_target_is_judged_in_a_time_that_grows_no_faster_than_its_deployments(
         (target,) = world.db.execute(sql).fetchall()
         world.db.set_progress_handler(step, 10)
         sys.setprofile(step)
-        judges._judge(world.db, {Target(*target): (0, judging.NEVER)})
+        judges._judge(world.db, {Target(*target): (0, judge_targets.NEVER)})
         sys.setprofile(None)
         judged = world.db.execute("SELECT COUNT(*) FROM dora_signals").fetchone()[0]
         assert judged == number / 4

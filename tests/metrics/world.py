@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from vs_tui.metrics.assessment import Assessed, TargetFacts, assess, group_of, product_deployments
 from vs_tui.metrics.attempts import merge_attempts
 from vs_tui.metrics.counted import UNKNOWN, Counted, recoveries_of
 from vs_tui.metrics.definitions import Figure
@@ -20,6 +19,7 @@ from vs_tui.metrics.facts import (
     Kind,
     Test,
 )
+from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge, product_deployments
 from vs_tui.metrics.report import measure
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
@@ -103,11 +103,11 @@ def build(start: str, version: str, **more: Any) -> Build:
 
 def verdicts(
     deployments: Sequence[Deployment], *, pending: Sequence[Deployment] = (), **more: Any
-) -> list[Assessed]:
+) -> list[Judged]:
     """What is counted of these deployments, each target judged on its own."""
     merged = merge_attempts(deployments, more.pop("retry_of", {}))
     rules = more.pop("rules", DEFAULT_RULES)
-    found: list[Assessed] = []
+    found: list[Judged] = []
     for target in dict.fromkeys(d.target for d in merged):
         own = [d for d in merged if d.target == target]
         tests = [x for x in more.get("tests", ()) if x.environment == target.environment]
@@ -117,13 +117,13 @@ def verdicts(
             if x.linked or (x.service, x.environment) == (target.service, target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
-        found += assess(TargetFacts(deployments=own, **facts), rules=rules)
+        found += judge(TargetFacts(deployments=own, **facts), rules=rules)
     single = [verdict for verdict in found if group_of(verdict.deployment) is None]
     products = product_deployments(found, pending)
     return sorted([*single, *products], key=lambda v: (v.deployment.ended_at, v.deployment.key))
 
 
-def counted(verdicts: Sequence[Assessed], over: Window) -> Counted:
+def counted(verdicts: Sequence[Judged], over: Window) -> Counted:
     """What verdicts come to, all in one group."""
     listed = [v for v in verdicts if v.deployment.finished]
     known: set[str] = set()
@@ -133,7 +133,7 @@ def counted(verdicts: Sequence[Assessed], over: Window) -> Counted:
         known |= {s.change.key for s in fresh}
         shipped += [(v.deployment.ended_at, s) for s in fresh]
 
-    def ends(counts: Callable[[Assessed], object]) -> list[Instant]:
+    def ends(counts: Callable[[Judged], object]) -> list[Instant]:
         return sorted(v.deployment.ended_at for v in listed if counts(v))
 
     return Counted(

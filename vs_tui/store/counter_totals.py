@@ -32,8 +32,8 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
-from vs_tui.store.metrics.shipments import FIRST_OF_PROJECT
-from vs_tui.store.metrics.verdicts import places
+from vs_tui.store.metrics.first_shipment import FIRST_OF_PROJECT
+from vs_tui.store.metrics.judged_rows import places
 
 AT_ONCE: Final = 2_000
 _POSITION: Final = "counted_position"

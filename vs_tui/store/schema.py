@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from vs_tui.model.errors import Explained
 from vs_tui.store.folding.vcs_history import CREATE_HISTORY
-from vs_tui.store.metrics.shipments import FIRST_OF_PROJECT, MARK_AGAIN
+from vs_tui.store.metrics.first_shipment import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 

@@ -31,7 +31,7 @@ from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.maintenance import retention, table_swap
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.maintenance.table_swap import small_transaction
-from vs_tui.store.metrics import verdicts
+from vs_tui.store.metrics import judged_rows
 from vs_tui.store.queries.read_deliveries import own_id
 from vs_tui.store.schema import (
     DERIVED_TABLES,
@@ -153,7 +153,7 @@ class _Side(Writer):
                 db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM live.{table}")
         # Pruned data is data without a span in the live tables.
         db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")
-        self.kept = verdicts.forget(db)
+        self.kept = judged_rows.forget(db)
         db.execute("DROP VIEW temp.spans")
         db.execute("COMMIT")
 

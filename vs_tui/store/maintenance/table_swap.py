@@ -37,9 +37,9 @@ def empty_models(connection: sqlite3.Connection, folding: transaction.Folding) -
     """Delete all derived data, so that the projector folds it from the beginning. Returns the
     number of deployments that are kept because their traces were pruned. Runs in the caller's
     transaction."""
-    from vs_tui.store.metrics import verdicts  # imported for a rebuild, not at every start
+    from vs_tui.store.metrics import judged_rows  # imported for a rebuild, not at every start
 
-    kept = verdicts.forget(connection)
+    kept = judged_rows.forget(connection)
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
     sqlite_log.set_position(connection, 0)

@@ -5,8 +5,8 @@ Writing, in the transaction that folds:
 - `keeper` gets the spans that changed;
 - `counted_spans` keeps a row for each deployment, incident and finished work item;
 - `affected_targets` finds the targets that must be judged again, each from which instant on;
-- `judging` reads the `target_facts` of each target and the `changes` it shipped, assesses them with
-  `vs_tui.metrics.assessment`, and writes the rows of `verdicts`.
+- `judge_targets` reads the `target_facts` of each target and its `target_changes`, which are what
+  its deployments shipped, judges them with `vs_tui.metrics.judging`, and writes `judged_rows`.
 
 After a rule of the configuration changed, `keeper` takes the same steps for all stored spans.
 

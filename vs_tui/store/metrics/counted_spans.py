@@ -19,7 +19,7 @@ from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.shipped_changes import place_deploys
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.metrics.verdicts import delete_rows, replace_rows
+from vs_tui.store.metrics.judged_rows import delete_rows, replace_rows
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""

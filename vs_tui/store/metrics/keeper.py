@@ -22,8 +22,8 @@ from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
-from vs_tui.store.metrics.judging import NEVER, Judging
-from vs_tui.store.metrics.verdicts import (
+from vs_tui.store.metrics.judge_targets import NEVER, Judging
+from vs_tui.store.metrics.judged_rows import (
     OF_TARGET,
     forget,
 )

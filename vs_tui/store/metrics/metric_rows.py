@@ -16,8 +16,8 @@ from vs_tui.metrics.report import Detail, MetricRow, distribution, measure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
+from vs_tui.store.metrics.judged_rows import STAGE_COLUMNS
 from vs_tui.store.metrics.scorecards import OF_WINDOW, SHIPPED, Bound, Groups, group_of
-from vs_tui.store.metrics.verdicts import STAGE_COLUMNS
 
 MAX_BEHIND: Final = 250
 

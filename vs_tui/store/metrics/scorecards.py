@@ -33,7 +33,7 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics.verdicts import places
+from vs_tui.store.metrics.judged_rows import places
 
 _IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
 OF_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"

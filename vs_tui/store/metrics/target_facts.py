@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vs_tui.metrics.assessment import EarlierVersion, TargetFacts
 from vs_tui.metrics.attempts import (
     SpanRun,
     each_run,
@@ -26,6 +25,7 @@ from vs_tui.metrics.facts import (
     plain_version,
     spellings,
 )
+from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import deployment_of, incident_of, test_of
 from vs_tui.model.teams import Teams
@@ -33,9 +33,9 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
-from vs_tui.store.metrics.changes import builds_of, shipped_by
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
-from vs_tui.store.metrics.verdicts import OF_TARGET, TOLD
+from vs_tui.store.metrics.judged_rows import OF_TARGET, TOLD
+from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
 """SQL: rules of links that a sender or a person stated; other links come from keys that two spans

@@ -67,7 +67,7 @@ class TargetFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
+class Judged:
     """A deployment and the verdict on it."""
 
     deployment: Deployment
@@ -87,9 +87,9 @@ class Assessed:
         return tuple(dict.fromkeys(signal.kind for signal in self.signals))
 
 
-def assess(
+def judge(
     facts: TargetFacts, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
-) -> list[Assessed]:
+) -> list[Judged]:
     """The verdicts on the deployments of one target, or only on those whose key is in `only`.
 
     The order of the facts and duplicates in it do not change the result.
@@ -127,7 +127,7 @@ def assess(
                 if is_hotfix(change.branch) and (not deployed or change.base in ("", deployed))
             ]
             verdicts.append(
-                Assessed(
+                Judged(
                     deployment,
                     own,
                     rework_of(deployment, before, first_seen, repaired, marks),
@@ -219,14 +219,14 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
 
 
 def product_deployments(
-    assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()
-) -> list[Assessed]:
+    judged: Iterable[Judged], pending: Iterable[Deployment] = ()
+) -> list[Judged]:
     """Merge the artifacts of each product deployment into one deployment, in time order. Product
     deployments with an artifact in `pending` are left out. If only some artifacts fail, it fails
     with the reason `diverse`."""
     waiting = {group_of(deployment) for deployment in pending}
-    groups: dict[tuple[str, str, str, str], dict[str, Assessed]] = {}
-    for verdict in assessed:
+    groups: dict[tuple[str, str, str, str], dict[str, Judged]] = {}
+    for verdict in judged:
         group = group_of(verdict.deployment)
         if group is not None and group not in waiting:
             groups.setdefault(group, {})[verdict.deployment.key] = verdict
@@ -234,11 +234,11 @@ def product_deployments(
     return sorted(found, key=_by_end)
 
 
-def _by_end(verdict: Assessed) -> tuple[Instant, str]:
+def _by_end(verdict: Judged) -> tuple[Instant, str]:
     return (verdict.deployment.ended_at, verdict.deployment.key)
 
 
-def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assessed:
+def _product(group: tuple[str, str, str, str], parts: list[Judged]) -> Judged:
     _, product, correlation, _ = group
     parts.sort(key=_by_end)
     last = parts[-1].deployment
@@ -259,7 +259,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
         reason="" if is_success else "diverse" if len(results) > 1 else "failure",
         name=product or last.name,
     )
-    return Assessed(
+    return Judged(
         whole,
         # If the product itself succeeded, the failed deploys of its parts do not count.
         tuple(s for s in signals if not (is_success and s.kind == DEPLOY)),
@@ -268,7 +268,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
     )
 
 
-def _shipped_by_parts(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...]:
+def _shipped_by_parts(parts: Sequence[Judged], whole: Deployment) -> tuple[Shipped, ...]:
     """Pull requests and commits one by one; all artifact versions as one change, whose lead time is
     the mean of theirs."""
     plain = [s for part in parts for s in part.shipped if s.change.kind is not Kind.VERSION]
@@ -276,9 +276,9 @@ def _shipped_by_parts(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shi
     return (*plain, as_one(versions, whole)) if versions else tuple(plain)
 
 
-def assess_parts(
+def judge_parts(
     facts: TargetFacts, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
-) -> list[Assessed]:
+) -> list[Judged]:
     """The verdicts on each artifact of deployments that one span reports. Each artifact has its own
     history, judged by its own results. Tests and incidents of another artifact are left out; all
     others apply to every artifact."""
@@ -289,7 +289,7 @@ def assess_parts(
         own = [part_of(d, artifact) for d in facts.deployments if artifact in dict(d.parts)]
         whole_of = {d.key: d.whole.key for d in own if d.whole is not None}
         others = artifacts - {artifact}
-        judged = assess(
+        judged = judge(
             replace(
                 facts,
                 deployments=own,
@@ -306,11 +306,11 @@ def assess_parts(
             rules,
         )
         verdicts = {verdict.deployment.key: verdict for verdict in judged}
-        found += [verdicts.get(d.key, Assessed(d)) for d in own if whole_of[d.key] in wanted]
+        found += [verdicts.get(d.key, Judged(d)) for d in own if whole_of[d.key] in wanted]
     return found
 
 
-def failed_with(whole: Assessed, parts: Iterable[Assessed]) -> Assessed:
+def failed_with(whole: Judged, parts: Iterable[Judged]) -> Judged:
     """The verdict on a failed deployment of several artifacts, which recovers when its failed
     artifacts do."""
     own = [s for part in parts for s in part.signals if s.kind == DEPLOY]

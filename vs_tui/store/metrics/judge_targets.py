@@ -11,23 +11,22 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from vs_tui.metrics.assessment import (
-    Assessed,
-    assess,
-    assess_parts,
-    failed_with,
-    product_deployments,
-)
 from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import DeployOutcome, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
+from vs_tui.metrics.judging import (
+    Judged,
+    failed_with,
+    judge,
+    judge_parts,
+    product_deployments,
+)
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics.shipments import MARK_AGAIN
-from vs_tui.store.metrics.target_facts import TargetReader
-from vs_tui.store.metrics.verdicts import (
+from vs_tui.store.metrics.first_shipment import MARK_AGAIN
+from vs_tui.store.metrics.judged_rows import (
     OF_TARGET,
     TOLD,
     VERDICTS,
@@ -39,6 +38,7 @@ from vs_tui.store.metrics.verdicts import (
     rows_of,
     unit_of,
 )
+from vs_tui.store.metrics.target_facts import TargetReader
 
 _PLACES: Final = (
     "place IN (SELECT id FROM dora_places "
@@ -75,15 +75,15 @@ class Judging:
             since = self._before(target, self._success_before(target, low))
             facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
             concerned = [d for d in facts.deployments if d.ended_at >= low]
-            found = assess(facts, {d.key for d in concerned}, self._rules)
+            found = judge(facts, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, found)
             if reverted is None or reverted >= low:
                 break
             low = reverted
         judged = {v.deployment.key: v for v in found}
-        verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
-        parts: dict[str, list[Assessed]] = {}
-        for part in assess_parts(facts, concerned, self._rules):
+        verdicts = [judged.get(d.key, Judged(d)) for d in concerned]
+        parts: dict[str, list[Judged]] = {}
+        for part in judge_parts(facts, concerned, self._rules):
             assert part.deployment.whole is not None
             parts.setdefault(part.deployment.whole.key, []).append(part)
         verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
@@ -129,7 +129,7 @@ class Judging:
             row = self._db.execute(sql, (*target, moment)).fetchone()
         return row[0] if row else 0
 
-    def _reverted(self, target: Target, found: Iterable[Assessed]) -> Instant | None:
+    def _reverted(self, target: Target, found: Iterable[Judged]) -> Instant | None:
         """The first shipment of a change that these deployments revert; None without a revert."""
         changes = [s.change for verdict in found for s in verdict.shipped if is_revert(s.change)]
         if not changes:
@@ -152,7 +152,7 @@ class Judging:
         self,
         where: str,
         bound: Sequence[Any],
-        verdicts: Iterable[Assessed],
+        verdicts: Iterable[Judged],
         unit: int | None = None,
     ) -> None:
         """Replace the stored deployments that meet a condition by these verdicts."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.metrics.assessment import Assessed, group_of
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, DeployOutcome, Kind
 from vs_tui.metrics.failures import Signal, in_order
+from vs_tui.metrics.judging import Judged, group_of
 from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
 from vs_tui.store import rows
 
@@ -32,7 +32,7 @@ TableRows = Mapping[str, set[tuple[Any, ...]]]
 """Table -> rows, the key first."""
 
 
-def rows_of(verdict: Assessed, unit: int, place: int) -> TableRows:
+def rows_of(verdict: Judged, unit: int, place: int) -> TableRows:
     """All rows of one deployment."""
     d = verdict.deployment
     deployment = (
@@ -69,13 +69,13 @@ def group_text(deployment: Deployment) -> str:
     return orjson.dumps(group).decode() if group else ""
 
 
-def unit_of(verdict: Assessed) -> int:
+def unit_of(verdict: Judged) -> int:
     if verdict.deployment.parts:
         return WHOLE
     return PART if verdict.deployment.whole or group_text(verdict.deployment) else SINGLE
 
 
-def place_of(verdict: Assessed) -> Place:
+def place_of(verdict: Judged) -> Place:
     """The place at which a deployment counts."""
     d = verdict.deployment
     return Place(d.team, d.project, d.service, d.environment, d.product)
@@ -159,7 +159,7 @@ _SAME: Final = (
 """Columns with the name of the field that they hold."""
 
 
-def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
+def parts_of(db: sqlite3.Connection, group: str) -> list[Judged]:
     """The verdicts on the parts of a product deployment, with the fields that the product needs."""
     sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
     stored = stored_rows(db, VERDICTS, [key for (key,) in db.execute(sql, (group,))])
@@ -185,7 +185,7 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
         ]
         shipped = [_shipped(row) for row in stored["dora_changes"] if row[0] == key]
         found.append(
-            Assessed(
+            Judged(
                 deployment,
                 in_order(signals),
                 told["repair"],
