@@ -124,7 +124,8 @@ def recoveries_of(
     signals: Iterable[tuple[str, Instant, Instant, Instant | None]],
 ) -> list[Recovery]:
     """Recoveries from the signals of failure, each (deployment, its end, start, end). Overlapping
-    signals of one deployment are one failure."""
+    signals of one deployment are one failure. One whose start is unknown (its end is before it)
+    took an unknown time, so it is left out."""
     signs: dict[tuple[Instant, str], list[tuple[Instant, Instant | None]]] = {}
     for deployment, at, began, cleared in signals:
         signs.setdefault((at, deployment), []).append((began, cleared))
@@ -132,4 +133,5 @@ def recoveries_of(
         Recovery(at, began, cleared, deployment)
         for (at, deployment), own in sorted(signs.items(), key=itemgetter(0))
         for began, cleared in (episodes(own) if len(own) > 1 else own)
+        if cleared is None or began <= cleared
     ]

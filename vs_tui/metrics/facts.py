@@ -171,6 +171,8 @@ class Incident:
     """Keys of deploys of the version it names, for services with other names."""
     span: str = ""
     """Key of the span if this is one run of it; empty for the span's current run."""
+    start_known: bool = True
+    """False if only its end was received: then `started_at` is that end."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
     only_named: bool = False

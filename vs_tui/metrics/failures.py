@@ -38,7 +38,7 @@ class Signal:
     """Key of the span that gives the signal."""
     started_at: Instant
     ended_at: Instant | None
-    """None while it is open."""
+    """None while it is open. Before the start if that is unknown."""
     span: str = ""
     """For an incident: key of the span of which this is one run."""
 
@@ -269,8 +269,10 @@ def signals_of(
                 signal = Signal("test", test.key, test.ended_at, closings.of(test))
                 found.setdefault(key, []).append(signal)
     for incident, deployment in blames:
-        times = (incident.started_at, incident.restored_at)
-        signal = Signal("incident", incident.key, *times, incident.span or incident.key)
+        began, ended = incident.started_at, incident.restored_at
+        if ended is not None and not incident.start_known:
+            ended -= 1
+        signal = Signal("incident", incident.key, began, ended, incident.span or incident.key)
         found.setdefault(deployment.key, []).append(signal)
     return found
 

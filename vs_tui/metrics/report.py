@@ -36,9 +36,10 @@ class IncidentFact(NamedTuple):
 
     @property
     def time_to_restore(self) -> Duration | None:
-        if self.restored_at is None:
+        """Time from its start until it was restored; None if only its end was received."""
+        if self.restored_at is None or self.restored_at <= self.started_at:
             return None
-        return max(self.restored_at - self.started_at, 0)
+        return self.restored_at - self.started_at
 
     @property
     def time_to_detect(self) -> Duration | None:

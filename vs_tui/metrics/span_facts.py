@@ -192,6 +192,7 @@ def incident_of(
         service=broken_service(span),
         environment=span.environment,
         started_at=span.at,
+        start_known=span.started_at is not None,
         restored_at=max(min(known), span.at) if known else None,
         finished_at=finished,
         version=version_of(span.attributes) or commit_of(span.attributes),

@@ -106,7 +106,7 @@ CREATE VIEW v_incidents AS SELECT
     {_time("i.started_at", "started_at")},
     {_time("i.restored_at", "restored_at")},
     {_time("i.finished_at", "finished_at")},
-    MAX(i.restored_at - i.started_at, 0) / 1000000.0 AS time_to_restore_s,
+    NULLIF(MAX(i.restored_at - i.started_at, 0), 0) / 1000000.0 AS time_to_restore_s,
     {_time("i.deployed_at", "deployed_at")},
     CASE WHEN i.started_at >= i.deployed_at THEN (i.started_at - i.deployed_at) / 1000000.0 END
         AS time_to_detect_s,

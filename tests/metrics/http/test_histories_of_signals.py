@@ -295,7 +295,78 @@ def path_of_a_repository_that_deploys_by_a_rule_of_another(story: Story) -> Want
     return {"fail": (1, 1), "recovery": (20.0, 1)}
 
 
+def alarm_without_its_start(story: Story) -> Wanted:
+    """Nobody knows how long it took; it is over."""
+    own = Plyzen(story, "fin1", "cart")
+    own.deploy("10:00", version="1")
+    own.record("alarm", "finish", "10:40", version="1", result="success")
+    return {"fail": (1, 1), "recovery": (None, 0), "open": 0}
+
+
+def incident_of_a_script_without_its_start(story: Story) -> Wanted:
+    own = Script(story, "fin2")
+    own.deploy("10:00", version="1")
+    own.span("incident", "10:10", "10:40", key="x")
+    del story.posts[-2]
+    own.span("incident", "11:00", "11:30", key="y")
+    return {"fail": (1, 1), "recovery": (30.0, 1), "open": 0}
+
+
+def monitor_tells_seconds(story: Story) -> Wanted:
+    shipped(story, "sec1")
+    datadog(story, "sec1", "c", ("Triggered", "10:10"), ("Recovered", "10:30"))
+    for post in story.posts[-2:]:
+        post.body["date"] = str(int(post.body["date"]) // 1000)
+    return {"fail": (1, 1), "recovery": (20.0, 1)}
+
+
+def two_tools_one_after_the_other(story: Story) -> Wanted:
+    """The second incident begins when the first one ends: one failure."""
+    shipped(story, "two9")
+    opsgenie(story, "two9", "a", ("Create", "10:10"), ("Close", "10:20"))
+    pagerduty_incident(story, "two9", "B", ("triggered", "10:20"), ("resolved", "10:30"))
+    return {"fail": (1, 1), "recovery": (20.0, 1)}
+
+
+def plyzen_chunk_with_the_result_first(story: Story) -> Wanted:
+    own = Plyzen(story, "chk1", "cart")
+    part = {"namespace": "chk1", "name": "cart", "version": "1", "result": "failure"}
+    for chunk in (
+        {"events": [{"type": "finish", "timestamp": at("10:05")}], "artifacts": [part]},
+        {"name": "deploy", "events": [{"type": "start", "timestamp": at("10:00")}]},
+        {"environment": {"name": "prod"}},
+    ):
+        story.add("/plyzen", {"activities": [{"correlationId": "chk1-1", **chunk}]})
+    own.advanced("chk1-2", "deploy", "10:20", "10:25", artifacts=[("cart", "2", "success")])
+    return {"fail": (1, 2), "recovery": (20.0, 1)}
+
+
+def alarm_that_starts_again_and_again(story: Story) -> Wanted:
+    own = Plyzen(story, "aga1", "cart")
+    own.deploy("10:00", version="1")
+    for clock in ("10:10", "10:15", "10:20"):
+        own.record("alarm", "start", clock, version="1")
+    own.record("alarm", "finish", "10:40", version="1", result="success")
+    return {"fail": (1, 1), "recovery": (30.0, 1)}
+
+
+def reopened_after_the_next_deployment(story: Story) -> Wanted:
+    """Each time that it was open belongs to the deployment that was live then."""
+    jenkins = shipped(story, "reo1")
+    told = (("triggered", "10:10"), ("resolved", "10:30"), ("reopened", "12:10"))
+    pagerduty_incident(story, "reo1", "A", *told, ("resolved", "12:40"))
+    jenkins.deploy("12:00", commit="reo1 2")
+    return {"fail": (2, 2), "recovery": (25.0, 2), "rework": (0, 2)}
+
+
 HISTORIES = {
+    "fin1": alarm_without_its_start,
+    "fin2": incident_of_a_script_without_its_start,
+    "acme/sec1": monitor_tells_seconds,
+    "acme/two9": two_tools_one_after_the_other,
+    "chk1": plyzen_chunk_with_the_result_first,
+    "aga1": alarm_that_starts_again_and_again,
+    "acme/reo1": reopened_after_the_next_deployment,
     "acme/ver1": monitor_names_a_version_and_the_deploy_a_commit,
     "ver2": monitor_names_a_commit_and_the_deploy_a_version,
     "ver3": monitor_names_another_version,

@@ -227,6 +227,7 @@ class TargetReader:
                     key=key,
                     span=span.key,
                     started_at=run.started_at,
+                    start_known=run.started_at != run.ended_at,
                     restored_at=run.ended_at,
                     finished_at=run.ended_at,
                 )
