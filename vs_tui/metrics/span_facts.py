@@ -72,8 +72,9 @@ def commit_of(attributes: Attributes) -> str:
 
 def deploy_began(span: Span) -> Instant | None:
     """When a deploy began to change its environment; None while it waits for a runner or an
-    approval."""
-    if span.in_flight and span.state in (State.QUEUED, State.WAITING):
+    approval, and if its timeout passed while it did."""
+    waits = span.state in (State.QUEUED, State.WAITING) and not span.reopens
+    if waits and span.status in (Status.IN_FLIGHT, Status.TIMED_OUT):
         return None
     return instant(span.attributes, ROLLOUT_AT) or span.at
 

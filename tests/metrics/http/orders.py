@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.metrics.http.story import (
     rate,
     send,
 )
+from vs_tui.config.model import configure
 
 ORDERS = ("as sent", "mixed and twice")
 ABOUT = ("by", "project", "window")
@@ -49,6 +52,16 @@ def of_projects(histories: Mapping[str, Tell]) -> Histories:
         return lambda story: {"project": f"acme/{name}"} | tell(story, name)
 
     return {name: named(name, tell) for name, tell in histories.items()}
+
+
+@contextlib.contextmanager
+def mapped(config: str) -> Iterator[None]:
+    """Have the mapped sources of a configuration in this process."""
+    configure(tomllib.loads(config)["sources"])
+    try:
+        yield
+    finally:
+        configure({})
 
 
 def ordered(posts: list[Post], order: str) -> list[Post]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 import pytest
@@ -10,13 +9,12 @@ import pytest
 from tests.metrics.http.ci import Otlp, trello
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.orders import ORDERS, RULES, Tell, of_projects, told_in
+from tests.metrics.http.orders import ORDERS, RULES, Tell, mapped, of_projects, told_in
 from tests.metrics.http.others import Script, alertmanager
 from tests.metrics.http.presets import cdevent, millis
 from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
 from tests.metrics.http.test_histories_of_trackers import jira
-from vs_tui.config.model import configure
 
 CONFIG = (
     RULES
@@ -451,8 +449,5 @@ HISTORIES: dict[str, Tell] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_history_of_events_has_the_values_computed_by_hand(configured, order) -> None:
-    configure(tomllib.loads(CONFIG)["sources"])
-    try:
+    with mapped(CONFIG):
         assert told_in(order, configured(CONFIG), of_projects(HISTORIES)) == {}
-    finally:
-        configure({})

@@ -19,6 +19,8 @@ from vs_tui.store.metrics.counted_spans import Counted, Touched, attempts_around
 _ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})
+_LEAVES: Final = frozenset({"stage", "test", "incident", "deploy"})
+"""Operations that are never between a change and its deploy."""
 MAX_BELOW: Final = 6
 """Most links that are followed from a change or a run down to the deploys that ship it."""
 _BELOW: Final = (
@@ -75,9 +77,20 @@ def affected_targets(
         found.test(span)
     found.deploys(span.parent_key for span in moved_tests)
     found.above(of(_ABOUT, incidents))
-    found.below(of(_RUNS | _CHANGES))
+    found.below(of(_RUNS | _CHANGES, _newly_linked(changes)))
     found.history(of(_RUNS), of(_CHANGES))
     return found.touched
+
+
+def _newly_linked(changes: Iterable[Change]) -> set[str]:
+    """Spans of other kinds, such as artifacts, whose links may have changed: deploys below them may
+    ship what is above them."""
+    return {
+        change.new.key
+        for change in changes
+        if change.new.operation not in _LEAVES
+        and (change.old is None or change.old is change.new or change.fresh)
+    }
 
 
 class _Affected:
