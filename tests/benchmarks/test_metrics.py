@@ -5,7 +5,12 @@ pytest -m benchmark -s tests/benchmarks/test_metrics.py          (VS_BENCH_SPANS
 VS_BENCH_DB=large.db keeps the database for the next run)
 
 The budget of a report over a year is 500 ms of the processor, without the garbage collector, as the
-command reads it.
+command reads it. Measured on two cores with a load of 16 (100,000 floats sorted in 19 ms), where
+the versions before took the times in brackets: durations by operation 380 ms (460), team 415 (525),
+operation and service 435 (455), actor 515 (640), name 765 (1,070); pull requests one by one 250
+(685), by day 505 (750), by week 305 (540), by month 245 (465); flaky jobs 220 (760). Names stay
+over the budget: they are 110,000 groups, nearly all of one span, whose objects take half the time,
+and take longer to print than to make. Pull requests by day are 17,000 rows.
 """
 
 import gc
