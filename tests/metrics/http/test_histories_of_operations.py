@@ -112,6 +112,31 @@ def merged_into_an_open_incident(story: Story) -> Wanted:
     return {"fail": (1, 1), "recovery": (None, 0), "open": 1}
 
 
+def merged_twice(story: Story) -> Wanted:
+    """A into B into C, whose end counts."""
+    for name in "abc":
+        shipped(story, f"mtw-{name}")
+        pagerduty_incident(story, f"mtw-{name}", "I", ("triggered", "10:10"))
+    for name, clock, other in (("a", "10:20", "mtw-b-I"), ("b", "10:30", "mtw-c-I")):
+        told: dict[str, Any] = {"created_at": at("10:10")} | merge_reason(other)
+        pagerduty_incident(story, f"mtw-{name}", "I", ("resolved", clock), **told)
+    pagerduty_incident(story, "mtw-c", "I", ("resolved", "11:10"), created_at=at("10:10"))
+    return {"fail": (1, 1), "recovery": (60.0, 1)}
+
+
+def fixed_after_the_merge(story: Story) -> Wanted:
+    """The fix is deployed before the incident that it was merged into ends."""
+    jenkins = shipped(story, "mfx1")
+    shipped(story, "mfx2", "09:00")
+    pagerduty_incident(story, "mfx1", "A", ("triggered", "10:10"))
+    pagerduty_incident(story, "mfx2", "B", ("triggered", "10:12"))
+    told: dict[str, Any] = {"created_at": at("10:10")} | merge_reason("mfx2-B")
+    pagerduty_incident(story, "mfx1", "A", ("resolved", "10:20"), **told)
+    jenkins.deploy("10:50", began="10:40", commit="mfx1 fix")
+    pagerduty_incident(story, "mfx2", "B", ("resolved", "11:00"), created_at=at("10:12"))
+    return {"fail": (1, 2), "recovery": (50.0, 1), "rework": (1, 2)}
+
+
 def moved_to_another_service(story: Story) -> Wanted:
     shipped(story, "mov1")
     shipped(story, "mov2")
@@ -407,6 +432,8 @@ def issue_of_two_entities(story: Story) -> Wanted:
 HISTORIES = {
     "acme/mrg1": merged_into_the_incident_of_another_service,
     "acme/mrg3": merged_into_an_open_incident,
+    "acme/mtw-a": merged_twice,
+    "acme/mfx1": fixed_after_the_merge,
     "acme/mov1": moved_to_another_service,
     "acme/mov3": moved_away,
     "acme/pdl1": snoozed_and_escalated,

@@ -185,6 +185,31 @@ def flux_of_two_clusters(story: Story) -> Wanted:
     return {"fail": (0, 1), "successes": 1, "project": "prod/fxc1"}
 
 
+def flux_goes_back_and_puts_drift_right(story: Story) -> Wanted:
+    own = GitHub(story, "acme/frd1")
+    own.push(("frd a", "08:00"))
+    own.push(("frd b", "09:00"))
+    for commit, began, end in (
+        ("frd a", "08:30", "08:31"),
+        ("frd b", "09:30", "09:31"),
+        ("frd a", "10:00", "10:04"),
+        ("frd a", "11:00", "11:01"),
+        ("frd b", "12:00", "12:01"),
+    ):
+        told = (("Progressing", began), ("ReconciliationSucceeded", end))
+        flux(story, "frd1", f"main@sha1:{sha(commit)}", *told, kind="Kustomization")
+    return {"fail": (1, 4), "rework": (1, 4), "successes": 4, "project": "prod/frd1"}
+
+
+def drift_put_right_during_an_incident(story: Story) -> Wanted:
+    """It is no deployment, so it repairs nothing."""
+    argo_sync(story, "ddi9-prod", "09:00", "09:05", repository="acme/ddi9", revision="a")
+    alertmanager(story, "ddi9", "10:00", "10:30")
+    argo_sync(story, "ddi9-prod", "10:10", "10:12", repository="acme/ddi9", revision="a")
+    with_fields(story, 3, selfHeal=1)
+    return {"fail": (1, 1), "rework": (0, 1), "recovery": (30.0, 1)}
+
+
 def octopus_deploys_to_two_tenants(story: Story) -> Wanted:
     """One release to two tenants at a time, of which one fails."""
     for identifier, tenant, began, end, word in (
@@ -394,6 +419,8 @@ HISTORIES = {
     "fxd1": flux_puts_drift_right,
     "fxt1": flux_tries_until_it_works,
     "fxc1": flux_of_two_clusters,
+    "frd1": flux_goes_back_and_puts_drift_right,
+    "acme/ddi9": drift_put_right_during_an_incident,
     "oct7": octopus_deploys_to_two_tenants,
     "acme/hrn1": harness_runs_again,
     "spn1": spinnaker_restarts_a_stage,

@@ -120,22 +120,33 @@ def _place_runs(
 
 
 def merged_into(db: sqlite3.Connection, spans: Iterable[Span]) -> list[Span]:
-    """The incidents that were merged into these."""
-    incidents = {span.key for span in spans if span.operation == "incident"}
+    """The incidents that were merged into these, also by others in between."""
+    found = {span.key: span for span in spans if span.operation == "incident"}
+    given, asked = set(found), set(found)
     sql = f"SELECT child FROM links WHERE rule = 'structure' AND parent {rows.KEYS}"
-    children = [key for (key,) in rows.select_in(db, sql, incidents)]
-    found = load_spans(db, children).values() if children else ()
-    return [span for span in found if _MERGED in span.attributes and span.key not in incidents]
+    while asked:
+        children = {key for (key,) in rows.select_in(db, sql, asked)} - found.keys()
+        below = load_spans(db, children) if children else {}
+        asked = {key for key, span in below.items() if _MERGED in span.attributes}
+        found.update((key, below[key]) for key in asked)
+    return [span for key, span in found.items() if key not in given]
 
 
 def lasting(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
     """The spans; an incident that was merged into another one ends with that one."""
-    merged = {str(s.attributes[_MERGED]) for s in spans if _MERGED in s.attributes}
-    others = load_spans(db, merged) if merged else {}
+    others: dict[str, Span] = {}
+    asked = {str(s.attributes[_MERGED]) for s in spans if _MERGED in s.attributes}
+    while asked:
+        others.update(more := load_spans(db, asked))
+        asked = {str(s.attributes[_MERGED]) for s in more.values() if _MERGED in s.attributes}
+        asked -= others.keys()
 
     def end(span: Span) -> Span:
-        other = others.get(str(span.attributes.get(_MERGED)))
-        if other is None or span.ended_at is None or other.status is Status.CANCELLED:
+        other, seen = span, {span.key}
+        while (key := str(other.attributes.get(_MERGED))) in others and key not in seen:
+            other = others[key]
+            seen.add(key)
+        if other is span or span.ended_at is None or other.status is Status.CANCELLED:
             return span
         ended = None if other.ended_at is None else max(span.ended_at, other.ended_at)
         return span._replace(ended_at=ended, status=other.status, state=other.state)
