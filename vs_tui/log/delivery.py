@@ -80,8 +80,8 @@ class Intake(NamedTuple):
         """Span key -> displayed ref, in order and each once."""
         return {event.key: event.ref or event.full_ref or event.key for event in self.events}
 
-    def columns(self, digest: bytes, reason: str) -> tuple[Any, ...]:
-        """The values of a log's columns, from the source to the keys."""
+    def columns(self, digest: bytes, reason: str, keys: Iterable[str]) -> tuple[Any, ...]:
+        """The values of a log's columns, from the source to the `keys` of its spans."""
         return (
             self.source,
             self.kind,
@@ -96,7 +96,7 @@ class Intake(NamedTuple):
             self.status,
             0,  # duplicates
             self.adapter,
-            orjson.dumps(list(self.refs)).decode(),
+            orjson.dumps(list(keys)).decode(),
         )
 
 
@@ -124,9 +124,9 @@ class Receipt(NamedTuple):
     span_refs: Sequence[str] = ()
 
 
-def receipt(intake: Intake, delivery_id: int, reason: str) -> Receipt:
-    """The receipt of a delivery that was stored."""
-    return Receipt(delivery_id, intake.verdict, reason, list(intake.refs.values()))
+def receipt(intake: Intake, delivery_id: int, reason: str, refs: Iterable[str]) -> Receipt:
+    """The receipt of a delivery that was stored, with the shown `refs` of its spans."""
+    return Receipt(delivery_id, intake.verdict, reason, list(refs))
 
 
 def receipt_of_repeat(intake: Intake, original: int, keys: Sequence[str]) -> Receipt:
@@ -184,7 +184,7 @@ def dedupe_key(
         is_short = len(sender_id) <= LONGEST_ID
         return f"id:{sender_id if is_short else _digest(sender_id.encode('utf-8', 'replace'))}"
     if runs:
-        return "run:" + _digest(*(key.encode("utf-8", "replace") for key in sorted(set(runs))))
+        return "run:" + _digest("\n".join(sorted(set(runs))).encode("utf-8", "replace"))
     return "sha:" + _digest(path.encode(), body)
 
 

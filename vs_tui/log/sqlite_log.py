@@ -1,6 +1,6 @@
 """The delivery log in SQLite: deliveries are appended, and read in order from a position.
 
-The functions run inside the writer's transaction, on the writer's thread. A position is the id of
+The functions run inside the writer's transaction. A position is the id of
 the last delivery that was read. Ids only grow, even after the newest deliveries were deleted.
 """
 
@@ -122,12 +122,13 @@ def append(
             reason = flagged(reason, earlier)
         if intake.dedupe.startswith("body:") and (earlier := bodies.other(intake, digest, next_id)):
             reason = flagged_id(reason, earlier)
-        latest = _Stored(next_id, list(intake.refs), intake.received_at, digest)
+        refs = intake.refs
+        latest = _Stored(next_id, list(refs), intake.received_at, digest)
         known[intake.source, intake.dedupe] = runs[intake.dedupe, digest] = latest
-        stored.append((next_id, None, *intake.columns(digest, reason)))
+        stored.append((next_id, None, *intake.columns(digest, reason, latest.keys)))
         tallies.add(intake.source, intake.verdict, intake.received_at, intake.kind)
         appended.fresh.append((next_id, intake))
-        appended.receipts.append(receipt(intake, next_id, reason))
+        appended.receipts.append(receipt(intake, next_id, reason, refs.values()))
         next_id += 1
     insert(db, stored)
     if repeats:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from vs_tui.model.vocabulary import Key, Rule, Seek
+
+T = TypeVar("T")
 
 TEXT_LIMIT: Final = 20_000
 """Characters of a title or body that are searched for references."""
@@ -158,7 +160,7 @@ def _sha(text: str) -> str:
 
 def offers(*keys: Key | None) -> tuple[Key, ...]:
     """The keys that are not None, each once, in order."""
-    return tuple(dict.fromkeys(key for key in keys if key is not None))
+    return _each_once([key for key in keys if key is not None])
 
 
 def seeks(*wishes: Seek | Iterable[Seek] | None) -> tuple[Seek, ...]:
@@ -167,9 +169,14 @@ def seeks(*wishes: Seek | Iterable[Seek] | None) -> tuple[Seek, ...]:
     for wish in wishes:
         if isinstance(wish, Seek):
             flat.append(wish)
-        elif wish is not None:
+        elif wish:
             flat.extend(wish)
-    return tuple(dict.fromkeys(flat))
+    return _each_once(flat)
+
+
+def _each_once(found: list[T]) -> tuple[T, ...]:
+    """In order. Most lists have no more than one entry, which is not hashed."""
+    return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
 
 
 def seek_commit(rule: Rule, sha: object, scope: str = "", via: str = "commit") -> Seek | None:

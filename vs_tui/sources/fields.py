@@ -44,7 +44,7 @@ def exact(value: T) -> T:
 def has_rounded(found: object) -> bool:
     """Whether an object contains a number that decoding has rounded."""
     values = found.values() if isinstance(found, dict) else ()
-    return any(type(value) is float and abs(value) >= 2**63 for value in values)
+    return any(abs(value) >= 2**63 for value in values if type(value) is float)
 
 
 def with_exact_numbers(inbound: Inbound) -> Inbound:
