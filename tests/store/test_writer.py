@@ -16,6 +16,7 @@ from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.store import writer as store_writer
 from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import WriterSettings
@@ -392,3 +393,44 @@ async def test_viewers_are_told_of_a_refused_request(open_writer, clock) -> None
         assert (await reader.changes(quiet)).seq == quiet
     finally:
         await reader.close()
+
+
+async def test_the_event_loop_goes_on_while_another_process_writes(open_writer) -> None:
+    writer = await open_writer()
+    await writer.run(lambda db: db.execute("PRAGMA busy_timeout = 600000"))
+    other = sqlite3.connect(writer.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits = asyncio.Event()
+    real = writer._transaction
+
+    def transact(*args, **kwargs):
+        waits.set()
+        return real(*args, **kwargs)
+
+    writer._transaction = transact
+    async with asyncio.timeout(PATIENCE):
+        sent = asyncio.create_task(writer.submit(custom("build", 1, "start")))
+        await waits.wait()
+        other.execute("COMMIT")
+        assert (await sent).verdict is Verdict.ACCEPTED
+    other.close()
+
+
+@pytest.mark.parametrize("at_once", [0, store_writer.AT_ONCE])
+async def test_a_batch_is_stored_whole_or_not_at_all_on_either_thread(
+    open_writer, monkeypatch, at_once: int
+) -> None:
+    monkeypatch.setattr(store_writer, "AT_ONCE", at_once)
+    writer = await open_writer()
+    await writer.submit(custom("build", 1, "start"))
+    broken = custom("build", 2, "start")._replace(kind=object())
+    async with asyncio.timeout(PATIENCE):
+        found = await asyncio.gather(
+            writer.submit(custom("build", 3, "start")),
+            writer.submit(broken),
+            writer.submit(custom("build", 4, "start")),
+            return_exceptions=True,
+        )
+    assert [type(each).__name__ for each in found] == ["Receipt", "Unavailable", "Receipt"]
+    count = await writer.run(lambda db: db.execute("SELECT count(*) FROM deliveries").fetchone())
+    assert count == (3,)

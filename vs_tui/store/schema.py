@@ -150,6 +150,10 @@ DERIVED_TABLES: Final = (
 """Tables that a rebuild makes again. The read models of the metrics keep pruned data (`forget`)."""
 
 
+BUSY_MILLISECONDS: Final = 3_000
+"""How long the writer waits for another process that is writing, such as a rebuild."""
+
+
 class StoreError(Explained):
     """The database cannot be used; the message says why and what to do next."""
 
@@ -169,7 +173,7 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
         path.absolute().as_uri(), uri=True, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA busy_timeout = 3000")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         if schema_version(connection) == 0:
             if used:  # not decided by its old size: a journal may have emptied it just now
                 raise StoreError(
@@ -362,6 +366,12 @@ async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connect
     may run between two of them. Its one way to run a function is private, so it is used only here.
     """
     result: T = await database._execute(  # type: ignore[no-untyped-call]
-        lambda: work(database._conn)
+        lambda: work(here(database))
     )
     return result
+
+
+def here(database: aiosqlite.Connection) -> sqlite3.Connection:
+    """The connection itself, for a few short statements on the caller's thread while no function
+    runs on the connection's thread."""
+    return database._conn

@@ -289,13 +289,13 @@ class SharedWriter(Writer):
 
 def entry_of(intake: Intake) -> Entry:
     """The log entry of a delivery."""
-    return Entry(0, *intake.columns(intake.digest, intake.reason))
+    return Entry(0, *intake.columns(intake.digest, intake.reason, intake.refs))
 
 
 def _receipt(intake: Intake, stored: AppendedEntry) -> Receipt:
     if stored.repeated:
         return receipt_of_repeat(intake, stored.id, orjson.loads(stored.keys))
-    return receipt(intake, stored.id, stored.reason)
+    return receipt(intake, stored.id, stored.reason, intake.refs.values())
 
 
 def check(db: sqlite3.Connection, name: str, log: str) -> None:

@@ -4,7 +4,7 @@
     projector: from the stored position -> fold, link, judge -> commit with the new position
 
 A sender gets its answer only after the log's COMMIT returned under synchronous=FULL; that is what
-2xx means. Both kinds of transactions run on one connection and one thread, appends first.
+2xx means. Both kinds of transactions run on one connection, one at a time, appends first.
 """
 
 from __future__ import annotations
@@ -14,24 +14,34 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import AppendQueue, Queued, Tell, Unavailable
 from vs_tui.log.delivery import Intake, Receipt, Rejection
-from vs_tui.model.limits import READ_WAIT_SECONDS
+from vs_tui.model.limits import MIB, READ_WAIT_SECONDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.folding.projector import FoldLoop
 from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.folding.transaction import Folding, exists, in_transaction, next_seq
+from vs_tui.store.folding.transaction import (
+    Folding,
+    exists,
+    has_begun,
+    in_transaction,
+    next_seq,
+    undo,
+)
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
-from vs_tui.store.schema import StoreError, connect, open_checked, open_writer, run_on
+from vs_tui.store.schema import StoreError, connect, here, open_checked, open_writer, run_on
 from vs_tui.store.storage_errors import explain, is_storage
 
 log = logging.getLogger(__name__)
+
+AT_ONCE: Final = MIB
+"""Most bytes of bodies that are stored on the event loop's thread; more would hold it up."""
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
@@ -48,6 +58,8 @@ class Writer(Sweeper):
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
+        self._turn = asyncio.Lock()
+        """Held while the connection is used."""
         self._fold_loop = FoldLoop(self._transaction, self._condition, self._line, self._notify)
         self._projector = self._fold_loop.projector
         self.receipt_time = self._watch.receipt_time
@@ -193,7 +205,8 @@ class Writer(Sweeper):
         return await self._run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await run_on(self._db, work)
+        async with self._turn:
+            return await run_on(self._db, work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
@@ -224,10 +237,23 @@ class Writer(Sweeper):
     async def _transaction(
         self, work: Callable[[sqlite3.Connection, Folding], T], *, synced: bool = True
     ) -> T:
+        result = await self._run(
+            lambda db: in_transaction(
+                db, self._folding, self._watch.judged().timing, self._current(work), synced=synced
+            )
+        )
+        if self._projector.behind:
+            self._fold_loop.wake()
+        return result
+
+    def _current(
+        self, work: Callable[[sqlite3.Connection, Folding], T]
+    ) -> Callable[[sqlite3.Connection, Folding], T]:
+        """`work`, after a look whether derived data was replaced, here or by another process."""
+
         def current(db: sqlite3.Connection, folding: Folding) -> T:
             generation = sqlite_log.generation(db)
             if generation != self._generation:
-                # Derived data was replaced, here or by another process.
                 self._generation = generation
                 folding.cache.clear()
                 self._projector.opened(db)
@@ -235,14 +261,7 @@ class Writer(Sweeper):
             self._projector.look(db)
             return result
 
-        result = await self._run(
-            lambda db: in_transaction(
-                db, self._folding, self._watch.judged().timing, current, synced=synced
-            )
-        )
-        if self._projector.behind:
-            self._fold_loop.wake()
-        return result
+        return current
 
     def _notify(self, changes: Sequence[Change]) -> None:
         for listener in list(self._listeners):
@@ -290,11 +309,30 @@ class Writer(Sweeper):
             entry.tell(receipt)
 
     async def _to_log(self, intakes: Sequence[Intake]) -> sqlite_log.Appended:
-        return await self._transaction(
-            lambda db, folding: sqlite_log.append(
-                db, intakes, folding.bodies, lambda name: exists(db, name)
-            )
-        )
+        """Commit deliveries to the log.
+
+        Only the COMMIT, which waits for the disk, runs on the connection's thread, unless there are
+        large bodies or another process is writing. With all statements there, each waits for the
+        interpreter again: 6 % fewer deliveries were acknowledged a second, for 4 % more CPU time
+        each (medians of six pairs of runs of wrk, 32 connections)."""
+
+        def append(db: sqlite3.Connection, folding: Folding) -> sqlite_log.Appended:
+            return sqlite_log.append(db, intakes, folding.bodies, lambda name: exists(db, name))
+
+        if sum(len(intake.body) for intake in intakes) <= AT_ONCE:
+            async with self._turn:
+                db = here(self._db)
+                if has_begun(db):
+                    try:
+                        appended = self._current(append)(db, self._folding)
+                        await run_on(self._db, lambda db: db.execute("COMMIT"))
+                    except BaseException:
+                        # After a COMMIT that may still be running.
+                        await run_on(self._db, lambda db: undo(db, self._folding))
+                        raise
+                    self._folding.bodies.keep()
+                    return appended
+        return await self._transaction(append)
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until everything acknowledged by now is folded. Returns False after `seconds`."""
@@ -331,8 +369,9 @@ class Writer(Sweeper):
     async def _try_again(self) -> None:
         """Commit a small change, on a new connection if the old one may be stale."""
         if self._condition.reopen:
-            await self._db.close()
-            self._db = await connect(lambda: open_checked(self.path))
+            async with self._turn:
+                await self._db.close()
+                self._db = await connect(lambda: open_checked(self.path))
             self._condition.opened()
             self._generation = -1
         await self._transaction(lambda db, _: next_seq(db))

@@ -1,8 +1,9 @@
 """One transaction of the writer: folds events, links spans and updates the read models, or does
 nothing.
 
-It is synchronous and runs as a whole on the writer's thread, so that no two transactions interleave
-(400 acknowledged rows became 200 when handlers shared a connection).
+It runs on the writer's thread, or, for a few deliveries, on the event loop's thread until its
+COMMIT. The writer has one at a time, so that no two interleave (400 acknowledged rows became 200
+when handlers shared a connection).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vs_tui.store.folding.span_folding import (
     refold,
 )
 from vs_tui.store.folding.stored_events import EventCache
+from vs_tui.store.schema import BUSY_MILLISECONDS
 from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import Folded
 
@@ -99,15 +101,33 @@ def _in_transaction(
         result = work(db, folding)
         db.execute("COMMIT")
     except BaseException:
-        folding.cache.clear()
-        folding.context.gone.clear()
-        folding.context.unplaced.clear()
-        folding.bodies.drop()
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        undo(db, folding)
         raise
     folding.bodies.keep()
     return result
+
+
+def undo(db: sqlite3.Connection, folding: Folding) -> None:
+    """Roll the transaction back, and forget what it left in memory."""
+    folding.cache.clear()
+    folding.context.gone.clear()
+    folding.context.unplaced.clear()
+    folding.bodies.drop()
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+def has_begun(db: sqlite3.Connection) -> bool:
+    """Begin a transaction without waiting. Returns False if that is impossible now, such as while
+    another process is writing."""
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error:
+        return False
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    return True
 
 
 def fold_and_link(
