@@ -340,10 +340,11 @@ GitHub bodies (medians of paired runs)."""
 
 
 def spare_collector() -> None:
-    """Collect garbage rarely, and exclude what exists now (modules and classes): it lives as long
-    as the process."""
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
-    if not gc.get_freeze_count():
+    """Collect garbage rarely, and exclude what exists at the first call (modules and classes): it
+    lives as long as the process."""
+    young, *older = gc.get_threshold()
+    if young != YOUNG:
+        gc.set_threshold(YOUNG, *older)
         gc.freeze()
 
 
