@@ -146,8 +146,10 @@ def wait_until_the_same(
     raise AssertionError
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize(("rounds", "each"), [(1, 2), pytest.param(20, 3, marks=FULL)])
+@pytest.mark.parametrize(
+    ("rounds", "each"),
+    [pytest.param(1, 2, marks=pytest.mark.timeout(400)), pytest.param(20, 3, marks=FULL)],
+)
 def test_any_node_and_the_server_killed_under_load_lose_nothing(
     tmp_path, postgres, rounds, each
 ) -> None:

@@ -6,6 +6,9 @@ import orjson
 import pytest
 
 from tests.store.conftest import T, custom, rebuilt, ref, rows_of
+from vs_tui.cli.runtime import writer_settings
+from vs_tui.config import Config
+from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, iso
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.dispatch import intake_of, one_source, read
@@ -52,6 +55,20 @@ async def pruned(writer, before: int):
 async def names(writer) -> set[str]:
     found = await writer.run(lambda db: db.execute("SELECT name FROM spans").fetchall())
     return {name for (name,) in found}
+
+
+async def test_what_waits_to_be_judged_is_judged_before_it_is_deleted(open_writer) -> None:
+    """A deployment counts by the rules of today, also if its trace goes before all is adopted."""
+    config = Config(environments=Environments({"production": ("staging",)}))
+    writer = await open_writer()
+    tags = {"service": "api", "environment": "staging"}
+    await writer.submit(custom("deploy", "1", "start", tags=tags))
+    await writer.submit(custom("deploy", "1", "end", 60, tags=tags))
+    await writer.close()
+    writer = await open_writer(writer_settings(config), writer.path.name)
+    assert (await writer.prune(T + DAY)).traces == 1
+    sql = "SELECT outcome FROM dora_deployments"
+    assert await writer.run(lambda db: db.execute(sql).fetchall()) == [("ok",)]
 
 
 async def test_what_shares_a_body_with_something_live_is_kept_and_counted(open_writer) -> None:

@@ -201,8 +201,10 @@ class Sweeper(ABC):
             self._timed_out_at = now
             await self._time_out(believed.timing)
         await self.adopt()
+        if self.behind:
+            return
         await self._carry_out()
-        if self._settings.retention and now >= self._retain_at and not self.behind:
+        if self._settings.retention and now >= self._retain_at:
             await self._retain(believed.deleting)
             self._retain_at = now + (0 if self._retain_after else HOUR)
 
@@ -236,6 +238,8 @@ class Sweeper(ABC):
     async def _carry_out(self) -> None:
         async with self._pruning:
             if before := await self._run(retention.decided):
+                # A deployment that is not judged yet would be lost with its trace.
+                await self.adopt()
                 await self._prune(before)
 
     async def _prune(self, before: Instant) -> Pruned:
