@@ -73,12 +73,11 @@ async def test_a_flood_of_one_address_leaves_others_their_401(tmp_path, monkeypa
 
 async def test_the_rate_of_a_source_is_bounded_and_others_go_on(tmp_path) -> None:
     async with receiving(tmp_path, Limits(rate=2)) as runtime:
-        answers = [await ask(runtime, post()) for _ in range(14)]
-        statuses = [status for status, _, _ in answers]
-        assert statuses[:10] == [200] * 10, "a burst is taken"
-        assert 503 in statuses[10:]
-        refused = next(answer for answer in answers if answer[0] == 503)
-        assert refused[1]["retry-after"] == "15"
+        taken = 0
+        while (refused := await ask(runtime, post()))[0] == 200:
+            taken += 1  # more while it takes long: two for each second
+        assert taken >= 10, "a burst is taken"
+        assert (refused[0], refused[1]["retry-after"]) == (503, "15")
         assert "more than 2 requests a second from customhttp" in refused[2]["detail"]
         status, _, _ = await ask(runtime, post(b"{}", "/jenkins"))
         assert status == 200, "another source has its own allowance"
@@ -278,14 +277,14 @@ async def test_a_slow_body_is_408_and_a_slow_head_is_closed(tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", ["head", "body"])
 async def test_a_slowloris_does_not_keep_a_real_event_waiting(tmp_path, kind) -> None:
-    async with receiving(tmp_path, Limits(idle_seconds=5, read_seconds=5)) as runtime:
+    async with receiving(tmp_path) as runtime:
         half = b"POST /github HTTP/1.1\r\nHost: x\r\nX-Slow: "
         if kind == "body":
             half = post(START[:9], "/github", SIGNED, length=len(START))
         slow = [await Raw.to(runtime) for _ in range(300)]
         for connection in slow:
             await connection.send(half)
-        async with asyncio.timeout(Limits().read_seconds / 2):
+        async with asyncio.timeout(PATIENCE):
             assert (await ask(runtime, post()))[0] == 200
         for connection in slow:
             connection.close()
