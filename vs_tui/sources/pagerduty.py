@@ -95,7 +95,8 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
             vs__incident__escalation_policy=text(data, "escalation_policy", "summary"),
             vs__incident__merged_into=other or None,
         ),
-        restates=RELATIONS,
+        # Later events of a merged incident may not say again into which one.
+        restates="" if other else RELATIONS,
         seeks=keys.seeks(
             keys.seek_structure(other, "merged into") if other else None,
             keys.mentions(title, "title"),

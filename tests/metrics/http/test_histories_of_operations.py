@@ -97,6 +97,7 @@ def merged_into_the_incident_of_another_service(story: Story) -> Wanted:
     pagerduty_incident(
         story, "mrg1", "A", ("resolved", "10:20"), created_at=at("10:10"), **merge_reason("mrg2-B")
     )
+    pagerduty_incident(story, "mrg1", "A", ("priority_updated", "10:25"), created_at=at("10:10"))
     pagerduty_incident(story, "mrg2", "B", ("resolved", "11:00"), created_at=at("10:12"))
     return {"fail": (1, 1), "recovery": (50.0, 1)}
 
