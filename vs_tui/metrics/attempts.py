@@ -63,7 +63,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
 
     The deploys of one attempt (a matrix of regions) fail together if any fails. A later attempt
     continues an unsuccessful one; after a success it is a new deployment. Deploys without a known
-    run are merged if they deploy one version at the same time.
+    run are merged if they deploy one version at the same time, with each other and with a run.
     """
     groups: dict[tuple[str, str], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
@@ -76,12 +76,25 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
             alone.setdefault((deployment.correlation, version), []).append(deployment)
         else:
             found.append(deployment)
-    for members in alone.values():
-        found += map(_joined, _split(sorted(members, key=begun), _is_later))
+    runs: dict[str, list[tuple[list[Deployment], list[Deployment]]]] = {}
+    for (_, version), group in groups.items():
+        runs.setdefault(version, []).append((group, group.copy()))
+    for (correlation, version), members in alone.items():
+        left: list[Deployment] = []
+        for member in sorted(members, key=begun):
+            known = [] if correlation else runs.get(version, [])
+            at_once = (run for run, own in known if any(_overlap(member, d) for d in own))
+            next(at_once, left).append(member)
+        found += map(_joined, _split(left, _is_later))
     for members in groups.values():
         members.sort(key=lambda d: (d.run_attempt, *begun(d)))
         found += map(_joined, _split(members, _is_new))
     return sorted(found, key=order)
+
+
+def _overlap(one: Deployment, other: Deployment) -> bool:
+    """Whether two deployments went on at the same time."""
+    return one.started_at < other.ended_at and other.started_at < one.ended_at
 
 
 def _is_later(member: Deployment, current: Sequence[Deployment]) -> bool:
