@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from vs_tui import config
 from vs_tui.cli import http_client
 from vs_tui.cli.client import endpoint
@@ -53,7 +54,7 @@ def answering(*answers: bytes):
     return f"http://127.0.0.1:{listener.getsockname()[1]}/customhttp?x=1", seen
 
 
-def posted(url: str, body: bytes = b"{}", times: int = 1, limit: float = 5.0):
+def posted(url: str, body: bytes = b"{}", times: int = 1, limit: float = PATIENCE):
     where = address(url)
     connection, sent = Connection(where), {"User-Agent": "vs-tui"}
     try:
@@ -100,7 +101,7 @@ def test_a_proxy_is_asked_for_the_whole_address_and_gets_its_password():
     through = proxy(url.replace("http://", "http://ana:s%3Acret@").partition("/customhttp")[0])
     connection = Connection(where, through)
 
-    assert connection.request("GET", where.path, {}, timeout=5).status == 200
+    assert connection.request("GET", where.path, {}, timeout=PATIENCE).status == 200
     assert seen[0].startswith(b"GET http://git.example:8080/api?page=2 HTTP/1.1\r\n")
     assert b"\r\nHost: git.example:8080\r\n" in seen[0]
     assert b"\r\nProxy-Authorization: Basic YW5hOnM6Y3JldA==" in seen[0]
@@ -111,7 +112,7 @@ def test_through_a_proxy_https_is_a_tunnel_of_which_it_sees_the_host_only():
     connection = Connection(address("https://git.example/api"), proxy(url.partition("/custom")[0]))
 
     with pytest.raises(HttpError, match="403 Forbidden"):
-        connection.request("GET", "/api", {"Authorization": "Bearer s3cret"}, timeout=5)
+        connection.request("GET", "/api", {"Authorization": "Bearer s3cret"}, timeout=PATIENCE)
     assert seen[0].startswith(b"CONNECT git.example:443 HTTP/1.")
     assert b"s3cret" not in seen[0]
 
@@ -183,11 +184,11 @@ def test_a_long_answer_is_read_to_the_limit_and_the_next_request_has_a_connectio
     url, _ = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n012345678")
     connection = Connection(address(url))
 
-    found = connection.request("GET", "/", {}, timeout=5, limit=4)
+    found = connection.request("GET", "/", {}, timeout=PATIENCE, limit=4)
 
     assert found.body == b"0123"
     with pytest.raises(HttpError, match="refused"):  # that server takes one connection only
-        connection.request("GET", "/", {}, timeout=5)
+        connection.request("GET", "/", {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("repeat", [True, False])
@@ -205,13 +206,13 @@ def test_a_request_on_a_connection_that_was_closed_is_sent_again_if_it_may_be(re
 
     threading.Thread(target=serve, daemon=True).start()
     connection = Connection(Address(False, *listener.getsockname(), "/"))
-    assert connection.request("GET", "/", {}, timeout=5).status == 200
+    assert connection.request("GET", "/", {}, timeout=PATIENCE).status == 200
     if repeat:
-        assert connection.request("GET", "/", {}, timeout=5).status == 200
+        assert connection.request("GET", "/", {}, timeout=PATIENCE).status == 200
         assert asked == [b"GET", b"GET"]
     else:
         with pytest.raises((HttpError, OSError)):
-            connection.request("POST", "/", {}, b"{}", timeout=5, repeat=False)
+            connection.request("POST", "/", {}, b"{}", timeout=PATIENCE, repeat=False)
     connection.close()
 
 
@@ -220,7 +221,7 @@ def test_a_silent_server_is_not_waited_for(silent):
     with pytest.raises(TimeoutError):
         posted(f"{silent}/customhttp", limit=0.3)
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,6 @@ async def test_an_odd_login_form_is_refused(client, kind, body) -> None:
 
 
 async def test_half_a_request_is_not_waited_for(monkeypatch) -> None:
-    usual = web.HEAD_SECONDS
     monkeypatch.setattr(web, "HEAD_SECONDS", 0.2)
     app = await web.build(f"{sys.executable} -c pass", lambda: TOKEN)
     runner = aiohttp.web.AppRunner(app, access_log=None)
@@ -111,7 +110,7 @@ async def test_half_a_request_is_not_waited_for(monkeypatch) -> None:
         for part in (b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", b""):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(part)
-            await asyncio.wait_for(reader.read(), usual / 2)  # until it is closed
+            await asyncio.wait_for(reader.read(), PATIENCE)  # until it is closed
             assert reader.at_eof()
             writer.close()
     finally:

@@ -68,7 +68,7 @@ async def undisturbed(path: Path, bodies: list[bytes]) -> list[list[tuple]]:
         intakes = [intake_of(SOURCE, each, read(SOURCE, each)) for each in inbounds]
         for begin in range(0, len(intakes), 500):
             await asyncio.gather(*map(writer.submit, intakes[begin : begin + 500]))
-        assert await writer.caught_up(60)
+        assert await writer.caught_up(PATIENCE)
     finally:
         await writer.close()
     return rows(path)
@@ -136,7 +136,7 @@ async def test_an_image_from_between_append_and_fold_is_folded_by_the_next_start
     again = Writer(image, Clock())
     await again.open()
     try:
-        assert await again.caught_up(30)
+        assert await again.caught_up(PATIENCE)
     finally:
         await again.close()
     assert rows(image) == rows(live)
@@ -161,7 +161,7 @@ async def test_a_fault_between_fold_and_commit_undoes_both_result_and_position(
     await writer.open()
     try:
         await writer.submit(intake("build", 1, "start"))
-        assert await writer.caught_up(30)
+        assert await writer.caught_up(PATIENCE)
     finally:
         await writer.close()
     assert failed == [1], "it had been folded once and was undone"
@@ -197,7 +197,7 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
     async with receiving(tmp_path) as runtime:
         status, _, answer = await ask(runtime, DEPLOYED)
         assert status == 404, answer
-        assert await runtime.writer.caught_up(30)
+        assert await runtime.writer.caught_up(PATIENCE)
         monkeypatch.setattr(FoldLoop, "fold", late)
         monkeypatch.setattr(Writer.caught_up, "__defaults__", (0.01,))
         status, _, answer = await ask(runtime, post(DEPLOYMENT, "/deployments"))
@@ -206,7 +206,7 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
         assert status == 503, answer
         assert "retry-after" in headers
         go_on.set()
-        assert await runtime.writer.caught_up(30)
+        assert await runtime.writer.caught_up(PATIENCE)
         status, _, answer = await ask(runtime, DEPLOYED)
         assert status == 200, answer
 
@@ -230,7 +230,7 @@ async def test_pruning_leaves_an_old_delivery_that_is_not_folded_yet(tmp_path, m
         pruned, _ = await writer._transaction(lambda db, _: prune_deliveries(db, T + 1, None))
         assert pruned == Pruned()
         go_on.set()
-        assert await writer.caught_up(30)
+        assert await writer.caught_up(PATIENCE)
     finally:
         go_on.set()
         await writer.close()

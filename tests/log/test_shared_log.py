@@ -560,7 +560,7 @@ async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatc
 async def test_a_node_looks_again_when_nothing_holds_its_entries_back(
     tmp_path, url, monkeypatch
 ) -> None:
-    monkeypatch.setattr(shared_writer, "WAKE_SECONDS", 10.0)
+    monkeypatch.setattr(shared_writer, "WAKE_SECONDS", 2 * PATIENCE)
     listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ %s"
     log = PostgresLog(parse_log_url(url))
     writer = SharedWriter(tmp_path / "node.db", lambda: T, None, log)
@@ -576,6 +576,6 @@ async def test_a_node_looks_again_when_nothing_holds_its_entries_back(
             await writer.submit(custom("build", "a", "start"))
             assert not await writer.caught_up(0.2), "the transaction might still commit before it"
             await other.rollback()
-        assert await writer.caught_up(8)
+        assert await writer.caught_up(PATIENCE)
     finally:
         await writer.close()

@@ -60,7 +60,7 @@ async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, 
     writer = await open_writer()
     await send(writer, 2)
     sending = asyncio.create_task(send(writer, 40, first=1))
-    waited = asyncio.create_task(writer.caught_up(60))
+    waited = asyncio.create_task(writer.caught_up(PATIENCE))
     done, _ = await asyncio.wait({sending, waited}, return_when=asyncio.FIRST_COMPLETED)
     assert waited in done
     assert await waited
@@ -100,7 +100,7 @@ async def test_a_transaction_is_short_while_deliveries_keep_coming(
     monkeypatch.setattr(append_queue.AppendQueue, "is_quiet", False)
     writer = await open_writer()
     await send(writer, 20)
-    assert await writer.caught_up(60)
+    assert await writer.caught_up(PATIENCE)
     assert max(folds) == 1_000 * projector.WAITED_SECONDS
 
 
@@ -120,7 +120,7 @@ async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
 ) -> None:
     writer = await open_writer()
     await send(writer, 20)
-    assert await writer.caught_up(60)
+    assert await writer.caught_up(PATIENCE)
     del folds[:]
     await rebuild(writer.path, clock, WriterSettings())
     assert max(folds) == 20 * SENDERS
