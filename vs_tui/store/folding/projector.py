@@ -30,7 +30,7 @@ import orjson
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import AppendQueue
-from vs_tui.log.delivery import Intake, with_flag_of
+from vs_tui.log.delivery import PRUNE_PATH, Intake, with_flag_of
 from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
@@ -152,6 +152,8 @@ class Projector:
         for delivery_id, intake in fresh:
             events = intake.events if intake.verdict is Verdict.ACCEPTED else ()
             size = len(intake.body)
+            if intake.path == PRUNE_PATH:
+                continue
             if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
                 self._remember(delivery_id, size, events)
             elif self._bytes < PACKED_BYTES and (packed := _packed(events)) is not None:
@@ -186,7 +188,8 @@ class Projector:
             self.look(db)
             self._until_link = (thread_time() - started) * LEAST_FOLDING
             return Folded(self.position, 0, changes)
-        found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
+        most = limit or self._wanted()
+        found = self._next(most) or sqlite_log.ids_after(db, self.position, most)
         if found and found[0][1]:
             self.tried = found[0][0]
             before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
@@ -213,6 +216,12 @@ class Projector:
             self._adapt(len(ids), took)
         self.look(db)
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
+
+    def _next(self, most: int) -> list[tuple[int, bool]]:
+        """As `sqlite_log.ids_after`, for deliveries whose events are in memory; empty if those of
+        the next one are not. To look their bodies up costs a thirtieth of folding GitHub's."""
+        following = range(self.position + 1, self.position + 1 + most)
+        return [(number, False) for number in takewhile(self._parsed.__contains__, following)]
 
     def pass_over(self, db: sqlite3.Connection, folding: Folding, why: str = "") -> Folded:
         """Skip the next delivery: a decision that was stored, or one that cannot be folded. The

@@ -53,7 +53,8 @@ def relink_shipped(
     told = write_history(
         connection, [change.new for change in changes], [change.old for change in changes]
     )
-    moved = set(moved)
+    # What is below a new span has moved itself, and its history is told.
+    moved = set(moved) - {change.new.key for change in changes if change.old is None}
     placed = _to_place(connection, changes, moved, told)
     known = {**relinked, **load_spans(connection, placed - relinked.keys())}
     steps = place_deploys(connection, {key: known[key] for key in placed})
