@@ -64,14 +64,14 @@ LEAST_FOLDING: Final = 9
 spans and judging waiting deployments."""
 PAUSE_SECONDS: Final = 1.0
 """Pause after a storage error before the next try."""
-REMEMBERED: Final = 10_000
+REMEMBERED: Final = 1_000
 """Most deliveries whose events are kept in memory as they were parsed, until they are folded."""
-REMEMBERED_BYTES: Final = 24 * MIB
+REMEMBERED_BYTES: Final = 8 * MIB
 """Most bytes of the bodies of these deliveries."""
-PACKED_BYTES: Final = 48 * MIB
+PACKED_BYTES: Final = 32 * MIB
 """Most bytes of these and of the packed events of further deliveries. To pack and unpack an event
 costs a tenth of reading and parsing a GitHub body again, and a third for a custom event."""
-_ENTRY: Final = 256
+_ENTRY: Final = 512
 """Bytes that a packed delivery takes beside its events."""
 
 
