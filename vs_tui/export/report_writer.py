@@ -34,6 +34,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 def csv_cell(value: str) -> str:
     """The value, quoted so that no spreadsheet reads it as a formula. A lone `-` means missing and
     is unchanged."""
+    if value[:1].isalnum():
+        return value
     begins = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
     return f"'{value}" if begins and value != "-" else value
 

@@ -70,7 +70,7 @@ def clean_lines(text: str) -> str:
 
 def escaped_json(text: str) -> str:
     r"""The same JSON value, with every character that could steer a terminal written as \uXXXX."""
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
 
