@@ -55,3 +55,19 @@ async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_foreve
     await line.quiet(3 * append_queue.QUIET_SECONDS, lambda: False)
     await line.quiet(10 * PATIENCE, lambda: True)
     assert not line.is_quiet
+
+
+async def test_the_time_in_which_no_delivery_waits_is_added_up(monkeypatch) -> None:
+    now = 5.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    line = AppendQueue("")
+    put(line, 1)
+    before = line.idle_seconds
+    now = 7.0
+    assert line.idle_seconds == before, "a delivery waits"
+    await commit(line)
+    now = 10.0
+    assert line.idle_seconds == before + 3
+    put(line, 2)
+    now = 20.0
+    assert line.idle_seconds == before + 3

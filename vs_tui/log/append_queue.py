@@ -70,6 +70,8 @@ class AppendQueue:
         self._empty.set()
         self._active_at = 0.0
         """Time at which a delivery last came or was answered."""
+        self._idle = 0.0
+        """Seconds that the queue was empty, until it last became so."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -82,10 +84,11 @@ class AppendQueue:
         if too_large or len(self) >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored; send it again")
         loop = asyncio.get_running_loop()
-        entry = Queued(intake, tell, loop.time() + ANSWER_SECONDS)
+        now = loop.time()
+        entry = Queued(intake, tell, now + ANSWER_SECONDS)
         self._line.append(entry)
         self._bytes += size
-        self._active_at = loop.time()
+        self._idle, self._active_at = self.idle_seconds, now
         self._arrived.set()
         self._empty.clear()
         if self._timer is None:
@@ -121,6 +124,13 @@ class AppendQueue:
         while left > 0 and not unless() and loop.time() < until:
             await asyncio.sleep(min(left, until - loop.time()))
             left = self._until_quiet()
+
+    @property
+    def idle_seconds(self) -> float:
+        """The time in which no delivery waited for its commit, in all."""
+        if not self._empty.is_set():
+            return self._idle
+        return self._idle + asyncio.get_running_loop().time() - self._active_at
 
     @property
     def is_quiet(self) -> bool:

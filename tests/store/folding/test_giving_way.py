@@ -20,9 +20,10 @@ SENDERS = 8
 
 @pytest.fixture
 def folds(monkeypatch) -> list[int]:
-    """Deliveries that each transaction of the projector folded; folding gets no share of its
-    own."""
+    """Deliveries that each transaction of the projector folded; folding gets no share of its own,
+    and a delivery waits at any time."""
     monkeypatch.setattr(projector, "LEAST_SHARE", 1e-6)
+    monkeypatch.setattr(append_queue.AppendQueue, "idle_seconds", 0.0)
     found: list[int] = []
     real = Projector.fold_some
 
@@ -72,6 +73,18 @@ async def test_folding_has_its_share_though_deliveries_never_cease(
 ) -> None:
     monkeypatch.setattr(projector, "LEAST_SHARE", 0.5)
     monkeypatch.setattr(append_queue, "QUIET_SECONDS", 600)
+    writer = await open_writer()
+    async with asyncio.timeout(PATIENCE):
+        await send(writer, 5)
+        while writer.behind:
+            await asyncio.sleep(0)
+
+
+async def test_folding_has_the_time_in_which_no_delivery_waits_although_the_next_comes_soon(
+    open_writer, monkeypatch
+) -> None:
+    monkeypatch.setattr(projector, "LEAST_SHARE", 1e-6)
+    monkeypatch.setattr(append_queue.AppendQueue, "_until_quiet", lambda _: 0.001)
     writer = await open_writer()
     async with asyncio.timeout(PATIENCE):
         await send(writer, 5)

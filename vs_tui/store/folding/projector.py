@@ -7,10 +7,11 @@ All others are read from the log and parsed again.
 
 Appending and folding both need the interpreter and the one writing connection, and a fold costs
 more than a receipt. So receiving goes first while deliveries keep coming. Folding waits for a quiet
-moment, but gets a minimum share of the time, and does not wait while a reader waits for it. The
-CPU time of its transactions is bounded, so that few wait long for one (COMMIT comes on top of it).
-Under a flood of GitHub bodies 0.40 of a bare handler's rate were acknowledged this way, and 0.20
-without it (medians of paired runs of wrk, 32 connections). The backlog is folded after the flood.
+moment, or until no delivery waited for as long as the last transaction took; but it gets a minimum
+share of the time, and does not wait while a reader waits for it. The CPU time of its transactions
+is bounded, so that few wait long for one (COMMIT comes on top of it). Under a flood of GitHub
+bodies 0.40 of a bare handler's rate were acknowledged this way, and 0.20 without it (medians of
+paired runs of wrk, 32 connections). The backlog is folded after the flood.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ are answered sooner, too; 200 ms would gain another tenth."""
 LEAST_AT_ONCE: Final = 8
 """Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
 MOST_AT_ONCE: Final = 500
-LEAST_SHARE: Final = 0.1
-"""Minimum share of the time that folding gets, however many deliveries come."""
+LEAST_SHARE: Final = 0.03
+"""Minimum share of the time that folding gets in a flood, in which a delivery waits at any
+time."""
 LEAST_FOLDING: Final = 9
 """While deliveries wait, folding them takes at least this many times as long as linking waiting
 spans and judging waiting deployments."""
@@ -354,7 +356,11 @@ class FoldLoop:
                 self.projector.seconds = self._target()
                 await self.fold()
                 took = loop.time() - began
-                await self._line.quiet(took * (1 / LEAST_SHARE - 1), lambda: self._readers)
+                due = self._line.idle_seconds + took
+                await self._line.quiet(
+                    took * (1 / LEAST_SHARE - 1),
+                    lambda due=due: self._readers or self._line.idle_seconds >= due,  # type: ignore[misc]
+                )
             except Exception as error:
                 if is_storage(error):
                     self._condition.fail(error)
