@@ -6,13 +6,16 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores without other work: custom events 0.46 by the clock and 0.44 by CPU, GitHub
-bodies 0.43 and 0.42. At 500 a second with the dashboard open, half are answered within 1.5 ms, 99
-of 100 within 47 ms (custom) and 60 ms (GitHub). A burst of 50,000 with the dashboard open: custom
-events are acknowledged at 3,276/s, then folded at 3,556/s; GitHub bodies at 1,776/s and 1,027/s;
-the longest wait for a key is 0.18 s.
+Measured on two cores with other work, at real-time priority and with two seconds a run: custom
+events 0.50 by the clock and 0.44 by CPU, GitHub bodies 0.49 and 0.43.
 
-Of a GitHub body's CPU time the adapter takes about 0.40 (orjson a fifth of that), the append 0.25,
+Without other work, when folding took a tenth of a flood's time and each statement of an append
+waited for the interpreter, it was 0.46 and 0.44, and 0.43 and 0.42. At 500 a second with the
+dashboard open, half were answered within 1.5 ms, 99 of 100 within 47 ms (custom) and 60 ms
+(GitHub). A burst of 50,000 with the dashboard open: custom events were acknowledged at 3,276/s,
+then folded at 3,556/s; GitHub bodies at 1,776/s and 1,027/s; the longest wait for a key was 0.18 s.
+
+Of a GitHub body's CPU time the adapter took about 0.40 (orjson a fifth of that), the append 0.25,
 folding meanwhile 0.10. What gained less than a tenth and was thrown away: uvloop (the bare handler
 gains as much), one INSERT for a whole batch, both threads on one core, more prepared statements,
 remembering fewer events.
