@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -21,22 +22,29 @@ class DeployOutcome(StrEnum):
     """In flight; does not count as a deployment yet."""
 
 
-_PRODUCTION: Final = ("prod", "production", "prd")
+_ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
+    word: words
+    for words in (
+        ("production", "prod", "prd"),
+        ("staging", "stage", "stg"),
+        ("development", "dev"),
+    )
+    for word in words
+}
 
 
 def spellings(environment: str) -> tuple[str, ...]:
-    """All spellings of an environment: `prod`, `production` and `prd` are one environment, in any
+    """All spellings of an environment: `production`, `prod` and `prd` are one environment, in any
     case, because tools spell it differently."""
     lowered = environment.lower()
-    words = _PRODUCTION if lowered in _PRODUCTION else (lowered,)
+    words = _ALIKE.get(lowered, (lowered,))
     found = [spelt for word in words for spelt in (word, word.capitalize(), word.upper())]
     return tuple(dict.fromkeys(found)) if environment in found else (environment,)
 
 
-def one_case(environment: str) -> str:
-    """An environment that is spelled `Production` here and `production` there, in one spelling."""
-    lowered = environment.lower()
-    return lowered if lowered in _PRODUCTION else environment
+def one_spelling(environment: str) -> str:
+    """The first spelling of an environment that tools spell differently: `production` of `PROD`."""
+    return _ALIKE.get(environment.lower(), (environment,))[0]
 
 
 class Target(NamedTuple):

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from vs_tui.metrics.facts import Change, Deployment, Incident, Test, plain_version, same_version
+from vs_tui.model import keys
 from vs_tui.model.time import Duration, Instant
 
 DEPLOY: Final = "deploy"
@@ -75,7 +76,8 @@ def is_revert(change: Change) -> bool:
     revert of a revert brings a change back, so it is none."""
     if change.restores or undoes_a_revert(change.title):
         return False
-    return any(change.reverts) or bool(reverted_title(change.title))
+    named = any(name[:1] not in ("", keys.FORMER) for name in change.reverts)
+    return named or bool(reverted_title(change.title))
 
 
 def reverts_among(changes: Sequence[Change]) -> list[Change]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
-from vs_tui.metrics.facts import Target, one_case
+from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, Duration
@@ -100,9 +100,9 @@ class MetricRules:
                     not rule.environment and is_production(span, environments)
                 ):
                     service = service or _name_of(span.project)
-                    return Target(span.project, service, one_case(environment))
+                    return Target(span.project, service, one_spelling(environment))
         if span.operation == "deploy" and is_production(span, environments):
-            return Target(span.project, span.service, one_case(span.environment))
+            return Target(span.project, span.service, one_spelling(span.environment))
         return None
 
     def incident_at(self, span: Span) -> Target | None:

@@ -63,6 +63,11 @@ _ALERTS: Final = ("vstrace-alertmanager-incident-", "vstrace-grafana-incident-")
 _ALERT: Final = re.compile(r"(vstrace-(?:alertmanager|grafana)-incident-.+)-([1-9]\d{15})")
 
 
+FORMER: Final = "?"
+"""What the reference of a pull request begins with that is named under another repository's name,
+which may be a former name of its own."""
+
+
 def reference(source: str, kind: str, namespace: str, number: object) -> str:
     """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
     tail = f"{namespace}-{number}" if namespace else f"{number}"

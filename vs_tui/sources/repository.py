@@ -347,24 +347,36 @@ def reverted(message: str, key: Callable[[int], str], scope: str, *, of_commit: 
     description or a commit's message says to revert; separated by spaces.
 
     A squashed commit lists the messages of its commits with `* `: what these revert may be one
-    another, and is not what the whole reverts.
+    another, and is not what the whole reverts. The reference of a pull request under another name
+    begins with `keys.FORMER`: the repository may have had this name.
     """
     if "everts " not in message:
         return ""
     own = _SQUASHED.split(message, maxsplit=1)[0] if of_commit else message
-    found = {
-        match["sha"].lower() if match["sha"] else key(int(match["number"])): None
-        for match in _REVERTS.finditer(own)
-        if not match["repo"] or keys.repository(match["repo"]) == scope
-    }
+    found = {}
+    for match in _REVERTS.finditer(own):
+        name = match["sha"].lower() if match["sha"] else key(int(match["number"]))
+        if match["repo"] and keys.repository(match["repo"]) != scope:
+            start = name.partition("-pull_request-")[0]
+            name = f"{keys.FORMER}{start}-pull_request-{match['repo']}-{match['number']}"
+        found[name] = None
     return " ".join([*found][:MAX_REVERTS])
 
 
-def push_log(commits: Iterable[Mapping[str, Any]], reverts: Callable[..., str]) -> str:
+MAX_UNLISTED: Final = 10_000
+"""Most commits that a push has and does not list, of which each counts as a change."""
+
+
+def push_log(
+    commits: Iterable[Mapping[str, Any]], reverts: Callable[..., str], total: int = 0
+) -> str:
     """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path],
     reverted]]`, the last one only if it reverts something; empty without commits. Reads the fields
-    that GitHub, GitLab, Gitea and Azure have in common. `reverts` is `Repository.reverts`."""
-    found = []
+    that GitHub, GitLab, Gitea and Azure have in common. `reverts` is `Repository.reverts`.
+
+    A push of `total` commits may list the newest ones only; those before the oldest one in the list
+    are named as git names them, `SHA~1`, and nothing more is known of them."""
+    found: list[list[Any]] = []
     for commit in commits:
         sha = text(commit, "id") or text(commit, "commitId") or text(commit, "hash")
         at = time_of(commit, "timestamp", "date")
@@ -376,6 +388,8 @@ def push_log(commits: Iterable[Mapping[str, Any]], reverts: Callable[..., str]) 
             seconds = None if at is None else at // 1_000_000
             back = reverts(message, of_commit=True)
             found.append([sha.lower(), seconds, subject, _paths(commit), *([back] if back else ())])
+    unlisted = min(total - len(found), MAX_UNLISTED) if found else 0
+    found[:0] = [[f"{found[0][0]}~{n}", None, "", []] for n in range(unlisted, 0, -1)]
     return orjson.dumps(found).decode() if found else ""
 
 

@@ -174,7 +174,9 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 actor=person(body, "actor"),
                 url=web_url(text(entry, "links", "html", "href")),
                 written=[when for when in times if when is not None],
-                log=push_log(reversed(commits), repo.reverts),
+                log=push_log(
+                    commits[::-1], repo.reverts, len(commits) + (entry.get("truncated") is True)
+                ),
                 **({} if is_tag else pushed(repo, ref, after.value, shas, messages)),
             ).event()
         )

@@ -20,7 +20,9 @@ from vs_tui.sources.repository import Push, is_set_back, push_log
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
-"""Most commits of one push that are offered and read; the newest ones."""
+"""Most commits of one push that are offered and whose messages are searched; the newest ones."""
+MAX_LISTED: Final = 2048
+"""Most commits that GitHub lists of a push."""
 _MESSAGE: Final = 5_000
 _QUEUE: Final = "gh-readonly-queue/"
 
@@ -173,11 +175,14 @@ def _push(
 ) -> Event:
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     shas = dict.fromkeys([after, *(text(entry, "id") for entry in commits)])
-    total = number(hook.body, "total_commits")
+    listed = _listed(hook)[-MAX_LISTED:]
+    # Gitea tells the number. GitHub does not; a full list was probably cut.
+    total = number(hook.body, "total_commits") or len(listed) // MAX_LISTED + len(listed)
+    before = text(hook.body, "before")
     return Push(
         repo=hook,
         ref=branch,
-        before=text(hook.body, "before"),
+        before=before,
         after=after,
         at=_pushed_at(hook),
         actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
@@ -185,10 +190,10 @@ def _push(
         shas=shas,
         subject=messages[-1].partition("\n")[0].strip() if messages else "",
         written=[when for entry in commits if (when := time_of(entry, "timestamp"))],
-        log=push_log(_listed(hook)[-MAX_COMMITS:], hook.reverts),
+        log=push_log(listed, hook.reverts, total if keys.commit(before) else 0),
         default_branch=hook.default_branch,
         is_forced=is_forced,
-        more={"vs__push__commits": total if total is not None else len(commits)},
+        more={"vs__push__commits": number(hook.body, "total_commits") or len(commits)},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     ).event()
 

@@ -35,7 +35,7 @@ def read_push(hook: Hook) -> Reading:
     at = latest(*times, *(time_of(e, "committed_date") for e in commits)) or hook.received_at
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     shas = dict.fromkeys([after.value, *(text(entry, "id") for entry in commits)])
-    total = number(hook.body, "total_commits_count")
+    total = number(hook.body, "total_commits_count") or len(commits)
     before = text(hook.body, "before")
     compare = f"{hook.web}/-/compare/{before[:40]}...{after.value}" if keys.commit(before) else ""
     push = Push(
@@ -49,9 +49,9 @@ def read_push(hook: Hook) -> Reading:
         shas=shas,
         subject=messages[-1].partition("\n")[0].strip(),
         written=times,
-        log=push_log(commits, hook.reverts),
+        log=push_log(commits, hook.reverts, total if keys.commit(before) else 0),
         default_branch=hook.default_branch,
-        more={"vs__push__commits": len(commits) if total is None else total},
+        more={"vs__push__commits": total},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     )
     return (push.event(),)

@@ -111,7 +111,7 @@ def positions(
             *((name, at) for name, at, *_ in known),
         ]
         own = [(branch, at) for name, at in places if name in (branch, "")]
-        if not own and not named:
+        if not own:  # the commit says more than the name of a branch
             own = [place for place in places if keys.is_shared_branch(place[0], default)]
         found[deploy.key] = own[0] if own else (branch, deploy.taken)
     return found
@@ -229,6 +229,33 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             else:  # a stacked pull request; the pushes to its branch are its own commits
                 own_found.pull_requests.update(brought.pull_requests)
                 own_found.pull_requests[merge.key] = merge.at
+    return found
+
+
+_CARRYING: Final = (
+    f"SELECT h.key, h.project, h.source, {_SINCE}, h.at, h.branch FROM vcs_history h "
+    f"WHERE h.kind = 0 AND h.source <> '' AND h.key {rows.KEYS}"
+)
+_ON_BASE: Final = (
+    rows.asked("project", "branch", "at", "commit_id")
+    + "SELECT c.commit_id FROM asked a CROSS JOIN vcs_commits c ON c.project = a.project "
+    "AND c.commit_id = a.commit_id CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 "
+    f"AND h.branch = a.branch AND h.at < a.at - {CLOCKS_APART}"
+)
+
+
+def carried_by(db: sqlite3.Connection, requests: Iterable[str]) -> dict[str, Contained]:
+    """Pull request that took a shared branch further -> the changes that it carried, without
+    commits that its base had before. Others are absent."""
+    found = {}
+    for key, project, source, since, at, base in rows.select_in(db, _CARRYING, requests):
+        default = default_branches(db, [project])[project]
+        if since is not None and keys.is_shared_branch(source, default):
+            own = contained(db, [Stretch(project, source, since, at, (base,))])[0]
+            asked = [(project, base, at, sha) for sha in own.commits]
+            for (sha,) in rows.select_in(db, _ON_BASE, asked):
+                own.commits.pop(sha, None)
+            found[key] = own
     return found
 
 

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model.artifacts import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
@@ -180,7 +181,9 @@ def place_deploys(
     for key, d in found.items():
         version = "" if is_moving_version(d.version) else d.version
         version = d.commit or version or ",".join("@".join(part) for part in d.parts)
-        place = d.target if deploys[key].operation == "deploy" else targets[key]
+        place = d.target._replace(environment=one_spelling(d.environment))
+        if deploys[key].operation != "deploy":
+            place = Target(*targets[key])
         target = (key, *place, d.started_at, d.ended_at, int(d.ok))
         after.add((*target, version, d.branch, *places[key]))
     gone = [(row[0],) for row in before - after]

@@ -23,7 +23,7 @@ PULL_REQUEST, PUSH = 0, 1
 FORCED: Final = ".."
 """What the source of a push that took commits away begins with, before the new head. No name of a
 branch contains it."""
-COMMITS_APART: Final = 1_000
+COMMITS_APART: Final = 20_000
 """Commits of one push get times that are less than this many microseconds apart; the newest has the
 time of the push."""
 

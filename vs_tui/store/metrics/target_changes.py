@@ -12,10 +12,11 @@ from vs_tui.metrics.failures import is_revert, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import build_of, change_of
+from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.folding.containment import Commit, paths_of
+from vs_tui.store.folding.containment import Commit, carried_by, paths_of
 from vs_tui.store.folding.shipped_changes import contained_in
 from vs_tui.store.folding.vcs_history import PUSH
 
@@ -109,7 +110,8 @@ def _commit_change(commit: Commit, project: str) -> Change:
         key=_commit_key(commit.commit_id, project),
         kind=Kind.COMMIT,
         title=commit.title,
-        first_commit_at=commit.authored,
+        # The clock of its author may be ahead, but it was not written after its push.
+        first_commit_at=None if commit.authored is None else min(commit.authored, commit.at),
         reverts=tuple(commit.reverts.split()),
     )
 
@@ -145,13 +147,28 @@ def reverting(
     listed = {name for names in named.values() for name in names}
     if not listed:
         return dict(changes)
-    meant, again = _meant(db, project, listed)
+    former = _former(db, project, {name for name in listed if name.startswith(keys.FORMER)})
+    named = {
+        key: [found for name in names if (found := former.get(name, name))[0] != keys.FORMER]
+        for key, names in named.items()
+    }
+    meant, again = _meant(db, project, {name for names in named.values() for name in names})
     found = dict(changes)
     for key, names in named.items():
         reverted = dict.fromkeys(each for name in names for each in meant[name] if each != key)
         back = undoes_a_revert(changes[key].title) or not again.isdisjoint(reverted)
         found[key] = replace(changes[key], reverts=tuple(reverted), restores=back)
     return found
+
+
+def _former(db: sqlite3.Connection, project: str, names: Collection[str]) -> dict[str, str]:
+    """Reference of a pull request under a former name of the repository -> its key."""
+    sql = (
+        "SELECT a.value, s.key FROM json_each(?1) a CROSS JOIN offers o "
+        "ON o.token = 'ref:' || substr(a.value, 2) CROSS JOIN spans s ON s.key = o.key "
+        "AND s.operation = 'pull_request' AND s.project = ?2"
+    )
+    return dict(db.execute(sql, (rows.as_json(names), project))) if names else {}
 
 
 def _said(db: sqlite3.Connection, project: str, shas: Collection[str]) -> list[tuple[Any, ...]]:
@@ -177,6 +194,14 @@ def _meant(
         if is_revert(Change(key=commit, kind=Kind.COMMIT, title=title, reverts=(reverts,))):
             again.add(commit)
     found = {key for keys in meant.values() for key in keys}
+    carried = carried_by(db, found)
+    for own_keys in meant.values():  # who takes a promotion back takes all back that it carried
+        own_keys += [
+            each
+            for key in own_keys
+            if (own := carried.get(key)) is not None
+            for each in (*own.pull_requests, *(_commit_key(sha, project) for sha in own.commits))
+        ]
     for span in rows.spans(
         db, f"operation = 'pull_request' AND key {rows.KEYS}", rows.as_json(found)
     ):
