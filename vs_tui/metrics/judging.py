@@ -64,6 +64,8 @@ class TargetFacts:
     """Deployment key -> the pull requests it contains."""
     builds: Sequence[Build] = ()
     seen: Sequence[EarlierVersion] = ()
+    shipped_before: frozenset[str] = frozenset()
+    """Keys of the reverts and hotfixes among the changes that deployments before these shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,10 @@ def judge(
     signals = signals_of(course, tests, causes)
     first_seen = _first_seen(course, facts.seen)
     changes = {d.key: changes_of(d, facts.shipped.get(d.key, ())) for d in course.deployments}
+    fresh = _fresh(course, changes, facts.shipped_before)
     others = (incident for incident, found in blames if not found and _is_of_target(incident))
     repaired = repairs(course, signals, others if rules.incident_window else ())
-    rollbacks = _rollbacks(course, changes, first_seen)
+    rollbacks = _rollbacks(course, fresh, first_seen)
     known = {plain_version(seen.version) for seen in facts.seen if seen.ok}
     builds = Builds(facts.builds)
     verdicts = []
@@ -118,12 +121,13 @@ def judge(
                 # A version that is deployed again ships nothing new.
                 own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
             own = in_order((*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())))
-            marks = ["revert"] if reverts_among(own_changes) else []
+            new = [c for c in fresh[deployment.key] if c in own_changes]
+            marks = ["revert"] if reverts_among(new) else []
             # A hotfix is merged into develop, too, and ships once more with the next release.
             deployed = deployment.position[0] if deployment.position else ""
             marks += [
                 "hotfix branch"
-                for change in own_changes
+                for change in new
                 if is_hotfix(change.branch) and (not deployed or change.base in ("", deployed))
             ]
             verdicts.append(
@@ -138,6 +142,21 @@ def judge(
         if deployment.ok:
             known.add(plain_version(deployment.version))
     return verdicts
+
+
+def _fresh(
+    course: Course, changes: Mapping[str, Sequence[Change]], before: Collection[str]
+) -> dict[str, list[Change]]:
+    """Deployment key -> its changes that no earlier deployment shipped: only these can revert or
+    repair anything. A branch that is deployed for the first time has older ones, too."""
+    known = set(before)
+    found = {}
+    for deployment in course.deployments:
+        own = changes[deployment.key]
+        found[deployment.key] = [change for change in own if change.key not in known]
+        if deployment.ok:
+            known.update(change.key for change in own)
+    return found
 
 
 def _rollbacks(

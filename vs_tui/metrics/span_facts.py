@@ -72,9 +72,11 @@ def commit_of(attributes: Attributes) -> str:
 
 def deploy_began(span: Span) -> Instant | None:
     """When a deploy began to change its environment; None while it waits for a runner or an
-    approval, and if its timeout passed while it did."""
+    approval, if its timeout passed while it did, and if it failed because it was not approved."""
     waits = span.state in (State.QUEUED, State.WAITING) and not span.reopens
     if waits and span.status in (Status.IN_FLIGHT, Status.TIMED_OUT):
+        return None
+    if span.status.failed and span.stage == "waiting":
         return None
     return instant(span.attributes, ROLLOUT_AT) or span.at
 

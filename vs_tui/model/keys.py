@@ -20,7 +20,7 @@ TEXT_LIMIT: Final = 20_000
 """Characters of a title or body that are searched for references."""
 MAX_REFERENCES: Final = 20
 
-_DEFAULT_BRANCHES: Final = frozenset(
+DEFAULT_BRANCHES: Final = frozenset(
     {"main", "master", "trunk", "develop", "development", "dev", "staging", "production", "head"}
 )
 _SHA: Final = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -142,7 +142,7 @@ def is_shared_branch(branch: str, default: str = "") -> bool:
     lowered = branch.lower()
     return (
         not branch
-        or lowered in _DEFAULT_BRANCHES
+        or lowered in DEFAULT_BRANCHES
         or branch == default
         or lowered.startswith(("release/", "releases/", "gh-readonly-queue/"))
     )

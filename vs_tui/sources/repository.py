@@ -353,7 +353,7 @@ def reverted(message: str, key: Callable[[int], str], scope: str, *, of_commit: 
     if "everts " not in message:
         return ""
     own = _SQUASHED.split(message, maxsplit=1)[0] if of_commit else message
-    found = {}
+    found: dict[str, None] = {}
     for match in _REVERTS.finditer(own):
         name = match["sha"].lower() if match["sha"] else key(int(match["number"]))
         if match["repo"] and keys.repository(match["repo"]) != scope:
@@ -363,7 +363,9 @@ def reverted(message: str, key: Callable[[int], str], scope: str, *, of_commit: 
     return " ".join([*found][:MAX_REVERTS])
 
 
-MAX_UNLISTED: Final = 10_000
+MAX_LOG: Final = 400_000
+"""Characters of the commits of one push; beyond it their files are not kept."""
+MAX_UNLISTED: Final = 5_000
 """Most commits that a push has and does not list, of which each counts as a change."""
 
 
@@ -390,7 +392,11 @@ def push_log(
             found.append([sha.lower(), seconds, subject, _paths(commit), *([back] if back else ())])
     unlisted = min(total - len(found), MAX_UNLISTED) if found else 0
     found[:0] = [[f"{found[0][0]}~{n}", None, "", []] for n in range(unlisted, 0, -1)]
-    return orjson.dumps(found).decode() if found else ""
+    written = orjson.dumps(found).decode() if found else ""
+    if len(written) < MAX_LOG:
+        return written
+    short = [[sha, at, subject[:60], ["*"], *back] for sha, at, subject, _, *back in found]
+    return orjson.dumps(short).decode()
 
 
 def _paths(commit: Mapping[str, Any]) -> list[str]:

@@ -40,6 +40,9 @@ WAITING_LIMIT: Final[Duration] = 30 * DAY
 deployment wait for its approval."""
 FEW_ATTRIBUTES: Final = 32
 """So many are never too much, as each is short."""
+PUSH_LOG: Final = "vs.push.log"
+MOST_LOG: Final = 512 * 1024
+"""Characters of a push's commits, which may be thousands; they do not count to the others."""
 MOST_ATTRIBUTES: Final = 64 * 1024
 """Characters of the attributes of one span; the rest stays in its deliveries."""
 LEFT_OUT: Final = "vs.attributes.left_out"
@@ -232,7 +235,7 @@ def bounded(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
     """The attributes, without the longest where all are too much;
     `vs.attributes.left_out` says how many."""
     sizes = {name: len(name) + len(str(value)) for name, value in attributes.items()}
-    over = sum(sizes.values()) - MOST_ATTRIBUTES
+    over = sum(sizes.values()) - MOST_ATTRIBUTES - min(sizes.get(PUSH_LOG, 0), MOST_LOG)
     if over <= 0:
         return attributes
     left = dict(attributes)

@@ -26,9 +26,12 @@ def hotfix_from_a_tag(story: Story, name: str) -> Wanted:
     own.push((f"{name} m2", "07:00"))
     own.push((f"{name} h", "08:00"), ref="hotfix/1", base=f"{name} base")
     own.deploy("08:30", commit=f"{name} h", ref="hotfix/1")  # 0.5 h
+    head = {"ref": "hotfix/1", "sha": sha(f"{name} h"), "repo": own._repository()}
     own.pull(3, "08:40", "09:00", head="hotfix/1", pushed=True)
+    for post in story.posts[-3:-1]:
+        post.body["pull_request"]["head"] = head
     own.deploy("10:00", commit=own.merge_of(3))  # m2: 3 h
-    return {"lead": (0.5, 3), "fail": (0, 3), "rework": (1, 3), "changes": (3, 3)}
+    return {"lead": (0.5, 3), "fail": (0, 3), "rework": (1, 3), "changes": 3 / 3}
 
 
 def older_commit_by_its_sha(story: Story, name: str) -> Wanted:
@@ -39,7 +42,7 @@ def older_commit_by_its_sha(story: Story, name: str) -> Wanted:
     own.deploy("08:30", commit=f"{name} 3")  # 1.5 and 0.5 h
     own.deploy("09:00", commit=f"{name} 2", ref=sha(f"{name} 2"))
     wanted: Wanted = {"lead": (0.5, 3), "fail": (1, 3), "rework": (1, 3), "recovery": (1.0, 1)}
-    return wanted | {"changes": (3, 3)}
+    return wanted | {"changes": 3 / 3}
 
 
 def renamed_with_undeployed_commits(tool: type[Any]) -> Tell:
@@ -56,7 +59,7 @@ def renamed_with_undeployed_commits(tool: type[Any]) -> Tell:
                     post.body[place]["default_branch"] = "master"
         own.push((f"{name} 3", "08:00"), base=f"{name} 2")
         own.deploy("09:00", commit=f"{name} 3")  # 2 and 1 h
-        return {"lead": (1.0, 3), "fail": (0, 2), "changes": (3, 2)}
+        return {"lead": (1.0, 3), "fail": (0, 2), "changes": 3 / 2}
 
     return tell
 
@@ -71,7 +74,7 @@ def release_branch_is_cut(tool: type[Any]) -> Tell:
         own.push((f"{name} m3", "08:00"))
         own.push((f"{name} fix", "08:30"), ref="release/1", base=f"{name} m2")
         own.deploy("09:00", commit=f"{name} fix", ref="release/1")  # 2, 1.5 and 0.5 h
-        return {"lead": (1.0, 4), "fail": (0, 2), "changes": (4, 2)}
+        return {"lead": (1.0, 4), "fail": (0, 2), "changes": 4 / 2}
 
     return tell
 
@@ -85,7 +88,7 @@ def release_branches_one_after_another(story: Story, name: str) -> Wanted:
     own.push((f"{name} fix picked", "08:00"), when="08:40")
     own.push((f"{name} m2", "09:00"))
     own.deploy("10:00", commit=f"{name} m2", ref="release/2")  # picked: 2 h, m2: 1 h
-    return {"lead": (1.0, 5), "fail": (0, 3), "rework": (0, 3), "changes": (5, 3)}
+    return {"lead": (1.0, 5), "fail": (0, 3), "rework": (0, 3), "changes": 5 / 3}
 
 
 def release_branch_is_used_again(story: Story, name: str) -> Wanted:
@@ -96,7 +99,7 @@ def release_branch_is_used_again(story: Story, name: str) -> Wanted:
     own.deploy("08:00", commit=f"{name} fix", ref="release")  # 1 and 0.5 h
     own.push((f"{name} m2", "08:30"))
     own.deploy("09:00", commit=f"{name} m2", ref="release")  # 0.5 h
-    return {"lead": (0.5, 4), "fail": (0, 3), "rework": (0, 3), "changes": (4, 3)}
+    return {"lead": (0.5, 4), "fail": (0, 3), "rework": (0, 3), "changes": 4 / 3}
 
 
 def production_branch(tool: type[Any], *, way: str) -> Tell:
@@ -117,7 +120,7 @@ def production_branch(tool: type[Any], *, way: str) -> Tell:
             own.pull(3, "08:00", "08:10", head="main", base="production", pushed=True)
             head = own.merge_of(3)
         own.deploy("09:00", commit=head, ref="production")  # 2 and 1.75 h
-        return {"lead": (1.75, 3), "fail": (0, 2), "changes": (3, 2)}
+        return {"lead": (1.75, 3), "fail": (0, 2), "changes": 3 / 2}
 
     return tell
 
@@ -134,7 +137,7 @@ def three_branches(story: Story, name: str) -> Wanted:
     own.pull(5, "10:10", "10:20", base="staging", head="develop", pushed=True)
     own.pull(6, "10:30", "10:40", head="staging", pushed=True)
     own.deploy("11:00", commit=own.merge_of(6))  # #3: 2.5 h
-    return {"lead": (2.5, 3), "fail": (0, 3), "changes": (3, 3)}
+    return {"lead": (2.5, 3), "fail": (0, 3), "changes": 3 / 3}
 
 
 def many_commits(tool: type[Any], count: int) -> Tell:
@@ -233,7 +236,7 @@ def transferred(story: Story, name: str) -> Wanted:
     story.posts[-1].body["repository"]["updated_at"] = at("07:40")
     own.pull(2, "07:10", "08:00", pushed=True)
     own.deploy("09:00", commit=own.merge_of(2))  # 2 h and 1 h 50 min
-    return {"lead": (1.8333, 3), "fail": (0, 2), "changes": (3, 2)}
+    return {"lead": (1.8333, 3), "fail": (0, 2), "changes": 3 / 2}
 
 
 def late_push(tool: type[Any]) -> Tell:
@@ -248,7 +251,7 @@ def late_push(tool: type[Any]) -> Tell:
         deploy("10:00", commit=f"{name} late")  # 72 h
         own.push((f"{name} last", "10:30"))
         deploy("11:00", commit=f"{name} last")  # 0.5 h
-        return {"lead": (0.5, 3), "fail": (0, 3), "rework": (0, 3), "changes": (3, 3)}
+        return {"lead": (0.5, 3), "fail": (0, 3), "rework": (0, 3), "changes": 3 / 3}
 
     return tell
 
@@ -258,7 +261,7 @@ def dated_in_the_future(story: Story, name: str) -> Wanted:
     own = begun(GitHub, story, name)
     own.push((f"{name} 2", "2030-01-01 10:00"), when="07:00")
     own.deploy("08:00", commit=f"{name} 2")  # 1 h
-    return {"lead": (0.75, 2), "changes": (2, 2)}
+    return {"lead": (0.75, 2), "changes": 2 / 2}
 
 
 def picked_to_the_release_and_reverted(story: Story, name: str) -> Wanted:
@@ -277,7 +280,12 @@ def picked_to_the_release_and_reverted(story: Story, name: str) -> Wanted:
 
 
 HISTORIES: dict[str, Tell] = {
+    "hotfix-tag": hotfix_from_a_tag,
     "by-sha": older_commit_by_its_sha,
+    "main-hub": renamed_with_undeployed_commits(GitHub),
+    "main-lab": renamed_with_undeployed_commits(GitLab),
+    "cut-hub": release_branch_is_cut(GitHub),
+    "cut-lab": release_branch_is_cut(GitLab),
     "train": release_branches_one_after_another,
     "used-again": release_branch_is_used_again,
     **{
@@ -289,12 +297,14 @@ HISTORIES: dict[str, Tell] = {
     "many-hub": many_commits(GitHub, 150),
     "many-lab": many_commits(GitLab, 25),
     "long-hub": long_promotion(GitHub),
+    "long-lab": long_promotion(GitLab),
     "back-hub": promotion_reverted(GitHub),
     "back-lab": promotion_reverted(GitLab),
     "back-commit": promotion_reverted_by_its_commit,
     "former": revert_names_the_former_name,
     "moved": transferred,
     "late-hub": late_push(GitHub),
+    "late-lab": late_push(GitLab),
     "future": dated_in_the_future,
     "picked-back": picked_to_the_release_and_reverted,
 }

@@ -252,7 +252,7 @@ def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
     environment = text(status, "environment") or text(deployment, "environment")
     # Vercel deploys the parts of one repository to `Production – shop` and `Production – admin`.
     environment, _, part = environment.partition(" \u2013 ")
-    service = text(payload, "service", limit=200) or part or hook.service
+    service = (text(payload, "service", limit=200) or part).lower() or hook.service
     task = text(deployment, "task")
     is_production = deployment.get("production_environment")
     return Event(

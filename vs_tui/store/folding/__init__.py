@@ -6,6 +6,6 @@ another.
   spans of them and writes their rows, `missing_ends` ends what nobody ended;
 - `linker` links spans by the keys that they offer and seek, `parents` places them in traces;
   `crowded_keys` bounds the work;
-- `incident_links` links incidents, `shipped_changes` links deploys by means of `containment` and
-  `vcs_history`.
+- `incident_links` links incidents, `shipped_changes` links deploys by means of `containment`,
+  `branch_stretches` and `vcs_history`.
 """

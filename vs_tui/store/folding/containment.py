@@ -7,62 +7,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vs_tui.model import keys
-from vs_tui.model.time import DAY, MINUTE, Instant
+from vs_tui.model.time import Instant
 from vs_tui.store import rows
+from vs_tui.store.folding.branch_stretches import (
+    CLOCKS_APART,
+    FIRST_SHIPS,
+    Commit,
+    Contained,
+    Merge,
+    Row,
+    Stretch,
+    take_away,
+    unlisted,
+)
 from vs_tui.store.folding.vcs_history import (
     COMMITS_APART,
     DEFAULT_BRANCH,
-    FORCED,
     PUSH,
     default_branches,
 )
 
-FIRST_SHIPS: Final = 30 * DAY
-"""The first known deployment of a branch ships the changes of this time before it. Older changes
-were probably shipped by a deployment that was never reported."""
-CLOCKS_APART: Final = MINUTE
-"""Most time between a merge and the push that makes it, by the clocks of one host."""
 MAX_CARRIED: Final = 5
 """Most branches that are followed from a change to production."""
-_Row = tuple[Any, ...]
-
-
-class Commit(NamedTuple):
-    """One pushed commit that belongs to no known pull request."""
-
-    commit_id: str
-    push: str
-    at: Instant
-    authored: Instant | None
-    title: str
-    paths: tuple[str, ...]
-    reverts: str
-    """What it takes back, as `sources.repository.reverted` gives it."""
-
-
-@dataclass(slots=True)
-class Contained:
-    """The changes in a stretch of a branch."""
-
-    pull_requests: dict[str, Instant] = field(default_factory=dict)
-    """Key -> time at which it reached its branch."""
-    commits: dict[str, Commit] = field(default_factory=dict)
-    promotions: set[str] = field(default_factory=set)
-    """Pull requests that only take other changes from branch to branch."""
-    apart: set[str] = field(default_factory=set)
-    """Pull requests that a merge queue pushed together with these, before or after the stretch."""
-
-    def update(self, other: Contained) -> None:
-        self.pull_requests.update(other.pull_requests)
-        self.commits.update(other.commits)
-        self.promotions |= other.promotions
-
-    def __bool__(self) -> bool:
-        return bool(self.pull_requests or self.commits)
 
 
 class Deployed(NamedTuple):
@@ -92,7 +61,7 @@ def positions(
 ) -> dict[str, tuple[str, Instant]]:
     """Deployment -> position of its commit: a branch, and the time up to which it has that branch's
     changes."""
-    seen: dict[str, list[_Row]] = {}
+    seen: dict[str, list[Row]] = {}
     for key, *place in rows.select_in(db, _FIND, map(tuple, deploys)):
         seen.setdefault(key, []).append(tuple(place))
     merged = merged_together(db, {row[4] for found in seen.values() for row in found})
@@ -132,30 +101,6 @@ def merged_together(db: sqlite3.Connection, pushes: Iterable[str]) -> dict[str, 
     return dict(rows.select_in(db, _TOGETHER, pushes))
 
 
-class Stretch(NamedTuple):
-    """The part of a branch's history in `(after, until]`."""
-
-    project: str
-    branch: str
-    after: Instant
-    until: Instant
-    through: tuple[str, ...] = ()
-    """The branches through which it was carried from there."""
-
-
-class _Merge(NamedTuple):
-    """A pull request in a stretch."""
-
-    stretch: int
-    key: str
-    at: Instant
-    base: str
-    source: str
-    since: Instant | None
-    """Time of the previous merge of its source into its base; None if the source has no history of
-    its own."""
-
-
 # For a merged pull request `h`: the previous merge of its source's history into its base.
 _SINCE: Final = (
     "CASE WHEN h.source NOT IN ('', h.branch) AND EXISTS (SELECT 1 FROM vcs_history s "
@@ -192,19 +137,20 @@ _COMMITS: Final = (
 def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Contained]:
     """The changes in each stretch, including those carried to it from other branches."""
     found = [Contained() for _ in stretches]
-    merges: list[_Merge] = []
+    merges: list[Merge] = []
     pushes: dict[str, list[int]] = {}
     for n, kind, key, at, *names in rows.select_in(db, _HISTORY, map(tuple, stretches)):
         if kind == PUSH:
             pushes.setdefault(key, []).append(n)
         elif at <= stretches[n].until:
-            merges.append(_Merge(n, key, at, *names))
+            merges.append(Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
+    merges += unlisted(db, stretches, pushes, found)
     merges = [merge for merge in merges if merge.key not in found[merge.stretch].apart]
-    _take_away(db, stretches, pushes, found, merges)
+    take_away(db, stretches, pushes, found, merges)
     sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
     defaults = default_branches(db, sourced)
-    carried: list[tuple[_Merge, Stretch]] = []
+    carried: list[tuple[Merge, Stretch]] = []
     for merge in merges:
         own = stretches[merge.stretch]
         base = merge.base or own.branch
@@ -212,6 +158,8 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         back = merge.since is not None and merge.source in through
         if back and keys.is_shared_branch(merge.source, defaults[own.project]):
             found[merge.stretch].promotions.add(merge.key)  # merged back from where it leads to
+        elif merge.key in pushes and len(through) >= MAX_CARRIED:
+            continue
         elif back or merge.since is None or len(through) >= MAX_CARRIED:
             # With `back` its own branch was deployed before it was merged.
             found[merge.stretch].pull_requests[merge.key] = merge.at
@@ -259,63 +207,15 @@ def carried_by(db: sqlite3.Connection, requests: Iterable[str]) -> dict[str, Con
     return found
 
 
-# The position after which a forced push took commits away: that of its new head, or else the one
-# before the oldest commit that it wrote anew, which has the time of its author still.
-_AWAY: Final = (
-    "SELECT h.key, h.at, (SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
-    "ON p.key = c.key AND p.branch = h.branch WHERE c.project = h.project "
-    f"AND c.commit_id = substr(h.source, {len(FORCED) + 1}) AND c.at < h.at AND c.key <> h.key), "
-    "(SELECT MIN(o.at) - 1 FROM vcs_commits n CROSS JOIN vcs_history p ON p.project = h.project "
-    f"AND p.branch = h.branch AND p.kind = 1 AND p.at < h.at AND p.at >= h.at - {FIRST_SHIPS} "
-    "CROSS JOIN vcs_commits o ON o.key = p.key AND o.authored = n.authored "
-    "AND o.commit_id <> n.commit_id WHERE n.key = h.key) FROM vcs_history h "
-    f"WHERE h.source <> '' AND h.key {rows.KEYS}"
-)
-# What was pushed again after it: the commits and pull requests of pushes with a later event.
-_AGAIN: Final = (
-    "SELECT x.commit_id, x.key FROM vcs_history f CROSS JOIN vcs_history p "
-    "ON p.project = f.project AND p.branch = f.branch AND p.at > ?2 AND p.at < f.at AND p.kind = 1 "
-    "CROSS JOIN spans s ON s.key = p.key AND s.last_event_at > f.at "
-    "CROSS JOIN vcs_commits c ON c.key = p.key CROSS JOIN vcs_commits x "
-    "ON x.project = c.project AND x.commit_id = c.commit_id WHERE f.key = ?1"
-)
-
-
-def _take_away(
-    db: sqlite3.Connection,
-    stretches: Sequence[Stretch],
-    pushes: Mapping[str, Sequence[int]],
-    found: Sequence[Contained],
-    merges: list[_Merge],
-) -> None:
-    """Remove what forced pushes took away from the branches of these stretches. Where it is not
-    known what they took, it stays."""
-    for push, until, back, anew in rows.select_in(db, _AWAY, pushes):
-        since = anew if back is None else back
-        if since is None:
-            continue
-        again = {name for row in db.execute(_AGAIN, (push, since)) for name in row}
-        for n in (n for n in pushes[push] if until <= stretches[n].until):
-            merges[:] = [
-                m for m in merges if m.stretch != n or not since < m.at < until or m.key in again
-            ]
-            own = found[n].commits
-            for c in list(own.values()):
-                is_head = c.push == push and back is not None  # an earlier push brought it
-                is_gone = since < c.at < until and c.push != push and c.commit_id not in again
-                if is_head or is_gone:
-                    del own[c.commit_id]
-
-
 def _pushed(
     db: sqlite3.Connection,
     stretches: Sequence[Stretch],
     pushes: Mapping[str, Sequence[int]],
     found: Sequence[Contained],
-) -> list[_Merge]:
+) -> list[Merge]:
     """The pull requests whose commits were pushed. Commits without a pull request, and the pull
     requests of a merge queue that belong to another stretch, are added to `found`."""
-    brought: dict[str, list[_Row]] = {}
+    brought: dict[str, list[Row]] = {}
     for push, *request in (
         *rows.select_in(db, _BROUGHT, pushes),
         *rows.select_in(db, _ABOVE, pushes),
@@ -352,8 +252,8 @@ def _pushed(
 
 
 def _brought(
-    n: int, stretch: Stretch, requests: Sequence[_Row], found: Contained, pushed_at: Instant
-) -> list[_Merge]:
+    n: int, stretch: Stretch, requests: Sequence[Row], found: Contained, pushed_at: Instant
+) -> list[Merge]:
     """The merges of the pull requests that a push brought to a stretch."""
     merges = []
     by_commits = any(request[0] for request in requests)
@@ -365,9 +265,9 @@ def _brought(
         elif base in (stretch.branch, ""):
             # A pull request in the stretch has its own row, whichever clock is ahead.
             if not stretch.after < at <= stretch.until:
-                merges.append(_Merge(n, key, min(at, stretch.until), base, source, since))
+                merges.append(Merge(n, key, min(at, stretch.until), base, source, since))
         elif by_commit:
-            merges.append(_Merge(n, key, at, base, source, since))
+            merges.append(Merge(n, key, at, base, source, since))
     return merges
 
 

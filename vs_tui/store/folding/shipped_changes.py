@@ -12,19 +12,19 @@ from typing import Any, Final
 
 from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.metrics.span_facts import deployment_of
+from vs_tui.model import keys
 from vs_tui.model.artifacts import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows
-from vs_tui.store.folding.containment import (
-    FIRST_SHIPS,
-    Contained,
-    Deployed,
-    Stretch,
-    contained,
-    positions,
-)
+from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch, cut_from
+from vs_tui.store.folding.containment import Deployed, contained, positions
 from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
-from vs_tui.store.folding.vcs_history import HistoryChange, write_history
+from vs_tui.store.folding.vcs_history import (
+    UNLISTED,
+    HistoryChange,
+    default_branches,
+    write_history,
+)
 from vs_tui.traces.correlation import Node, links_of
 
 _TARGET: Final = (
@@ -224,6 +224,10 @@ _AFTER_HISTORY: Final = (
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source >= '..' AND h.source < './' AND h.source <> '' "
     "AND h.at > m.at AND h.branch = m.branch "
+    # pushes that may have brought it without listing it
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
+    f"ON h.project = m.project AND h.source = '{UNLISTED}' AND h.at >= m.at "
+    f"AND h.at < m.at + {FIRST_SHIPS} AND h.branch <> m.branch "
     # merges that carried it on to another branch
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source = m.branch AND h.source <> '' AND h.at >= m.at "
@@ -238,7 +242,15 @@ _AFTER_HISTORY: Final = (
     "SELECT e.key FROM moved m CROSS JOIN vcs_deploys e ON e.project = m.project "
     "AND e.ended_at >= m.at WHERE m.branch IN (e.branch, '') AND NOT EXISTS (SELECT 1 "
     f"FROM vcs_deploys f WHERE {_TARGET.format('f', 'e')} AND f.branch = e.branch AND f.ok = 1 "
-    "AND f.position >= m.at AND f.started_at < e.started_at)"
+    "AND f.position >= m.at AND f.started_at < e.started_at) "
+    # deploys of a branch that was cut from a shared one after it
+    "UNION SELECT e.key FROM moved m CROSS JOIN vcs_deploys e ON e.project = m.project "
+    "AND e.ended_at >= m.at AND e.branch <> m.branch WHERE (m.branch IN (SELECT value "
+    "FROM json_each(?4)) OR m.branch GLOB 'release*/*') AND EXISTS (SELECT 1 FROM vcs_history h "
+    "CROSS JOIN vcs_commits c ON c.project = h.project AND c.commit_id = h.base "
+    "CROSS JOIN vcs_history p ON p.key = c.key AND p.branch = m.branch AND p.at >= m.at "
+    "WHERE h.project = e.project AND h.branch = e.branch AND h.kind = 1 AND h.base <> '' "
+    f"AND h.at <= e.position AND h.at > e.position - {FIRST_SHIPS})"
 )
 
 
@@ -249,7 +261,10 @@ def _after_history(
     moments."""
     if not told.moments and not moved:
         return []
-    bound = [rows.as_json(told.moments), rows.as_json(told.commits), rows.as_json(moved)]
+    defaults = default_branches(connection, {project for project, *_ in told.moments})
+    shared = {*keys.DEFAULT_BRANCHES, *defaults.values()}
+    asked: tuple[Collection[object], ...] = (told.moments, told.commits, moved, shared)
+    bound = [rows.as_json(each) for each in asked]
     return [key for (key,) in connection.execute(_AFTER_HISTORY, bound).fetchall()]
 
 
@@ -277,7 +292,42 @@ def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict
         key: Stretch(project, branch, until - FIRST_SHIPS if after is None else after, until)
         for key, project, branch, until, after in rows.select_in(connection, _STRETCHES, deploys)
     }
-    return dict(zip(found, contained(connection, list(found.values())), strict=True))
+    cuts = _cuts(connection, found)
+    stretches = [*found.values(), *(stretch for _, stretch in cuts)]
+    changes = contained(connection, stretches)
+    shipped = dict(zip(found, changes, strict=False))
+    for (key, _), brought in zip(cuts, changes[len(found) :], strict=True):
+        shipped[key].update(brought)
+    return shipped
+
+
+_HAD: Final = (
+    "SELECT e.branch, MAX(e.position) FROM vcs_deploys d CROSS JOIN vcs_deploys e "
+    f"ON {_BEFORE} WHERE d.key = ? GROUP BY e.branch"
+)
+
+
+def _cuts(
+    connection: sqlite3.Connection, deploys: Mapping[str, Stretch]
+) -> list[tuple[str, Stretch]]:
+    """(deploy, stretch) of the branches from which a deployed branch was cut, after what earlier
+    deploys of the target had of them."""
+    found = []
+    own = list(deploys.items())
+    for n, branches in cut_from(connection, list(deploys.values())).items():
+        key, stretch = own[n]
+        had = dict(connection.execute(_HAD, (key,)).fetchall())
+        others = [
+            Stretch(stretch.project, branch, at - FIRST_SHIPS, at) for branch, at in had.items()
+        ]
+        for earlier in cut_from(connection, others).values():
+            had.update({b: max(at, had.get(b, at)) for b, at in earlier.items()})
+        for branch, at in branches.items():
+            after = had.get(branch, at - FIRST_SHIPS)
+            if after < at:
+                through = (stretch.branch,)
+                found.append((key, Stretch(stretch.project, branch, after, at, through)))
+    return found
 
 
 def _nodes(

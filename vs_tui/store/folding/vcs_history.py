@@ -18,11 +18,14 @@ from vs_tui.model import keys
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
+from vs_tui.traces.folding import PUSH_LOG
 
 PULL_REQUEST, PUSH = 0, 1
 FORCED: Final = ".."
 """What the source of a push that took commits away begins with, before the new head. No name of a
 branch contains it."""
+UNLISTED: Final = "//"
+"""The source of a push with commits that its host did not list. No branch has this name."""
 COMMITS_APART: Final = 20_000
 """Commits of one push get times that are less than this many microseconds apart; the newest has the
 time of the push."""
@@ -34,8 +37,10 @@ CREATE TABLE vcs_history (
     branch TEXT NOT NULL,
     at INTEGER NOT NULL,
     kind INTEGER NOT NULL,
-    source TEXT NOT NULL
+    source TEXT NOT NULL,
+    base TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX vcs_history_after ON vcs_history (project, base) WHERE base <> '';
 CREATE INDEX vcs_history_of ON vcs_history (project, branch, at, kind, source);
 CREATE INDEX vcs_history_from ON vcs_history (project, source, at, branch) WHERE source <> '';
 CREATE TABLE vcs_commits (
@@ -87,6 +92,8 @@ END;
 
 
 _Row = tuple[Any, ...]
+_OWN: Final = 7
+"""Columns of a row of `vcs_history`; one of `vcs_commits` has more."""
 
 
 @dataclass(slots=True)
@@ -120,7 +127,7 @@ def write_history(
     )
     known: dict[str, set[_Row]] = {}
     for row in rows.select_in(db, sql, changed):
-        known.setdefault(row[0], set()).update((row[:6], *([row[6:]] if row[6] else ())))
+        known.setdefault(row[0], set()).update((row[:_OWN], *([row[_OWN:]] if row[_OWN] else ())))
     new: list[_Row] = []
     for key, span in changed.items():
         history, commits = _rows_of(span)
@@ -130,16 +137,17 @@ def write_history(
             continue
         new += now
         for each in old | now:
-            if len(each) == 6:
+            if len(each) == _OWN:
                 told.moments.add((*each[1:4], key))
             else:
                 told.commits.add(each[:2])
     for table in ("vcs_history", "vcs_commits") if known else ():
         db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(known),))
-    sql = "INSERT INTO vcs_history VALUES (?, ?, ?, ?, ?, ?)"
-    db.executemany(sql, [row for row in new if len(row) == 6])
+    sql = "INSERT INTO vcs_history VALUES (?, ?, ?, ?, ?, ?, ?)"
+    db.executemany(sql, [row for row in new if len(row) == _OWN])
     sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    db.executemany(sql, [row for row in new if len(row) > 6])
+    db.executemany(sql, [row for row in new if len(row) > _OWN])
+    _keep_order(db, told, new)
     # If the events name the same default branches as before, none of them changed.
     told_now = {project: branch for project, branch, _ in named}
     if any(told_now.get(project) != branch for project, branch in defaults.items()):
@@ -192,6 +200,41 @@ SELECT project, attributes ->> '$."vs.default_branch"' AS branch, last_event_at 
 """
 
 
+MAX_LATE: Final = 10
+"""Most pushes one after another that are kept in their order."""
+_IN_ORDER: Final = (
+    "WITH RECURSIVE down(key, hops) AS (SELECT value, 0 FROM json_each(?1) UNION SELECT n.key, "
+    "hops + 1 FROM down CROSS JOIN vcs_history o ON o.key = down.key CROSS JOIN vcs_commits c "
+    "ON c.key = o.key AND c.at = o.at CROSS JOIN vcs_history n ON n.project = o.project "
+    "AND n.base = c.commit_id AND n.base <> '' AND n.branch = o.branch AND n.key <> o.key "
+    f"WHERE hops < {MAX_LATE}), up(start, key, hops) AS (SELECT DISTINCT key, key, 0 FROM down "
+    "UNION SELECT up.start, p.key, hops + 1 FROM up CROSS JOIN vcs_history o ON o.key = up.key "
+    "CROSS JOIN vcs_commits c ON c.project = o.project AND c.commit_id = o.base "
+    "CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 AND p.branch = o.branch "
+    f"AND p.at = c.at AND p.key <> o.key AND p.source IN ('', '{UNLISTED}') "
+    f"WHERE hops < {MAX_LATE}) "
+    "SELECT h.project, h.branch, h.at, h.key, w.at FROM (SELECT start, "
+    f"MAX(s.started_at + up.hops * {COMMITS_APART}) AS at FROM up CROSS JOIN spans s "
+    # a branch that was set back to an older commit has no order
+    "ON s.key = up.key GROUP BY start HAVING SUM(up.key = start AND up.hops > 0) = 0) w "
+    "CROSS JOIN vcs_history h ON h.key = w.start "
+    "WHERE h.at <> w.at"
+)
+
+
+def _keep_order(db: sqlite3.Connection, told: HistoryChange, new: Iterable[_Row]) -> None:
+    """Place pushes after the push that brought the commit which they were made on. GitLab,
+    Bitbucket Cloud and Gitea do not tell when a push was made, and its commits may be old."""
+    new = list(new)
+    written = {(row[2], row[4]) for row in new if len(row) > _OWN}
+    undated = {row[0] for row in new if len(row) == _OWN and (row[0], row[3]) in written}
+    for project, branch, before, key, at in rows.select_in(db, _IN_ORDER, undated):
+        told.moments |= {(project, branch, before, key), (project, branch, at, key)}
+        db.execute("UPDATE vcs_history SET at = ? WHERE key = ?", (at, key))
+        sql = "UPDATE vcs_commits SET at = at + ? WHERE key = ? RETURNING project, commit_id"
+        told.commits.update(db.execute(sql, (at - before, key)).fetchall())
+
+
 def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
     """(history row, commit rows) of a merged pull request or a push; (None, []) for others."""
     names = span.attributes
@@ -203,14 +246,18 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         base = keys.branch_name(str(names.get("vcs.ref.base.name", "")))
         # The branch of a fork may have the name of one of the repository's own.
         source = "" if names.get("vs.pr.fork") is True else head
-        row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, source)
+        row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, source, "")
         shas = {revision, str(names.get("vs.pr.merge_commit", "")).lower()} - {""}
         return row, [(span.project, sha, span.key, span.ended_at, None, "", "", "") for sha in shas]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
-    forced = f"{FORCED}{revision}" if names.get("vs.push.forced") is True else ""
-    row = (span.key, span.project, head, span.started_at, PUSH, forced)
-    log = _log(names.get("vs.push.log"))
+    log = _log(names.get(PUSH_LOG))
+    source = f"{FORCED}{revision}" if names.get("vs.push.forced") is True else ""
+    if not source and log and "~" in log[0][0]:
+        source = UNLISTED
+    before = keys.commit(names.get("vcs.ref.base.revision"))
+    base = before.value if before else ""
+    row = (span.key, span.project, head, span.started_at, PUSH, source, base)
     if not any(sha == revision for sha, *_ in log) and revision:
         at = parse_instant(names.get("vs.commit.first_at"))
         log.append((revision, at, span.name, (), ""))

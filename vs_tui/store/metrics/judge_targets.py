@@ -28,6 +28,7 @@ from vs_tui.store import rows
 from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 from vs_tui.store.metrics.judged_rows import (
     OF_TARGET,
+    PLACES,
     TOLD,
     VERDICTS,
     parts_of,
@@ -39,13 +40,6 @@ from vs_tui.store.metrics.judged_rows import (
     unit_of,
 )
 from vs_tui.store.metrics.target_facts import TargetReader
-
-_PLACES: Final = (
-    "place IN (SELECT id FROM dora_places "
-    "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
-)
-"""SQL: the places of a target, given by its first three parameters. An artifact of a product has a
-place of its own."""
 
 _PASSED: Final = (
     "SELECT 1 FROM spans INDEXED BY spans_ended WHERE derived = 0 AND ended_at >= ? "
@@ -97,7 +91,7 @@ class Judging:
         an incident is about. Only a test that passes later closes the failure of a test."""
         sql = (
             "SELECT MIN(at), MIN(CASE WHEN ended_at IS NOT NULL OR kind <> 'test' THEN at END) "
-            f"FROM dora_signals WHERE {_PLACES} AND (ended_at >= ?4 OR "
+            f"FROM dora_signals WHERE {PLACES} AND (ended_at >= ?4 OR "
             "(ended_at IS NULL AND (kind <> 'incident' OR started_at >= ?4)))"
         )
         failed, but_open_tests = self._db.execute(sql, (*target, moment)).fetchone()
@@ -140,9 +134,9 @@ class Judging:
             "SELECT MIN(at) FROM (SELECT c.at FROM json_each(?4) t CROSS JOIN dora_changes c "
             # with or without the number of its pull request, such as ` (#7)`
             "ON c.title >= t.value AND c.title < t.value || ' )' AND c.title <> '' "
-            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{_PLACES} UNION ALL "
+            f"WHERE (c.title = t.value OR c.title LIKE '% (%)') AND c.{PLACES} UNION ALL "
             "SELECT c.at FROM json_each(?5) k CROSS JOIN dora_changes c ON c.change = k.value "
-            f"WHERE c.{_PLACES})"
+            f"WHERE c.{PLACES})"
         )
         bound = (*target, rows.as_json(titles), rows.as_json(keys))
         at: Instant | None = self._db.execute(sql, bound).fetchone()[0]

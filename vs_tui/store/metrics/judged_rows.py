@@ -18,6 +18,12 @@ from vs_tui.store import rows
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
+PLACES: Final = (
+    "place IN (SELECT id FROM dora_places "
+    "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
+)
+"""SQL: the places of a target, given by its first three parameters. An artifact of a product has a
+place of its own."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
 VERDICTS: Final[Mapping[str, str]] = {
     "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "

@@ -16,7 +16,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.folding.containment import Commit, carried_by, paths_of
+from vs_tui.store.folding.branch_stretches import Commit
+from vs_tui.store.folding.containment import carried_by, paths_of
 from vs_tui.store.folding.shipped_changes import contained_in
 from vs_tui.store.folding.vcs_history import PUSH
 
@@ -53,14 +54,32 @@ _BEFORE_IT: Final = (
 def shipped_by(
     db: sqlite3.Connection, finished: Sequence[Deployment], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
-    """Deployment -> changes that it shipped; absent if they are unknown."""
-    spans = {d.key: d.spans for d in finished if d.ok}
+    """Deployment -> changes that it shipped; absent if they are unknown.
+
+    Of a deployment that failed in one region, the others have its changes already; they ship with
+    the next success that has its commit or a later one."""
+    spans: dict[str, tuple[str, ...]] = {}
+    waiting: list[Deployment] = []
+    for d in finished:
+        own = [w for w in waiting if d.ok and _has_all_of(d, w)]
+        waiting = [w for w in waiting if w not in own]
+        if d.ok:
+            spans[d.key] = (*d.spans, *(span for w in own for span in w.spans))
+        elif d.members:
+            waiting.append(d)
     by_span = _shipped(db, {span for own in spans.values() for span in own}, rules, target)
     return {
         key: list({change.key: change for span in own for change in by_span.get(span, ())}.values())
         for key, own in spans.items()
         if any(span in by_span for span in own)
     }
+
+
+def _has_all_of(later: Deployment, failed: Deployment) -> bool:
+    if later.version_of() == failed.version_of():
+        return True
+    mine, theirs = later.position, failed.position
+    return bool(mine and theirs and mine[0] == theirs[0] and mine[1] >= theirs[1])
 
 
 def _shipped(
@@ -149,7 +168,7 @@ def reverting(
         return dict(changes)
     former = _former(db, project, {name for name in listed if name.startswith(keys.FORMER)})
     named = {
-        key: [found for name in names if (found := former.get(name, name))[0] != keys.FORMER]
+        key: [now for name in names if (now := former.get(name, name))[0] != keys.FORMER]
         for key, names in named.items()
     }
     meant, again = _meant(db, project, {name for names in named.values() for name in names})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from vs_tui.metrics.attempts import (
     runs_told,
 )
 from vs_tui.metrics.facts import (
+    Change,
     Deployment,
     DeployOutcome,
     Incident,
@@ -25,16 +26,17 @@ from vs_tui.metrics.facts import (
     plain_version,
     spellings,
 )
+from vs_tui.metrics.failures import is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.span_facts import deployment_of, incident_of, test_of
+from vs_tui.metrics.span_facts import deployment_of, incident_of, is_hotfix, test_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
-from vs_tui.store.metrics.judged_rows import OF_TARGET, TOLD
+from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -98,6 +100,7 @@ class TargetReader:
             shipped=shipped,
             builds=builds_of(self.db, self.target, finished, bare),
             seen=self._seen(finished),
+            shipped_before=self._shipped_before(shipped),
         )
 
     def _deployments(self) -> list[Deployment]:
@@ -262,6 +265,21 @@ class TargetReader:
         bound = (rows.as_json(keys), rows.as_json(spellings(self.target.environment)))
         own = "\n".join(self.target)
         return {key for key, last in self.db.execute(sql, bound) if last not in (None, own)}
+
+    def _shipped_before(self, shipped: Mapping[str, Sequence[Change]]) -> frozenset[str]:
+        """The reverts and hotfixes among these changes that an earlier deployment shipped."""
+        keys = {
+            change.key
+            for own in shipped.values()
+            for change in own
+            if is_revert(change) or is_hotfix(change.branch)
+        }
+        sql = (
+            "SELECT c.change FROM json_each(?4) k CROSS JOIN dora_changes c ON c.change = k.value "
+            f"WHERE c.at < ?5 AND c.{PLACES}"
+        )
+        bound = (*self.target, rows.as_json(keys), self.since)
+        return frozenset(key for (key,) in self.db.execute(sql, bound)) if keys else frozenset()
 
     def _seen(self, finished: Sequence[Deployment]) -> list[EarlierVersion]:
         """The versions of these deployments that were deployed before."""

@@ -1,0 +1,194 @@
+"""What a stretch of a branch contains: types, and what single pushes add to it or take from it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from vs_tui.model import keys
+from vs_tui.model.time import DAY, MINUTE, Instant
+from vs_tui.store import rows
+from vs_tui.store.folding.vcs_history import FORCED, UNLISTED, default_branches
+
+FIRST_SHIPS: Final = 30 * DAY
+"""The first known deployment of a branch ships the changes of this time before it. Older changes
+were probably shipped by a deployment that was never reported."""
+CLOCKS_APART: Final = MINUTE
+"""Most time between a merge and the push that makes it, by the clocks of one host."""
+Row = tuple[Any, ...]
+
+
+class Commit(NamedTuple):
+    """One pushed commit that belongs to no known pull request."""
+
+    commit_id: str
+    push: str
+    at: Instant
+    authored: Instant | None
+    title: str
+    paths: tuple[str, ...]
+    reverts: str
+    """What it takes back, as `sources.repository.reverted` gives it."""
+
+
+@dataclass(slots=True)
+class Contained:
+    """The changes in a stretch of a branch."""
+
+    pull_requests: dict[str, Instant] = field(default_factory=dict)
+    """Key -> time at which it reached its branch."""
+    commits: dict[str, Commit] = field(default_factory=dict)
+    promotions: set[str] = field(default_factory=set)
+    """Pull requests that only take other changes from branch to branch."""
+    apart: set[str] = field(default_factory=set)
+    """Pull requests that a merge queue pushed together with these, before or after the stretch."""
+
+    def update(self, other: Contained) -> None:
+        self.pull_requests.update(other.pull_requests)
+        self.commits.update(other.commits)
+        self.promotions |= other.promotions
+
+    def __bool__(self) -> bool:
+        return bool(self.pull_requests or self.commits)
+
+
+class Stretch(NamedTuple):
+    """The part of a branch's history in `(after, until]`."""
+
+    project: str
+    branch: str
+    after: Instant
+    until: Instant
+    through: tuple[str, ...] = ()
+    """The branches through which it was carried from there."""
+
+
+class Merge(NamedTuple):
+    """A pull request in a stretch."""
+
+    stretch: int
+    key: str
+    at: Instant
+    base: str
+    source: str
+    since: Instant | None
+    """Time of the previous merge of its source into its base; None if the source has no history of
+    its own."""
+
+
+# The position after which a forced push took commits away: that of its new head, or else the one
+# before the oldest commit that it wrote anew, which has the time of its author still.
+_AWAY: Final = (
+    "SELECT h.key, h.at, (SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
+    "ON p.key = c.key AND p.branch = h.branch WHERE c.project = h.project "
+    f"AND c.commit_id = substr(h.source, {len(FORCED) + 1}) AND c.at < h.at AND c.key <> h.key), "
+    "(SELECT MIN(o.at) - 1 FROM vcs_commits n CROSS JOIN vcs_history p ON p.project = h.project "
+    f"AND p.branch = h.branch AND p.kind = 1 AND p.at < h.at AND p.at >= h.at - {FIRST_SHIPS} "
+    "CROSS JOIN vcs_commits o ON o.key = p.key AND o.authored = n.authored "
+    "AND o.commit_id <> n.commit_id WHERE n.key = h.key) FROM vcs_history h "
+    f"WHERE h.source >= '{FORCED}' AND h.source < './' AND h.key {rows.KEYS}"
+)
+# What was pushed again after it: the commits and pull requests of pushes with a later event.
+_AGAIN: Final = (
+    "SELECT x.commit_id, x.key FROM vcs_history f CROSS JOIN vcs_history p "
+    "ON p.project = f.project AND p.branch = f.branch AND p.at > ?2 AND p.at < f.at AND p.kind = 1 "
+    "CROSS JOIN spans s ON s.key = p.key AND s.last_event_at > f.at "
+    "CROSS JOIN vcs_commits c ON c.key = p.key CROSS JOIN vcs_commits x "
+    "ON x.project = c.project AND x.commit_id = c.commit_id WHERE f.key = ?1"
+)
+
+
+def take_away(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    pushes: Mapping[str, Sequence[int]],
+    found: Sequence[Contained],
+    merges: list[Merge],
+) -> None:
+    """Remove what forced pushes took away from the branches of these stretches. Where it is not
+    known what they took, it stays."""
+    for push, until, back, anew in rows.select_in(db, _AWAY, pushes):
+        since = anew if back is None else back
+        if since is None:
+            continue
+        again = {name for row in db.execute(_AGAIN, (push, since)) for name in row}
+        for n in (n for n in pushes[push] if until <= stretches[n].until):
+            merges[:] = [
+                m for m in merges if m.stretch != n or not since < m.at < until or m.key in again
+            ]
+            own = found[n].commits
+            for c in list(own.values()):
+                is_head = c.push == push and back is not None  # an earlier push brought it
+                is_gone = since < c.at < until and c.push != push and c.commit_id not in again
+                if is_head or is_gone:
+                    del own[c.commit_id]
+
+
+# Where else the newest commits of a push with unlisted ones are, and how far its branch had come
+# there before.
+_ELSEWHERE: Final = (
+    "SELECT h.key, h.at, p.branch, MAX(x.at), (SELECT MAX(y.at) FROM vcs_history b CROSS JOIN "
+    "vcs_commits d ON d.key = b.key CROSS JOIN vcs_commits y ON y.project = d.project "
+    "AND y.commit_id = d.commit_id CROSS JOIN vcs_history q ON q.key = y.key "
+    "AND q.branch = p.branch WHERE b.project = h.project AND b.branch = h.branch AND b.kind = 1 "
+    f"AND b.at < h.at AND b.at > h.at - {FIRST_SHIPS}) FROM vcs_history h CROSS JOIN vcs_commits c "
+    "ON c.key = h.key CROSS JOIN vcs_commits x ON x.project = c.project "
+    "AND x.commit_id = c.commit_id CROSS JOIN vcs_history p ON p.key = x.key "
+    "AND p.branch NOT IN (h.branch, '') "
+    f"WHERE h.source = '{UNLISTED}' AND h.key {rows.KEYS} GROUP BY h.key, p.branch"
+)
+
+
+def unlisted(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    pushes: Mapping[str, Sequence[int]],
+    found: Sequence[Contained],
+) -> list[Merge]:
+    """What pushes brought of another shared branch whose commits their host did not list."""
+    merges = []
+    elsewhere: dict[str, list[Row]] = {}
+    for push, *place in rows.select_in(db, _ELSEWHERE, pushes):
+        elsewhere.setdefault(push, []).append(tuple(place))
+    for push, places in elsewhere.items():
+        project = stretches[pushes[push][0]].project
+        default = default_branches(db, [project])[project]
+        shared = [row for row in places if keys.is_shared_branch(row[1], default)]
+        for n in pushes[push] if shared else ():
+            pushed_at, source, at, since = max(shared, key=lambda row: (row[2], row[1]))
+            if not stretches[n].after < pushed_at <= stretches[n].until:
+                continue
+            for sha, commit in list(found[n].commits.items()):
+                if commit.push == push and "~" in sha:
+                    del found[n].commits[sha]
+            since = at - FIRST_SHIPS if since is None else since
+            merges.append(Merge(n, push, at, stretches[n].branch, source, since))
+    return merges
+
+
+# Pushes of commits that began with a commit of another branch, which their own does not have.
+_CUT: Final = (
+    rows.asked("project", "branch", "after", "until")
+    + "SELECT DISTINCT a.n, x.at, p.branch FROM asked a CROSS JOIN vcs_history h "
+    "ON h.project = a.project AND h.branch = a.branch AND h.kind = 1 AND h.base <> '' "
+    "AND h.at > a.after AND h.at <= a.until CROSS JOIN vcs_commits x ON x.project = h.project "
+    "AND x.commit_id = h.base CROSS JOIN vcs_history p ON p.key = x.key "
+    "AND p.branch NOT IN (h.branch, '') WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o "
+    "CROSS JOIN vcs_history q ON q.key = o.key WHERE o.project = h.project "
+    "AND o.commit_id = h.base AND q.branch = h.branch)"
+)
+
+
+def cut_from(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> dict[int, dict[str, Instant]]:
+    """Number of a stretch -> shared branches that its branch was cut from within it, and up to
+    when it has their changes: a release branch, or the default branch under a new name."""
+    found: dict[int, dict[str, Instant]] = {}
+    cuts = list(rows.select_in(db, _CUT, [stretch[:4] for stretch in stretches]))
+    defaults = default_branches(db, {stretches[n].project for n, *_ in cuts}) if cuts else {}
+    for n, at, branch in cuts:
+        if keys.is_shared_branch(branch, defaults[stretches[n].project]):
+            own = found.setdefault(n, {})
+            own[branch] = max(at, own.get(branch, at))
+    return found
