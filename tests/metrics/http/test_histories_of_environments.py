@@ -17,7 +17,7 @@ from tests.metrics.http.story import Story, command, send
 from tests.metrics.http.test_histories import Wanted, begun, ordered
 from tests.metrics.http.test_histories_of_branches import Gitea, change
 from tests.metrics.http.test_histories_of_work import deployer
-from tests.metrics.http.tools import Azure, Bitbucket
+from tests.metrics.http.tools import Azure, Bitbucket, BitbucketServer
 
 Tell = Callable[[Story, str], Wanted]
 
@@ -291,6 +291,106 @@ def truncated_push(story: Story, name: str) -> Wanted:
     return {"lead": (1.0, 6), "unknown": 1}
 
 
+def pushed_after_its_deployment(story: Story, name: str) -> Wanted:
+    """The webhook of the push comes late, and another deployment is made before it."""
+    own = begun(GitHub, story, name)
+    own.push((f"{name} 2", "07:00"))
+    push = story.posts.pop()
+    own.deploy("08:00", commit=f"{name} 2")  # 1 h
+    own.deploy("08:30", commit=f"{name} 2")
+    story.posts.append(push)
+    return {"lead": (0.75, 2), "fail": (0, 3), "rework": (0, 3), "changes": 2 / 3}
+
+
+def squash_of_a_branch_that_goes_on(story: Story, name: str) -> Wanted:
+    """A long branch is squashed into main twice by two pull requests."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "07:10", "08:00", head="long", commits=[(f"{name} a", "07:00")],
+             merge=f"{name} squash 1")  # fmt: skip
+    own.push((f"{name} squash 1", "08:00"))
+    own.deploy("09:00", commit=f"{name} squash 1")  # 2 h
+    own.pull(2, "09:40", "10:00", head="long", commits=[(f"{name} b", "09:30")],
+             merge=f"{name} squash 2")  # fmt: skip
+    own.push((f"{name} squash 2", "10:00"))
+    own.deploy("11:00", commit=f"{name} squash 2")  # 1.5 h
+    return {"lead": (1.5, 3), "fail": (0, 3), "changes": 1.0}
+
+
+def release_squashed_back(story: Story, name: str) -> Wanted:
+    """Fixes of a release branch come back to main by one squashed pull request."""
+    own = begun(GitHub, story, name)
+    own.push((f"{name} m", "07:00"))
+    own.pull(1, "07:30", "07:40", base="release/1", merge=f"{name} r1")
+    own.push((f"{name} r1", "07:40"), ref="release/1", base=f"{name} m")
+    own.deploy("08:00", commit=f"{name} r1", ref="release/1")  # m: 1 h, #1: 0.5 h
+    own.pull(2, "08:10", "08:20", head="release/1", merge=f"{name} back")
+    own.push((f"{name} back", "08:20"))
+    own.push((f"{name} n", "08:30"))
+    own.deploy("09:00", commit=f"{name} n")  # n: 0.5 h
+    return {"lead": (0.5, 4), "fail": (0, 3), "rework": (0, 3), "changes": 4 / 3}
+
+
+def environment_by_a_rollback_tool(story: Story, name: str) -> Wanted:
+    """A person deploys an older commit by hand in another spelling; its task says what it is."""
+    own = begun(GitHub, story, name)
+    own.push((f"{name} 2", "07:00"))
+    own.deploy("08:00", commit=f"{name} 2")  # 1 h
+    own.deploy("08:30", commit=f"{name} base", environment="Production", production=True,
+               task="rollback")  # fmt: skip
+    wanted: Wanted = {"lead": (0.75, 2), "fail": (1, 3), "rework": (1, 3), "recovery": (1.0, 1)}
+    return wanted
+
+
+def hotfix_through_develop(story: Story, name: str) -> Wanted:
+    """GitLab: a hotfix of production's tag, merged into main and develop, deployed from main."""
+    own = begun(GitLab, story, name)
+    own.pull(1, "07:00", "07:10", base="develop", pushed=True)
+    own.pull(2, "08:00", "08:10", head="hotfix/2", pushed=True)
+    own.deploy("08:30", commit=own.merge_of(2))  # 0.5 h, a repair
+    own.pull(3, "08:20", "08:40", base="develop", head="main", pushed=True)
+    own.pull(4, "09:00", "09:10", head="develop", pushed=True)
+    own.deploy("10:00", commit=own.merge_of(4))  # #1: 3 h
+    return {"lead": (0.5, 3), "fail": (0, 3), "rework": (1, 3), "changes": 1.0}
+
+
+def server_release_branch(story: Story, name: str) -> Wanted:
+    """Bitbucket Server: a release branch is cut from main and fixed there."""
+    own = BitbucketServer(story, f"acme/{name}")
+    deploy = Script(story, own.name, service=name).deploy
+    own.push((f"{name} base", "06:00"))
+    deploy("06:30", commit=sha(f"{name} base"))
+    own.push((f"{name} m", "07:00"))
+    own._heads["release/1"] = sha(f"{name} m")
+    own.push((f"{name} fix", "07:30"), ref="release/1")
+    deploy("08:00", commit=sha(f"{name} fix"), branch="release/1")  # 1 and 0.5 h
+    return {"lead": (0.5, 3), "fail": (0, 2), "changes": 1.5}
+
+
+def two_repositories_of_one_service(story: Story, name: str) -> Wanted:
+    """Another repository deploys a service of the same name; its alert is its own."""
+    own = begun(GitHub, story, name)
+    other = GitHub(story, f"eve/{name}")
+    other.push((f"{name} other", "06:00"))
+    other.deploy("06:40", commit=f"{name} other")
+    other.issue(3, "06:50", "07:00")
+    own.push((f"{name} 2", "07:00"))
+    own.deploy("08:00", commit=f"{name} 2")
+    return {"lead": (0.75, 2), "fail": (0, 2), "rework": (0, 2)}
+
+
+def deploys_of_a_tag_and_its_branch(story: Story, name: str) -> Wanted:
+    """Each commit of main is deployed; a tag of the same commit is deployed again."""
+    own = begun(GitHub, story, name)
+    own.push((f"{name} 2", "07:00"))
+    own.deploy("08:00", commit=f"{name} 2")  # 1 h
+    own.deploy("08:20", version="v1.2.0")
+    for post in story.posts[-3:]:
+        post.body["deployment"]["sha"] = sha(f"{name} 2")
+    own.push((f"{name} 3", "08:30"))
+    own.deploy("09:00", commit=f"{name} 3")  # 0.5 h
+    return {"lead": (0.5, 3), "fail": (0, 4), "rework": (0, 4), "changes": 3 / 4}
+
+
 RULES = """
 [[metrics.deployments]]
 filter = 'kind:build name:"Deploy" project:acme/bucket-rule'
@@ -335,6 +435,14 @@ HISTORIES: dict[str, Tell] = {
     "retargeted-main": retargeted_by_the_rename,
     "tea-release": gitea_release,
     "cut-short": truncated_push,
+    "late-hook": pushed_after_its_deployment,
+    "long-branch": squash_of_a_branch_that_goes_on,
+    "squashed-back": release_squashed_back,
+    "rollback-task": environment_by_a_rollback_tool,
+    "through-develop": hotfix_through_develop,
+    "server-cut": server_release_branch,
+    "two-owners": two_repositories_of_one_service,
+    "tag-again": deploys_of_a_tag_and_its_branch,
 }
 
 

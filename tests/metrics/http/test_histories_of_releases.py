@@ -256,6 +256,50 @@ def late_push(tool: type[Any]) -> Tell:
     return tell
 
 
+def set_back_without_times(story: Story, name: str) -> Wanted:
+    """GitLab: main is set back to the commit before; what was taken away counts as shipped."""
+    own = begun(GitLab, story, name)
+    own.push((f"{name} a", "07:00"))
+    own.deploy("07:30", commit=f"{name} a")  # 0.5 h
+    own.push((f"{name} b", "08:00"))
+    own.deploy("08:30", commit=f"{name} b")  # 0.5 h
+    own.push((f"{name} a", "07:00"))
+    own.deploy("09:00", commit=f"{name} a")  # takes b back
+    own.push((f"{name} c", "09:30"))
+    own.deploy("10:00", commit=f"{name} c")  # 0.5 h
+    wanted: Wanted = {"lead": (0.5, 4), "fail": (1, 5), "rework": (1, 5), "recovery": (1.0, 1)}
+    return wanted | {"changes": 4 / 5}
+
+
+def revert_in_a_release_branch(story: Story, name: str) -> Wanted:
+    """main is deployed with a revert; a release branch that is cut there repairs nothing again."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "07:00", "07:20", title="Add x", pushed=True)
+    own.deploy("07:30", commit=own.merge_of(1))
+    body = f"Reverts {own.full}#1"
+    own.pull(2, "07:40", "07:50", title="Take x out", body=body, pushed=True)
+    own.deploy("08:00", commit=own.merge_of(2))
+    own.push((f"{name} fix", "08:30"), ref="release/1", base=own.merge_of(2))
+    own.deploy("09:00", commit=f"{name} fix", ref="release/1")  # 0.5 h
+    own.push((f"{name} next", "09:30"))
+    own.deploy("10:00", commit=f"{name} next")
+    return {"fail": (1, 5), "rework": (1, 5), "changes": 5 / 5}
+
+
+def develop_by_hand(story: Story, name: str) -> Wanted:
+    """GitLab: develop is merged by hand; the list of the push ends before its first changes."""
+    own = begun(GitLab, story, name)
+    commits = []
+    for n in range(25):
+        own.push((f"{name} {n}", "07:00"), ref="develop")
+        commits.append((f"{name} {n}", "07:00"))
+    own.push(*commits, (f"Merge branch 'develop' {name}", "08:00"))
+    body = story.posts[-1].body
+    body["commits"] = body["commits"][-20:]
+    own.deploy("09:00", commit=f"Merge branch 'develop' {name}")  # 2 h each
+    return {"lead": (2.0, 26), "unknown": 0, "changes": 26 / 2}
+
+
 def dated_in_the_future(story: Story, name: str) -> Wanted:
     """A commit of a broken clock: it was not written after it was pushed."""
     own = begun(GitHub, story, name)
@@ -305,6 +349,9 @@ HISTORIES: dict[str, Tell] = {
     "moved": transferred,
     "late-hub": late_push(GitHub),
     "late-lab": late_push(GitLab),
+    "set-back": set_back_without_times,
+    "cut-revert": revert_in_a_release_branch,
+    "by-hand": develop_by_hand,
     "future": dated_in_the_future,
     "picked-back": picked_to_the_release_and_reverted,
 }
