@@ -285,7 +285,8 @@ class Projector:
 def _packed(events: Sequence[Event]) -> bytes | None:
     """Events in little memory; None if they cannot be stored, which folding finds out."""
     try:
-        return orjson.dumps([event_to_row(event) for event in events])
+        # Copied, because orjson leaves the rest of its buffer as a hole in memory.
+        return bytes(memoryview(orjson.dumps([event_to_row(event) for event in events])))
     except TypeError:
         return None
 
