@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,21 @@ def named(page: str) -> list[tuple[str, str]]:
     return NODE.findall((ROOT / "docs" / page).read_text("utf-8"))
 
 
+@cache
+def functions(file: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """By their names; none of a file that is not there."""
+    path = ROOT / file
+    nodes = ast.walk(ast.parse(path.read_text("utf-8"))) if path.is_file() else ()
+    return {
+        node.name: node
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_named_test_exists(page) -> None:
-    missing = []
-    for file, function in named(page):
-        path = ROOT / file
-        found = path.is_file() and {
-            node.name
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        if not found or function not in found:
-            missing.append(f"{file}::{function}")
+    missing = [f"{file}::{name}" for file, name in named(page) if name not in functions(file)]
     assert missing == []
 
 
@@ -45,12 +49,11 @@ def test_what_is_called_full_is_the_long_form_and_nothing_else() -> None:
     """A long form by its marker; the short form of a promise is in the gate."""
     text = (ROOT / "docs" / "promises.md").read_text("utf-8")
     long = set(re.findall(r"full: " + NODE.pattern, text))
-    marked = {(file, name) for file, name in named("promises.md") if _is_full(ROOT / file, name)}
+    marked = {(file, name) for file, name in named("promises.md") if _is_full(file, name)}
     assert marked == long
 
 
-def _is_full(path: Path, name: str) -> bool:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return any(ast.unparse(each) == "pytest.mark.full" for each in node.decorator_list)
-    return False
+def _is_full(file: str, name: str) -> bool:
+    found = functions(file).get(name)
+    decorators = found.decorator_list if found else ()
+    return any(ast.unparse(each) == "pytest.mark.full" for each in decorators)
