@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from tests.ingest.server import TOKEN, Server, run
-from tests.patience import PATIENCE, Stopwatch
+from tests.patience import PATIENCE
 
 _OURS = ("VS_", "TRACEPARENT", "GIT_", "GITHUB_", "GITLAB_", "CI", "MAKE", "BUILDKITE", "CIRCLE")
 
@@ -87,12 +87,9 @@ class Shell:
         with ours, contextlib.chdir(self.work):
             return run(self.folder / "config", *words, env={"VS_DATA_DIR": str(self.data)})
 
-    def timed(self, *argv: str, **env: str | None) -> tuple[float, subprocess.CompletedProcess]:
-        """A command with the limits of users, and the seconds that it took by itself."""
-        with self.start(*argv, env={**env, "IMPATIENT": ""}) as process:
-            seconds = Stopwatch(process.pid).until_end(process)
-            out, err = process.communicate()
-        return seconds, subprocess.CompletedProcess(argv, process.returncode, out, err)
+    def impatient(self, *argv: str, **env: str | None) -> subprocess.CompletedProcess:
+        """A command with the limits of users."""
+        return self.run(*argv, IMPATIENT="", **env)
 
     def script(self, text: str, **env: str | None) -> subprocess.CompletedProcess:
         """Run a bash script, which must succeed."""
