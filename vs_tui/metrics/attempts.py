@@ -154,9 +154,11 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
 
 
 def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
-    """Whether a run deployed again after a failure. It is told where attempts and jobs are."""
+    """Whether a run deployed again after a failure, under the same name: another name is another
+    region. It is told where attempts and jobs are."""
     return failed.outcome is DeployOutcome.FAILED and any(
         not (failed.leg or failed.run_attempt or later.leg)
+        and later.name == failed.name
         and later.started_at >= failed.ended_at > failed.started_at
         for later in legs
         if later.key != failed.key

@@ -334,6 +334,16 @@ def jenkins_retried(story: Story, name: str) -> Wanted:
     return {"lead": (1.0, 1), "fail": (1, 2), "rework": (0, 2), "recovery": (20.0, 1)}
 
 
+def jenkins_parameters(story: Story, name: str) -> Wanted:
+    """One job deploys to the environment that a parameter names."""
+    circle_of(story, name, "08:00")
+    own = Notified(story, f"deploy-{name}", f"acme/{name}")
+    own.build(1, "08:10", "08:20", "FAILURE", commit=f"{name} c1", ENV="staging")
+    own.build(2, "08:30", "08:40", "FAILURE", commit=f"{name} c1", ENV="Production")
+    own.build(3, "08:50", "09:00", commit=f"{name} c1", ENV="production")
+    return {"lead": (1.0, 1), "fail": (1, 2), "rework": (0, 2), "recovery": (20.0, 1)}
+
+
 def jenkins_queued(story: Story, name: str) -> Wanted:
     circle_of(story, name, "06:00", "08:00")
     own = Notified(story, f"deploy-{name}-prod", f"acme/{name}")
@@ -404,6 +414,7 @@ HISTORIES: dict[str, Tell] = {
     "dr-waits": drone_waits,
     "jk-retried": jenkins_retried,
     "jk-queued": jenkins_queued,
+    "jk-places": jenkins_parameters,
     "jk-branches": jenkins_multibranch,
     "jk-matrix": jenkins_matrix,
 }

@@ -101,6 +101,27 @@ def otel_retried(story: Story, name: str) -> Wanted:
     return {"lead": (0.8333, 1), "fail": (0, 1), "rework": (0, 1), "successes": 1}
 
 
+def otel_regions_in_a_row(story: Story, name: str) -> Wanted:
+    """The next region begins after one failed: no retry, because its span has another name."""
+    own = otel_of(story, name, "08:00")
+    for began, end, region in (("09:00", "09:05", "eu"), ("09:06", "09:12", "us")):
+        own.deploy(end, region == "us", began=began, commit=f"{name} c1", trace="run", key=region,
+                   name=f"deploy {region}", parent="ship")  # fmt: skip
+    own.span("run", "ship", "08:50", "09:20", ok=False, cicd__pipeline__name="ship")
+    return {"fail": (1, 1), "open": 1, "successes": 0}
+
+
+def otel_environments(story: Story, name: str) -> Wanted:
+    """One run deploys to staging, where it fails, and to production."""
+    own = otel_of(story, name, "08:00")
+    for n, place in enumerate(("staging", "production")):
+        own.deploy(f"09:{n}5", place == "production", began=f"09:{n}0", commit=f"{name} c1",
+                   trace="run", key=place, parent="ship", environment=place,
+                   cicd__pipeline__task__name=f"deploy {place}")  # fmt: skip
+    own.span("run", "ship", "08:50", "09:20", cicd__pipeline__name="ship")
+    return {"lead": (1.25, 1), "fail": (0, 1), "successes": 1}
+
+
 def otel_versions(story: Story, name: str) -> Wanted:
     own = Otlp(story, f"acme/{name}")
     own.deploy("09:00", began="08:50", version="1.2.0")
@@ -283,6 +304,16 @@ def script_retried(story: Story, name: str) -> Wanted:
     return {"fail": (0, 1), "rework": (0, 1), "successes": 1, "project": name}
 
 
+def script_regions_in_a_row(story: Story, name: str) -> Wanted:
+    own = Script(story, name)
+    own.span("pipeline", "09:00", "09:40", False, key=f"{name}-run", environment="", service="")
+    parent = f"vstrace-customhttp-pipeline-{name}-{name}-run"
+    for began, end, region in (("09:00", "09:10", "eu"), ("09:11", "09:20", "us")):
+        own.span("deploy", began, end, region == "us", key=f"{name}-{region}", version="1",
+                 parent=parent, name=f"deploy {region}")  # fmt: skip
+    return {"fail": (1, 1), "open": 1, "successes": 0, "project": name}
+
+
 def script_annotated(story: Story, name: str) -> Wanted:
     """`vs-tui run` and `vscli` write tags as a list, names in any case and null; a mark comes
     later."""
@@ -368,6 +399,9 @@ HISTORIES: dict[str, Tell] = {
     "ot-deploys": otel_deploys,
     "ot-matrix": otel_matrix,
     "ot-retried": otel_retried,
+    "ot-row": otel_regions_in_a_row,
+    "ot-places": otel_environments,
+    "cu-row": script_regions_in_a_row,
     "ot-versions": otel_versions,
     "ot-tests": otel_tests,
     "ot-cancelled": otel_cancelled,
