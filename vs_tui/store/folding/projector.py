@@ -35,10 +35,10 @@ from vs_tui.log.delivery import PRUNE_PATH, Intake, with_flag_of
 from vs_tui.log.sqlite_log import StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Verdict, event_from_row, event_to_row
+from vs_tui.model.vocabulary import Event, Verdict
 from vs_tui.store.folding import crowded_keys, transaction
 from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.folding.stored_events import renamed_spans
+from vs_tui.store.folding.stored_events import pack, renamed_spans, unpack
 from vs_tui.store.folding.transaction import Folding, Transact
 from vs_tui.store.storage_errors import Condition, is_storage
 
@@ -158,7 +158,7 @@ class Projector:
                 continue
             if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
                 self._remember(delivery_id, size, events)
-            elif self._bytes < PACKED_BYTES and (packed := _packed(events)) is not None:
+            elif self._bytes < PACKED_BYTES and (packed := pack(events)) is not None:
                 self._remember(delivery_id, len(packed) + _ENTRY, packed)
         if fresh:
             self.head = max(self.head, fresh[-1][0])
@@ -200,7 +200,7 @@ class Projector:
         ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
         self.tried = ids[-1] if ids else 0
         parsed = {
-            number: _unpacked(self._parsed[number][1]) for number in ids if number in self._parsed
+            number: unpack(self._parsed[number][1]) for number in ids if number in self._parsed
         }
         unread = [number for number in ids if number not in parsed]
         if unread:
@@ -280,21 +280,6 @@ class Projector:
                 db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
             )
         return events
-
-
-def _packed(events: Sequence[Event]) -> bytes | None:
-    """Events in little memory; None if they cannot be stored, which folding finds out."""
-    try:
-        # Copied, because orjson leaves the rest of its buffer as a hole in memory.
-        return bytes(memoryview(orjson.dumps([event_to_row(event) for event in events])))
-    except TypeError:
-        return None
-
-
-def _unpacked(events: Sequence[Event] | bytes) -> Sequence[Event]:
-    if isinstance(events, bytes):
-        return [event_from_row(row) for row in orjson.loads(events)]
-    return events
 
 
 def _decide_pruning(db: sqlite3.Connection, before: Instant) -> None:
