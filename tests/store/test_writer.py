@@ -416,6 +416,33 @@ async def test_the_event_loop_goes_on_while_another_process_writes(open_writer) 
     other.close()
 
 
+async def test_a_caller_that_goes_away_leaves_nobody_else_on_the_connection(open_writer) -> None:
+    """The thread goes on with a function whose caller was cancelled; an append waits for it."""
+    writer = await open_writer()
+    inside, go_on = threading.Event(), threading.Event()
+    met: list[int] = []
+
+    def slowly(db: sqlite3.Connection) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+        for _ in range(2):
+            met.append(db.execute("SELECT count(*) FROM deliveries").fetchone()[0])
+
+    async with asyncio.timeout(PATIENCE):
+        caller = asyncio.create_task(writer.run(slowly))
+        while not inside.is_set():
+            await asyncio.sleep(0)
+        caller.cancel()
+        sent = asyncio.create_task(writer.submit(custom("build", 1, "start")))
+        await asyncio.wait((sent,), timeout=0.1)
+        assert not sent.done()
+        go_on.set()
+        assert (await sent).verdict is Verdict.ACCEPTED
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    assert met == [0, 0]
+
+
 @pytest.mark.parametrize("at_once", [0, store_writer.AT_ONCE])
 async def test_a_batch_is_stored_whole_or_not_at_all_on_either_thread(
     open_writer, monkeypatch, at_once: int

@@ -206,7 +206,12 @@ class Writer(Sweeper):
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with self._turn:
-            return await run_on(self._db, work)
+            running = asyncio.ensure_future(run_on(self._db, work))
+            try:
+                return await asyncio.shield(running)
+            finally:
+                if not running.done():  # the caller was cancelled, but the thread goes on
+                    await asyncio.wait((running,))
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
