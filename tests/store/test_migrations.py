@@ -131,6 +131,33 @@ async def test_a_failing_migration_leaves_the_old_schema(tmp_path, clock, monkey
     assert (shape(path), version(path)) == (before, was)
 
 
+def test_a_full_disk_leaves_the_old_schema_and_says_what_to_do(tmp_path) -> None:
+    path = tmp_path / "vs.db"
+    load(SCHEMAS[-1], path)
+    before, was = shape(path), version(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        advice = f"full; free some space and start vs-tui again; .* it still has schema {was}"
+        with pytest.raises(StoreError, match=advice):
+            schema.migrate(database, path)
+    assert (shape(path), version(path)) == (before, was)
+    assert shape(schema.backup_name(path, was)) == before
+    schema.open_writer(path).close()
+
+
+def test_a_backup_that_fails_leaves_the_one_before_it(tmp_path) -> None:
+    path = tmp_path / "vs.db"
+    load(SCHEMAS[-1], path)
+    backup = schema.backup_name(path, version(path))
+    backup.write_bytes(b"the one before")
+    path.write_bytes(path.read_bytes()[:-8192])
+    with pytest.raises(StoreError):
+        schema.open_writer(path)
+    assert backup.read_bytes() == b"the one before"
+    assert sorted(found.name for found in tmp_path.glob("*.bak*")) == [backup.name]
+
+
 async def test_a_kill_at_fifty_moments_of_a_migration_leaves_old_or_new(
     tmp_path, clock, request
 ) -> None:

@@ -285,31 +285,41 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     found = schema_version(connection)
     if found > SCHEMA_VERSION:
         check_version(connection, path)
-    if 0 < found < SCHEMA_VERSION:
-        _backup_before(connection, path, found)
-    for version in range(found, SCHEMA_VERSION):
-        script = f"BEGIN IMMEDIATE;{MIGRATIONS[version]};PRAGMA user_version = {version + 1};COMMIT"
-        try:
-            connection.executescript(script)
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+    try:
+        if 0 < found < SCHEMA_VERSION:
+            _backup_before(connection, path, found)
+        for version in range(found, SCHEMA_VERSION):
+            script = f"{MIGRATIONS[version]};PRAGMA user_version = {version + 1}"
+            connection.executescript(f"BEGIN IMMEDIATE;{script};COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not found:
             raise
+        why = explain(error, path).replace(", it goes on by itself", " and start vs-tui again")
+        was = schema_version(connection)
+        raise StoreError(f"{why}; nothing is lost, it still has schema {was}") from error
 
 
 def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> None:
     target = backup_name(path, version)
-    _create_private(target)
-    copy = sqlite3.connect(target)
+    part = target.with_name(f"{target.name}.part")  # an earlier backup stays until this is whole
+    part.unlink(missing_ok=True)
+    _create_private(part)
     try:
-        connection.backup(copy)
-        # No WAL: people forget a WAL beside a backup when they copy it back.
-        copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+        copy = sqlite3.connect(part)
+        try:
+            connection.backup(copy)
+            # No WAL: people forget a WAL beside a backup when they copy it back.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+        finally:
+            copy.close()
+        if found != "ok":
+            raise StoreError(f"{path} is damaged ({found}) and was left as it is; {RECOVER}")
+        part.replace(target)
     finally:
-        copy.close()
-    if found != "ok":
-        raise StoreError(f"{path} is damaged ({found}) and was left as it is; {RECOVER}")
+        part.unlink(missing_ok=True)
 
 
 def _create_private(path: Path) -> None:
