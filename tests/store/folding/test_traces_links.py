@@ -400,7 +400,19 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
             if words[0] == "SCAN" and not is_list:
                 scans.add((row, sql))
     allowed = (
-        *("names", "moved", "place", "merge", "target", "repo", "up", "above", "below", "level"),
+        *(
+            "names",
+            "asked",
+            "moved",
+            "place",
+            "merge",
+            "target",
+            "repo",
+            "up",
+            "above",
+            "below",
+            "level",
+        ),
         *("a", "d", "m"),
         *("renamed_spans", "link_queue", "judge_queue"),  # the next of them, and mostly none
         "(subquery-2)",  # the distinct spans of one key, at most a crowd
