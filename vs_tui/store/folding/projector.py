@@ -70,7 +70,7 @@ REMEMBERED: Final = 1_000
 """Most deliveries whose events are kept in memory as they were parsed, until they are folded."""
 REMEMBERED_BYTES: Final = 8 * MIB
 """Most bytes of the bodies of these deliveries."""
-PACKED_BYTES: Final = 32 * MIB
+PACKED_BYTES: Final = 16 * MIB
 """Most bytes of these and of the packed events of further deliveries. To pack and unpack an event
 costs a tenth of reading and parsing a GitHub body again, and a third for a custom event."""
 _ENTRY: Final = 512
