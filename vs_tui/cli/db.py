@@ -228,7 +228,7 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "traces": pruned.traces,
         "spans": pruned.spans,
         "deliveries": pruned.deliveries,
-        "traces_kept_for_a_shared_delivery": pruned.held,
+        "traces_kept_for_others": pruned.held,
         "deleted": not args.dry_run,
         "freed_bytes": freed,
         "copies_that_still_hold_it": copies,

@@ -58,6 +58,8 @@ class TargetFacts:
 
     deployments: Sequence[Deployment]
     """Retries are merged; includes deployments in flight and cancelled ones."""
+    pruned: Sequence[Deployment] = ()
+    """Finished ones whose traces were deleted: others are judged by them, they are not."""
     tests: Sequence[Test] = ()
     incidents: Sequence[Incident] = ()
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
@@ -96,7 +98,8 @@ def judge(
 
     The order of the facts and duplicates in it do not change the result.
     """
-    course = Course(sorted({d.key: d for d in facts.deployments}.values(), key=order))
+    own = {d.key: d for d in (*facts.pruned, *facts.deployments)}
+    course = Course(sorted(own.values(), key=order))
     tests = {test.key: test for test in facts.tests}.values()
     blames = _blames(course, facts, rules)
     causes = [(incident, d) for incident, found in blames for d in found if d.finished]
@@ -120,7 +123,7 @@ def judge(
             if version in known and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
-            own = in_order((*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())))
+            seen = in_order((*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())))
             new = [c for c in fresh[deployment.key] if c in own_changes]
             marks = ["revert"] if reverts_among(new) else []
             # A hotfix is merged into develop, too, and ships once more with the next release.
@@ -133,7 +136,7 @@ def judge(
             verdicts.append(
                 Judged(
                     deployment,
-                    own,
+                    seen,
                     rework_of(deployment, before, first_seen, repaired, marks),
                     _shipped(deployment, own_changes, course, builds),
                 )
@@ -312,6 +315,7 @@ def judge_parts(
             replace(
                 facts,
                 deployments=own,
+                pruned=(),
                 tests=[test for test in facts.tests if test.service not in others],
                 incidents=[each for each in facts.incidents if each.service not in others],
                 shipped={

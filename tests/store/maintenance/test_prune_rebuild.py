@@ -114,3 +114,71 @@ async def test_a_delivery_under_a_former_key_lives_as_long_as_its_span(open_writ
     found = await pruned(writer, 20)
     assert (found.traces, found.deliveries) == (0, 0)
     assert await names(writer) == {"aaa"}
+
+
+DEPLOYED = {"service": "api", "environment": "production"}
+JUDGED = (
+    "SELECT key, outcome, failed_at, reasons, repair FROM dora_deployments ORDER BY key",
+    "SELECT deployment, kind, key, started_at, ended_at FROM dora_signals ORDER BY 1, 2, 3",
+    "SELECT deployment, change, at, lead, basis, again FROM dora_changes ORDER BY 1, 2",
+)
+
+
+async def told(writer, kind: str, name: str, at: int, **more: object) -> None:
+    """A span of a minute, `at` seconds into the test's world."""
+    await writer.submit(custom(kind, name, "start", at, tags=DEPLOYED))
+    await writer.submit(custom(kind, name, "end", at + 60, tags=DEPLOYED, **more))
+
+
+async def in_flight(writer, parent: str, at: int = 60) -> None:
+    """Something that goes on below a span keeps its trace."""
+    await writer.submit(custom("task", "open", "start", at, parentid=parent))
+
+
+async def judged(writer) -> list:
+    await writer.folded()
+    return await writer.run(lambda db: [db.execute(sql).fetchall() for sql in JUDGED])
+
+
+async def same_verdicts(writer):
+    """What pruning did; neither it nor a rebuild changes a verdict."""
+    before = await judged(writer)
+    found = await pruned(writer, 20)
+    assert await judged(writer) == before
+    return found
+
+
+async def test_a_closed_failure_stays_closed(open_writer) -> None:
+    writer = await open_writer(writer_settings(Config()))
+    await told(writer, "deploy", "bad", 0, error=True)
+    await in_flight(writer, ref("deploy", "bad"))
+    await told(writer, "deploy", "good", 3_600)
+    await told(writer, "deploy", "later", 7_200)
+    _, [(*_, ended)], _ = await judged(writer)
+    assert ended == T + 3_660 * 1_000_000
+    assert (await same_verdicts(writer)).held == 1
+
+
+async def test_an_incident_goes_on_to_fail_its_deployment(open_writer) -> None:
+    writer = await open_writer(writer_settings(Config()))
+    await told(writer, "deploy", "1", 0)
+    await in_flight(writer, ref("deploy", "1"))
+    await told(writer, "incident", "down", 600)
+    _, signals, _ = await judged(writer)
+    assert [signal[1] for signal in signals] == ["incident"]
+    assert (await same_verdicts(writer)).traces == 0
+
+
+async def test_a_deployment_without_its_predecessor_ships_the_same(open_writer) -> None:
+    """It deploys a version again, which ships nothing; the first deployment of it is pruned."""
+    writer = await open_writer(writer_settings(Config()))
+    for name, version, at in (("0", "1.0", 0), ("1", "1.1", 100), ("2", "1.1", 200)):
+        tags = {**DEPLOYED, "version": version}
+        await writer.submit(custom("deploy", name, "start", at, tags=tags))
+        await writer.submit(custom("deploy", name, "end", at + 60, tags=tags))
+    for name in ("0", "2"):
+        body = custom("task", name, "start", 300, parentid=ref("deploy", name))
+        await writer.submit(body)
+    _, _, changes = await judged(writer)
+    assert [row[0] for row in changes] == [ref("deploy", "0"), ref("deploy", "1")]
+    assert (await same_verdicts(writer)).traces == 1

@@ -9,8 +9,6 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import Final, TypeVar
 
 import orjson
@@ -19,9 +17,9 @@ from vs_tui.model.limits import MIB, Retention
 from vs_tui.model.time import Instant
 from vs_tui.store.folding import crowded_keys, transaction
 from vs_tui.store.folding.transaction import Run, Transact
+from vs_tui.store.maintenance.old_traces import DELIVERIES_AT_ONCE, IS_OVER, OVER, TOLD
 
 TRACES_AT_ONCE: Final = 200
-DELIVERIES_AT_ONCE: Final = 2_000
 PAGES_AT_ONCE: Final = 2_000
 LARGE_WAL: Final = 16 * MIB
 """Size in bytes from which the WAL is emptied with a short wait for readers. SQLite tries at every
@@ -31,26 +29,13 @@ _OLDER: Final = (
     "SELECT EXISTS (SELECT 1 FROM spans WHERE parent_key = '' AND last_event_at < ?) "
     "OR EXISTS (SELECT 1 FROM deliveries WHERE received_at < ?)"
 )
-# The youngest span decides the age of a trace; the root's age only finds candidates.
-_IS_OVER: Final = (
-    "NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
-    "AND (t.last_event_at >= :before OR t.status = 'in_flight'))"
-)
-_OVER: Final = (
-    f"SELECT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before AND {_IS_OVER}"
-)
-# The spans that a delivery touched, including by their former names.
-_TOLD: Final = (
-    "json_each(deliveries.keys) k LEFT JOIN offers o ON o.token = 'ref:' || k.value "
-    "JOIN spans s ON s.key IN (k.value, o.key)"
-)
 # A folded delivery is spent when none of its spans is left, whatever its age, because a rebuild
 # would bring them back. A delivery without spans is spent when it is old.
 _FOLDED: Final = (
     "(received_at < :before OR keys <> '[]') "
     "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0)"
 )
-_SPENT: Final = f"{_FOLDED} AND NOT EXISTS (SELECT 1 FROM {_TOLD})"
+_SPENT: Final = f"{_FOLDED} AND NOT EXISTS (SELECT 1 FROM {TOLD})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +46,8 @@ class Pruned:
     spans: int = 0
     deliveries: int = 0
     held: int = 0
-    """Old finished traces that stay because they share a delivery with a trace that stays: a
-    rebuild reads the delivery as a whole."""
+    """Old finished traces that stay because a trace that stays needs them in a rebuild: they share
+    a delivery, which is read as a whole, or a deployment was judged by what is in the other."""
     latest: Instant = field(default=0, compare=False)
     """Time of receipt of the newest deleted delivery."""
 
@@ -78,73 +63,22 @@ class Pruned:
 
 def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
     """What pruning would delete, without changing anything."""
+    from vs_tui.store.maintenance.held_traces import Held  # imported for a prune, not at the start
+
     held = Held(before)
     while held.look(connection):
         pass
-    gone = f"{_OVER} AND trace_id NOT IN (SELECT value FROM json_each(:held))"
+    gone = f"{OVER} AND trace_id NOT IN (SELECT value FROM json_each(:held))"
     at = {"before": before, "held": orjson.dumps(sorted(held.traces(connection))).decode()}
     traces, spans = connection.execute(
         f"SELECT COUNT(DISTINCT trace_id), COUNT(*) FROM spans WHERE trace_id IN ({gone})", at
     ).fetchone()
     deliveries = connection.execute(
         f"SELECT COUNT(*) FROM deliveries WHERE {_FOLDED} "
-        f"AND NOT EXISTS (SELECT 1 FROM {_TOLD} WHERE s.trace_id NOT IN ({gone}))",
+        f"AND NOT EXISTS (SELECT 1 FROM {TOLD} WHERE s.trace_id NOT IN ({gone}))",
         at,
     ).fetchone()[0]
     return Pruned(traces, spans, deliveries, held.count)
-
-
-class Held:
-    """Finds the traces that stay because they share a delivery with a trace that stays."""
-
-    def __init__(self, before: Instant) -> None:
-        self._before = before
-        self._after = 0
-        self._shared: set[frozenset[str]] = set()
-        self.count = 0
-        """Number of these that are old and finished."""
-
-    def look(self, connection: sqlite3.Connection) -> bool:
-        """Read the next 2,000 deliveries. Returns whether there may be more."""
-        last = connection.execute(
-            "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
-            (self._after, DELIVERIES_AT_ONCE),
-        ).fetchone()[0]
-        if last is None:
-            return False
-        told = connection.execute(
-            f"SELECT deliveries.id, s.trace_id FROM deliveries, {_TOLD} WHERE deliveries.id > ? "
-            "AND deliveries.id <= ? AND deliveries.keys LIKE '%\",\"%'",
-            (self._after, last),
-        )
-        for _, rows in groupby(told.fetchall(), itemgetter(0)):
-            traces = frozenset(trace for _, trace in rows)
-            if len(traces) > 1:
-                self._shared.add(traces)
-        self._after = last
-        return True
-
-    def traces(self, connection: sqlite3.Connection) -> frozenset[str]:
-        """The old finished traces that must not be deleted."""
-        involved = orjson.dumps(sorted({t for traces in self._shared for t in traces})).decode()
-        over = {
-            trace
-            for (trace,) in connection.execute(
-                f"{_OVER} AND trace_id IN (SELECT value FROM json_each(:involved))",
-                {"before": self._before, "involved": involved},
-            )
-        }
-        held: set[str] = set()
-        waiting = list(self._shared)
-        while True:
-            staying = [traces for traces in waiting if traces - over or traces & held]
-            if not staying:
-                break
-            held.update(trace for traces in staying for trace in traces)
-            waiting = [traces for traces in waiting if traces not in staying]
-        found = frozenset(held & over)
-        self.count = len(found)
-        return found
 
 
 P = TypeVar("P")
@@ -162,7 +96,7 @@ def prune_traces(
     ones. Returns the place to continue from, None at the end. Runs in the caller's transaction."""
     at, rowid = after or (0, 0)
     found = connection.execute(
-        f"SELECT last_event_at, rowid, trace_id, {_IS_OVER} FROM spans r WHERE parent_key = '' "
+        f"SELECT last_event_at, rowid, trace_id, {IS_OVER} FROM spans r WHERE parent_key = '' "
         "AND last_event_at < :before AND (last_event_at, rowid) > (:at, :rowid) "
         "ORDER BY last_event_at, rowid LIMIT :n",
         {"before": before, "at": at, "rowid": rowid, "n": TRACES_AT_ONCE},
@@ -204,10 +138,11 @@ def prune_deliveries(
     None at the end. The first step also deletes old refusals. Runs in the caller's transaction."""
     if after is None:
         prune_rejections(connection, before)
-    last = connection.execute(
-        "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
+    last, count = connection.execute(
+        "SELECT MAX(id), COUNT(*) FROM "
+        "(SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
         (after or 0, DELIVERIES_AT_ONCE),
-    ).fetchone()[0]
+    ).fetchone()
     if last is None:
         return Pruned(), None
     deleted = connection.execute(
@@ -216,7 +151,9 @@ def prune_deliveries(
         {"before": before, "after": after or 0, "last": last},
     ).fetchall()
     latest = max((at for (at,) in deleted), default=0)
-    return Pruned(deliveries=len(deleted), latest=latest), last
+    pruned = Pruned(deliveries=len(deleted), latest=latest)
+    # Deliveries that go on arriving must not keep it going.
+    return pruned, last if count == DELIVERIES_AT_ONCE else None
 
 
 def prune_rejections(connection: sqlite3.Connection, before: Instant) -> None:
@@ -300,6 +237,8 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
 
 async def prune_all_traces(run: Run, transact: Transact, before: Instant) -> Pruned:
     """Delete old finished traces, but keep the log."""
+    from vs_tui.store.maintenance.held_traces import Held  # imported for a prune, not at the start
+
     held = Held(before)
     while await run(held.look):
         pass

@@ -158,7 +158,7 @@ def places(db: sqlite3.Connection) -> dict[int, Place]:
     return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
 
 
-_SAME: Final = (
+NAMED: Final = (
     *("key", "project", "service", "environment", "started_at", "ended_at", "version"),
     *("artifact", "name", "trace_id"),
 )
@@ -176,7 +176,7 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Judged]:
         told = dict(zip(VERDICTS["dora_deployments"].split(", "), row, strict=True))
         key = told["key"]
         deployment = Deployment(
-            **{name: told[name] for name in _SAME},
+            **{name: told[name] for name in NAMED},
             run_of=told["span"],
             outcome=DeployOutcome(told["outcome"]),
             commit=told["commit_id"],

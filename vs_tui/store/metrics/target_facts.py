@@ -36,7 +36,7 @@ from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
-from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD
+from vs_tui.store.metrics.judged_rows import NAMED, OF_TARGET, PLACES, TOLD
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -90,15 +90,17 @@ class TargetReader:
         keys = list(dict.fromkeys(span for d in finished for span in d.spans))
         services = self._services(deployments)
         shipped = shipped_by(self.db, finished, self.rules, self.target)
+        pruned = self._pruned()
         bare = [d for d in finished if d.ok and d.key not in shipped]
         # A version may cause an incident while it is still being deployed.
         begun = min([self.since, *(d.started_at for d in finished)])
         return TargetFacts(
             deployments=deployments,
+            pruned=pruned,
             tests=self._tests(services, keys),
             incidents=self._incidents(begun, services, keys),
             shipped=shipped,
-            builds=builds_of(self.db, self.target, finished, bare),
+            builds=builds_of(self.db, self.target, [*finished, *pruned], bare),
             seen=self._seen(finished),
             shipped_before=self._shipped_before(shipped),
         )
@@ -130,6 +132,26 @@ class TargetReader:
             cancelled = DeployOutcome.CANCELLED
             return [d if d.ok or not d.finished else replace(d, outcome=cancelled) for d in merged]
         return merged
+
+    def _pruned(self) -> list[Deployment]:
+        """The finished deployments whose traces were pruned, as far as their rows tell."""
+        columns = (*NAMED, "span", "outcome", "commit_id")
+        sql = (
+            f"SELECT {', '.join(columns)} FROM dora_deployments WHERE {OF_TARGET} AND unit < 2 "
+            "AND artifact IN ('', service) AND outcome IN ('ok', 'failed') AND ended_at >= ? "
+            "AND ended_at < ? "
+            "AND NOT EXISTS (SELECT 1 FROM spans WHERE spans.key = dora_deployments.span)"
+        )
+        found = self.db.execute(sql, (*self.target, self.since, self.until))
+        return [
+            Deployment(
+                **dict(zip(NAMED, row, strict=False)),
+                run_of=span,
+                outcome=DeployOutcome(outcome),
+                commit=commit,
+            )
+            for *row, span, outcome, commit in found
+        ]
 
     def _deployment(self, span: Span, position: tuple[str, Instant] | None) -> Deployment:
         # The rule that counts it may name another service or environment.
