@@ -181,7 +181,9 @@ def test_any_node_and_the_server_killed_under_load_lose_nothing(
                 lambda: all(sender.refused for sender in senders), "503 for every sender"
             )
             assert followers[0].call("/api/spans?limit=1")[0] == 200, "dashboards go on"
-            assert followers[0].call("/readyz")[0] == 503
+            followers[0].wait_for(
+                lambda: followers[0].call("/readyz")[0] == 503, "503 of a follower"
+            )
             postgres.start()
             more(10)
         for sender in senders:

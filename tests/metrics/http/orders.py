@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.ingest.server import Server
 from tests.metrics.http.clock import hours, minutes
 from tests.metrics.http.story import (
@@ -26,7 +28,8 @@ from tests.metrics.http.story import (
 )
 from vs_tui.config.model import configure
 
-ORDERS = ("as sent", "mixed and twice")
+ORDERS = (pytest.param("as sent", marks=pytest.mark.full), "mixed and twice")
+"""What comes mixed and twice makes the most of orders; the rest is tried in the full form."""
 ABOUT = ("by", "project", "window")
 """What a history says of the group that it asks for; all else is a value."""
 RULES = """
