@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 from tests.ingest.server import Server
 from tests.metrics.http.clock import hours, minutes
 from tests.metrics.http.story import (
@@ -28,8 +26,7 @@ from tests.metrics.http.story import (
 )
 from vs_tui.config.model import configure
 
-ORDERS = (pytest.param("as sent", marks=pytest.mark.full), "mixed and twice")
-"""What comes mixed and twice makes the most of orders; the rest is tried in the full form."""
+ORDERS = ("as sent", "mixed and twice")
 ABOUT = ("by", "project", "window")
 """What a history says of the group that it asks for; all else is a value."""
 RULES = """
