@@ -6,14 +6,12 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores with other work, at real-time priority and with two seconds a run: custom
-events 0.50 by the clock and 0.44 by CPU, GitHub bodies 0.49 and 0.43.
-
-Without other work, when folding took a tenth of a flood's time and each statement of an append
-waited for the interpreter, it was 0.46 and 0.44, and 0.43 and 0.42. At 500 a second with the
-dashboard open, half were answered within 1.5 ms, 99 of 100 within 47 ms (custom) and 60 ms
-(GitHub). A burst of 50,000 with the dashboard open: custom events were acknowledged at 3,276/s,
-then folded at 3,556/s; GitHub bodies at 1,776/s and 1,027/s; the longest wait for a key was 0.18 s.
+Measured on two cores whose speed changed by half within minutes (the bare handler did 4,700 to
+8,800 GitHub bodies a second): custom events 0.52 by the clock and 0.49 by CPU (0.42 to 0.58),
+GitHub bodies 0.40 and 0.38 (0.28 to 0.60). At 500 a second with the dashboard open, half were
+answered within 1.8 ms, 99 of 100 within 39 ms (custom) and 82 ms (GitHub). A burst of 50,000 with
+the dashboard open: custom events were acknowledged at 6,614/s, then folded at 5,813/s; GitHub
+bodies at 3,421/s and 1,480/s; the longest wait for a key was 0.14 s.
 
 Of a GitHub body's CPU time the adapter took about 0.40 (orjson a fifth of that), the append 0.25,
 folding meanwhile 0.10. What gained less than a tenth and was thrown away: uvloop (the bare handler
