@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ingest.server import Server
+from tests.ingest.server import Server, nearby
 from tests.metrics.http.clock import at, hours, minutes, number, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Jenkins, Script, alertmanager
-from tests.metrics.http.story import FAIL, LEAD, RECOVERY, REWORK, Post, Story, items, rate, send
+from tests.metrics.http.story import (
+    FAIL,
+    LEAD,
+    RECOVERY,
+    REWORK,
+    Post,
+    Story,
+    command,
+    items,
+    rate,
+    send,
+)
 
 Wanted = dict[str, Any]
 """`lead`: (median in hours, n); `fail` and `rework`: (hits, n); `recovery`: (median in minutes, n);
@@ -242,6 +254,30 @@ def ordered(posts: Sequence[Post], order: str, name: str) -> Sequence[Post]:
     if order == "shuffled":
         return random.Random(name).sample(posts, len(posts))
     return posts[::-1] if order == "reverse" else posts
+
+
+Differ = Callable[[Server, dict[str, Wanted]], dict[str, tuple[Wanted, Wanted]]]
+
+
+def differences_in(
+    order: str,
+    folder: Path,
+    histories: Mapping[str, Callable[[Story, str], Wanted]],
+    differ: Differ,
+) -> list[dict[str, tuple[Wanted, Wanted]]]:
+    """What differs once all histories are sent in an order and, if `shuffled`, after a rebuild."""
+    wanted = {}
+    with nearby(folder) as server:
+        for name, tell in histories.items():
+            story = Story()
+            wanted[f"acme/{name}"] = tell(story, name)
+            send(server, ordered(story.posts, order, name))
+        found = [differ(server, wanted)]
+    if order == "shuffled":
+        command(server, "db", "rebuild")
+        with nearby(folder) as server:
+            found.append(differ(server, wanted))
+    return [each for each in found if each]
 
 
 def differences(server: Server, wanted: dict[str, Wanted]) -> dict[str, tuple[Wanted, Wanted]]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.server import nearby
+from tests.ingest.server import Server
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
-from tests.metrics.http.story import WEEK, Post, Story, command, items, send
-from tests.metrics.http.test_histories import Wanted, begun, differences, ordered
+from tests.metrics.http.story import WEEK, Post, Story, command, items
+from tests.metrics.http.test_histories import Wanted, begun, differences, differences_in
 
 Tell = Callable[[Story, str], Wanted]
 SPAN = ("--since", WEEK[0], "--until", WEEK[1], "--tz", "UTC")
@@ -432,17 +432,11 @@ HISTORIES: dict[str, Tell] = {
 
 @pytest.mark.parametrize("order", ["as sent", "shuffled"])
 def test_every_history_of_branches_has_the_values_computed_by_hand(tmp_path, order) -> None:
-    wanted = {}
     (tmp_path / "config.toml").write_text(RULES)
-    with nearby(tmp_path) as server:
-        for name, tell in HISTORIES.items():
-            story = Story()
-            wanted[f"acme/{name}"] = tell(story, name)
-            send(server, ordered(story.posts, order, name))
-        assert differences(server, wanted) == {}
+
+    def differ(server: Server, wanted: dict[str, Wanted]) -> dict[str, tuple[Wanted, Wanted]]:
         printed = json.loads(command(server, "report", "dora", "--by", "project", "--json", *SPAN))
         assert {item["name"]: item for item in printed["items"]} == items(server)
-    if order == "shuffled":
-        command(server, "db", "rebuild")
-        with nearby(tmp_path) as server:
-            assert differences(server, wanted) == {}
+        return differences(server, wanted)
+
+    assert differences_in(order, tmp_path, HISTORIES, differ) == []

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.server import nearby
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub, user
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.orders import differing
-from tests.metrics.http.story import Story, command, send
-from tests.metrics.http.test_histories import Wanted, begun, ordered
+from tests.metrics.http.story import Story
+from tests.metrics.http.test_histories import Wanted, begun, differences_in
 from tests.metrics.http.test_histories_of_work import deployer
 
 Tell = Callable[[Story, str], Wanted]
@@ -359,14 +358,4 @@ HISTORIES: dict[str, Tell] = {
 
 @pytest.mark.parametrize("order", ["reverse", "shuffled"])
 def test_every_history_of_releases_has_the_values_computed_by_hand(tmp_path, order) -> None:
-    wanted = {}
-    with nearby(tmp_path) as server:
-        for name, tell in HISTORIES.items():
-            story = Story()
-            wanted[f"acme/{name}"] = tell(story, name)
-            send(server, ordered(story.posts, order, name))
-        assert differing(server, wanted) == {}
-    if order == "shuffled":
-        command(server, "db", "rebuild")
-        with nearby(tmp_path) as server:
-            assert differing(server, wanted) == {}
+    assert differences_in(order, tmp_path, HISTORIES, differing) == []

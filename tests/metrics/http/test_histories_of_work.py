@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.server import nearby
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
-from tests.metrics.http.story import Story, command, send
-from tests.metrics.http.test_histories import Wanted, begun, differences, ordered
+from tests.metrics.http.story import Story
+from tests.metrics.http.test_histories import Wanted, begun, differences, differences_in
 from tests.metrics.http.test_histories_of_branches import Gitea
 from tests.metrics.http.tools import Bitbucket, BitbucketServer
 
@@ -428,15 +427,5 @@ HISTORIES: dict[str, Tell] = {
 
 @pytest.mark.parametrize("order", ["as sent", "shuffled"])
 def test_every_history_of_work_has_the_values_computed_by_hand(tmp_path, order) -> None:
-    wanted = {}
     (tmp_path / "config.toml").write_text(RULES)
-    with nearby(tmp_path) as server:
-        for name, tell in HISTORIES.items():
-            story = Story()
-            wanted[f"acme/{name}"] = tell(story, name)
-            send(server, ordered(story.posts, order, name))
-        assert differences(server, wanted) == {}
-    if order == "shuffled":
-        command(server, "db", "rebuild")
-        with nearby(tmp_path) as server:
-            assert differences(server, wanted) == {}
+    assert differences_in(order, tmp_path, HISTORIES, differences) == []
