@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, DeployOutcome
+from vs_tui.metrics.facts import Deployment, DeployOutcome, same_version
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import MINUTE, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
@@ -21,14 +21,14 @@ def merge_attempts(
 
     A merged deployment starts with its first attempt and has the outcome of its last one. Cancelled
     retries are ignored: they say nothing about the service. After a success an attempt is a new
-    deployment.
+    deployment, and so is one of another version: a job that is run again may take a newer commit.
     """
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
         groups.setdefault(_first(deployment.key, retry_of), []).append(deployment)
     merged: list[Deployment] = []
     for attempts in groups.values():
-        merged += map(_tried, _split(sorted(attempts, key=begun), _is_after_success))
+        merged += map(_tried, _split(sorted(attempts, key=begun), _is_new_attempt))
     return sorted(merged, key=order)
 
 
@@ -45,8 +45,10 @@ def _split(
     return found
 
 
-def _is_after_success(_: Deployment, current: Sequence[Deployment]) -> bool:
-    return _tried(current).ok
+def _is_new_attempt(attempt: Deployment, current: Sequence[Deployment]) -> bool:
+    last = current[-1]
+    is_same = same_version(attempt.version, attempt.commit, last.version, last.commit)
+    return not is_same or _tried(current).ok
 
 
 def _tried(attempts: Sequence[Deployment]) -> Deployment:

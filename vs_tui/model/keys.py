@@ -245,6 +245,11 @@ def seek_structure(key: str, via: str = "", link_only: bool = False) -> Seek:
     return Seek(Rule.STRUCTURE, Key("ref", key, "", via), link_only)
 
 
+def seek_attempt(key: str) -> Seek:
+    """Link to the attempt before this one, by its key."""
+    return Seek(Rule.ATTEMPT, Key("ref", key), link_only=True)
+
+
 def references(text: str, via: str) -> list[Seek]:
     """Every `vstrace-...` in a text, with all its shorter readings. `..-valuestream-1-fix-typo` may
     name the span `..-valuestream-1`: every prefix that ends at a dash is sought, and the longest

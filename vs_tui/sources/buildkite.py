@@ -13,7 +13,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.artifacts import environment_in, is_deploy_name, offer_version
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unauthorized, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, time_of, web_url
 from vs_tui.sources.repository import repository_names
@@ -176,9 +176,7 @@ def _build(hook: _Hook) -> Event:
         offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
         seeks=keys.seeks(
             keys.seek_structure(_build_key(triggered), "triggered_from") if triggered else None,
-            Seek(Rule.ATTEMPT, Key("ref", _build_key(rebuilt)), link_only=True)
-            if rebuilt
-            else None,
+            keys.seek_attempt(_build_key(rebuilt)) if rebuilt else None,
             hook.seeks(),
         ),
     )
@@ -235,7 +233,7 @@ def _job(hook: _Hook) -> Event:
         offers=keys.offers(*offer_version(service, version, hook.repo)),
         seeks=keys.seeks(
             keys.seek_structure(_build_key(text(hook.build, "id"))),
-            Seek(Rule.ATTEMPT, Key("ref", _job_key(retried)), link_only=True) if retried else None,
+            keys.seek_attempt(_job_key(retried)) if retried else None,
             hook.seeks() if deploys else None,
         ),
     )

@@ -61,7 +61,7 @@ _OF_PRESETS: Final = ("documentation", "samples")
 FIELDS: Final = (
     *("id", "namespace", "name", "stage", "project", "service", "environment", "version"),
     *("commit", "branch", "repository", "at", "started_at", "ended_at", "url", "parent"),
-    *("traceparent", "actor", "error", "attempt", "reopens"),
+    *("retry_of", "traceparent", "actor", "error", "attempt", "reopens"),
 )
 """Fields of an event that can only be expressions."""
 _RULE: Final = ("when", "each", "operation", "state", "states", "tags", *FIELDS)

@@ -200,12 +200,14 @@ def _seeks(
     version: str,
     read: _Read,
 ) -> tuple[Seek, ...]:
-    parent = read.text("parent", 400)
-    if parent and not parent.startswith("vstrace-"):
-        parent = f"vstrace-{source}-{parent}"
+    parent, retried = (
+        f"vstrace-{source}-{said}" if said and not said.startswith("vstrace-") else said
+        for said in (read.text("parent", 400), read.text("retry_of", 400))
+    )
     ships = operation in (Operation.DEPLOY, Operation.INCIDENT)
     return keys.seeks(
         keys.seek_parent(parent, "parent"),
+        keys.seek_attempt(retried) if retried else None,
         keys.traceparents(read.text("traceparent", 200)),
         keys.mentions(f"{name} {branch}", "name"),
         keys.issue_keys(branch, "branch", any_case=True),

@@ -10,7 +10,7 @@ from tests.metrics.http.ci import Buildkite, Circle, Notified, teamcity
 from tests.metrics.http.clock import sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import ORDERS, RULES, Tell, of_projects, told_in
-from tests.metrics.http.others import alertmanager
+from tests.metrics.http.others import Jenkins, alertmanager
 from tests.metrics.http.presets import millis
 from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories import Wanted
@@ -203,16 +203,27 @@ def kite_limited(story: Story, name: str) -> Wanted:
     return {"lead": (2.5833, 2), "fail": (1, 2), "rework": (1, 2), "recovery": (130.0, 1)}
 
 
-def kite_rebuilt(story: Story, name: str) -> Wanted:
-    """`Rebuild` is a new build of the same commit."""
-    ci = kite_of(story, name, "08:00")
-    c = f"{name} c1"
-    ci.job(1, "08:30", "08:40", "failed", commit=c)
-    ci.build(1, "08:29", "08:40", "failed", commit=c)
-    again = {"rebuilt_from": {"id": f"acme/{name}-{name}-build-1", "number": 1}}
-    ci.job(2, "08:50", "09:00", commit=c, more=again)
-    ci.build(2, "08:49", "09:00", commit=c, **again)
-    return {"lead": (1.0, 1), "fail": (1, 2), "rework": (0, 2), "recovery": (20.0, 1)}
+def kite_rebuilt(job: str, *, regions: int = 1) -> Tell:
+    """`Rebuild` makes another build, of the same commit: the second attempt fails, too."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        ci = kite_of(story, name, "08:00")
+        told: dict[str, Any] = {"commit": f"{name} c1", "name": job}
+        for n, clock, end, state in (
+            (1, "08:30", "08:40", "failed"),
+            (2, "08:42", "08:45", "failed"),
+            (3, "08:50", "09:00", "passed"),
+        ):
+            former = {"id": f"acme/{name}-{name}-build-{n - 1}", "number": n - 1}
+            again = {"rebuilt_from": former if n > 1 else None}
+            for region in range(regions):
+                word = state if region == regions - 1 else "passed"
+                group = region if regions > 1 else None
+                ci.job(n, clock, end, word, key=f"{n}.{region}", group=group, more=again, **told)
+            ci.build(n, clock, end, state, commit=f"{name} c1", **again)
+        return {"lead": (1.0, 1), "fail": (0, 1), "rework": (0, 1), "successes": 1}
+
+    return tell
 
 
 def kite_cancelled(story: Story, name: str) -> Wanted:
@@ -323,6 +334,17 @@ def drone_waits(story: Story, name: str) -> Wanted:
     return {"lead": (0.5, 1), "fail": (2, 3), "recovery": (72.5, 2)}
 
 
+def drone_restarted(story: Story, name: str) -> Wanted:
+    """A restart is another build, which names the one before; so does a promotion."""
+    circle_of(story, name, "08:00")
+    drone_told(story, name, 1, "success", "08:10", "08:12", event="push", deploy_to="")
+    drone_told(story, name, 2, "failure", "08:20", "08:30", parent=1)
+    drone_told(story, name, 3, "error", "08:32", "08:33", parent=2)
+    drone_told(story, name, 4, "success", "08:50", "09:00", parent=3)
+    drone_told(story, name, 5, "success", "09:10", "09:20", parent=1)
+    return {"lead": (1.0, 1), "fail": (0, 2), "rework": (0, 2), "successes": 2}
+
+
 def jenkins_retried(story: Story, name: str) -> Wanted:
     circle_of(story, name, "08:00")
     own = Notified(story, f"deploy-{name}-prod", f"acme/{name}")
@@ -332,6 +354,24 @@ def jenkins_retried(story: Story, name: str) -> Wanted:
     other = Notified(story, f"deploy-{name}-staging", f"acme/{name}")
     other.build(1, "08:10", "08:20", "FAILURE", commit=f"{name} c1")
     return {"lead": (1.0, 1), "fail": (1, 2), "rework": (0, 2), "recovery": (20.0, 1)}
+
+
+def jenkins_again(cause: str, *, newer: bool = False) -> Tell:
+    """A build that is run again is a further attempt, unless it takes a newer commit."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        circle_of(story, name, "08:00", "08:45")
+        own = Jenkins(story, f"acme/{name}")
+        own.deploy("08:40", False, began="08:30", commit=f"{name} c1")
+        own.deploy("09:00", began="08:50", commit=f"{name} c{1 + newer}")
+        for post in story.posts[-2:]:
+            post.body["buildCause"] = cause
+        if newer:
+            wanted: Wanted = {"lead": (0.625, 2), "fail": (1, 2), "recovery": (20.0, 1)}
+            return wanted | {"rework": (0, 2)}
+        return {"lead": (1.0, 1), "fail": (0, 1), "rework": (0, 1), "successes": 1}
+
+    return tell
 
 
 def jenkins_parameters(story: Story, name: str) -> Wanted:
@@ -402,7 +442,17 @@ HISTORIES: dict[str, Tell] = {
     "bk-parallel": kite_parallel(mended=False),
     "bk-mended": kite_parallel(mended=True),
     "bk-limited": kite_limited,
-    "bk-rebuilt": kite_rebuilt,
+    "bk-rebuilt": kite_rebuilt("Deploy production"),
+    "bk-rebuilt-regions": kite_rebuilt("Deploy production", regions=2),
+    "jk-rebuilt": jenkins_again("Rebuilds build #1"),
+    "jk-replayed": jenkins_again("Started by user Ann, Replayed #1"),
+    "jk-stage": jenkins_again("Restarted from build #1, stage Deploy"),
+    "jk-naginator": jenkins_again("Started by Naginator after build #1 failure"),
+    "jk-upstream": jenkins_again(
+        'Started by upstream project "acme/deploy-jk-upstream" build number 1'
+    ),
+    "jk-newer": jenkins_again("Rebuilds build #1", newer=True),
+    "dr-restarted": drone_restarted,
     "bk-cancelled": kite_cancelled,
     "bk-timed-out": kite_timed_out,
     "bk-triggered": kite_triggered,

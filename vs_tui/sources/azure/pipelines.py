@@ -391,5 +391,4 @@ def _before(hook: Hook, identifier: str, attempt: int) -> Seek | None:
         return None
     base = identifier.rpartition(".")[0]
     earlier = base if attempt == 2 else f"{base}.{attempt - 1}"
-    key = keys.seek_structure(hook.key("deploy", earlier)).key
-    return Seek(Rule.ATTEMPT, key, link_only=True)
+    return keys.seek_attempt(hook.key("deploy", earlier))

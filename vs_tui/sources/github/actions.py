@@ -244,9 +244,7 @@ def outcome(hook: Hook, status: str, conclusion: str) -> tuple[State, str, str, 
 
 
 def _former_attempt(key: str, attempt: int) -> Seek | None:
-    if attempt == 1:
-        return None
-    return Seek(Rule.ATTEMPT, Key("ref", key), link_only=True)
+    return None if attempt == 1 else keys.seek_attempt(key)
 
 
 def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:

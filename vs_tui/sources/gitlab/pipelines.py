@@ -191,8 +191,7 @@ def _job_seeks(hook: Hook, job: Job) -> tuple[Seek, ...]:
     if job.pipeline is not None:
         parent = keys.seek_structure(hook.key("pipeline", job.pipeline))
         if job.attempt is not None and job.attempt > 1:
-            key = Key("ref", _alias(hook, job, job.attempt - 1))
-            former = Seek(Rule.ATTEMPT, key, link_only=True)
+            former = keys.seek_attempt(_alias(hook, job, job.attempt - 1))
     return keys.seeks(
         parent,
         former,

@@ -40,6 +40,11 @@ _PARENT_NAMES: Final = ("vstrace-trace-id", "vstrace_trace_id", "vs_parent")
 _UPSTREAM: Final = re.compile(
     r"upstream project:? \"?([^\"\n]{1,300}?)\"? build number:? (\d{1,9})\b"
 )
+_AGAIN: Final = re.compile(
+    r"(?:Rebuilds build|Replayed|Restarted from build|Naginator after build) #(\d{1,9})\b"
+)
+"""Causes by which the same build runs again: of the plugins Rebuild, Pipeline (Replay, Restart from
+Stage) and Naginator."""
 _CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
 _SECRET: Final = re.compile(r"passw|secret|token|credential|private|api_?key", re.IGNORECASE)
 """Names of parameters that are not shown."""
@@ -215,6 +220,10 @@ class Build:
         change = _CHANGE_LEAF.match(leaf) or _CHANGE_LEAF.match(self.branch)
         branch = self.branch or (unquote(leaf) if before and self.scope else "")
         upstream = _UPSTREAM.search(self.cause)
+        again = _AGAIN.search(self.cause)
+        # Newer versions of the Rebuild plugin name the build as one of an upstream job.
+        own = upstream and plain_job(upstream[1]) == self.job
+        tried = int(again[1]) if again else int(upstream[2]) if upstream and own else 0
         words = self.parameters or {}
         return keys.seeks(
             keys.seek_parent(_parameter(self.parameters, _PARENT_NAMES), "parameter"),
@@ -226,8 +235,9 @@ class Build:
             keys.seek_structure(
                 build_key(self.server, plain_job(upstream[1]), int(upstream[2])), "build cause"
             )
-            if upstream
+            if upstream and not own
             else None,
+            keys.seek_attempt(build_key(self.server, self.job, tried)) if tried else None,
             keys.seek_structure(build_key(self.server, self.part_of, self.number), "matrix")
             if self.part_of
             else None,

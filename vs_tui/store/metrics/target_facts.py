@@ -330,11 +330,12 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     that counts as a deployment is its own job, and a run without one above it its own run.
 
     A job also names its run, for senders that do not report the run itself (GitLab with only job
-    events ticked).
+    events ticked). A run that is an attempt of another one has the name of the first.
     """
     jobs: dict[str, str] = {}
     runs: dict[str, str] = {}
     named: dict[str, str] = {}
+    above: dict[str, str] = {}
     found_above = rows.select_in(db, _RUN_ABOVE, {d.span for d in deployments})
     for start, key, operation, task, pipeline, run in found_above:
         own = f"{pipeline} {run}" if pipeline and run else ""
@@ -343,13 +344,38 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
         if operation == "pipeline" and key != start:
             # Attempts of a run may be spans of their own.
             runs.setdefault(start, own or key)
+            above.setdefault(start, key)
         elif own and (operation == "pipeline" or (operation == "build" and task)):
             named.setdefault(start, own)
+    first = _first_runs(db, above.values())
     found = []
     for d in deployments:
-        run = d.run or runs.get(d.span) or named.get(d.span, "")
-        found.append(replace(d, run=run, leg=jobs.get(d.span, d.leg)) if run else d)
+        name, attempt = first.get(above.get(d.span, ""), ("", 0))
+        run = d.run or name or runs.get(d.span) or named.get(d.span, "")
+        leg = jobs.get(d.span, d.leg)
+        found.append(
+            replace(d, run=run, leg=leg, run_attempt=d.run_attempt or attempt) if run else d
+        )
     return found
+
+
+def _first_runs(db: sqlite3.Connection, runs: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Run that is one of several attempts -> (name of the first one, number of the attempt)."""
+    earlier = dict(attempts_around(db, runs))
+    found: dict[str, tuple[str, int]] = {}
+    for run in {*earlier, *earlier.values()}.intersection(runs):
+        before = [run]
+        while (former := earlier.get(before[-1])) and former not in before:
+            before.append(former)
+        found[run] = (before[-1], len(before))
+    named = {
+        key: f"{pipeline} {run}"
+        for _, key, operation, _, pipeline, run in rows.select_in(
+            db, _RUN_ABOVE, {first for first, _ in found.values()}
+        )
+        if operation == "pipeline" and pipeline and run
+    }
+    return {run: (named.get(first, first), n) for run, (first, n) in found.items()}
 
 
 def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[SpanRun]]:
