@@ -35,17 +35,28 @@ async def test_no_more_are_taken_than_a_batch_holds(monkeypatch) -> None:
     assert [await commit(line), await commit(line)] == [2, 1]
 
 
-async def test_it_is_quiet_at_once_when_nothing_comes() -> None:
+async def test_it_is_quiet_while_nothing_comes(monkeypatch) -> None:
+    now = 5.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
     line = AppendQueue("")
-    assert line.is_quiet
+    assert line.quiet_seconds == 5, "as long as there were no deliveries"
+    put(line, 1)
+    now = 6.0
+    assert line.quiet_seconds == 0, "a delivery waits"
+    await commit(line)
+    assert line.quiet_seconds == 0, "a sender that was answered just now may send the next one"
+    now = 8.0
+    assert line.quiet_seconds == 2
+
+
+async def test_nobody_waits_long_until_it_is_quiet() -> None:
+    line = AppendQueue("")
     async with asyncio.timeout(PATIENCE):
         await line.quiet(10 * PATIENCE, lambda: False)
         put(line, 1)
-        assert not line.is_quiet
         await commit(line)
-        assert not line.is_quiet, "a sender that was answered just now may send the next one"
         await line.quiet(10 * PATIENCE, lambda: False)
-    assert line.is_quiet
+    assert line.quiet_seconds >= append_queue.QUIET_SECONDS
 
 
 async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_forever() -> None:
@@ -54,7 +65,7 @@ async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_foreve
     await line.take()
     await line.quiet(3 * append_queue.QUIET_SECONDS, lambda: False)
     await line.quiet(10 * PATIENCE, lambda: True)
-    assert not line.is_quiet
+    assert line.quiet_seconds == 0
 
 
 async def test_the_time_in_which_no_delivery_waits_is_added_up(monkeypatch) -> None:

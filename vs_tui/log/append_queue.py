@@ -116,7 +116,7 @@ class AppendQueue:
         await self._empty.wait()
 
     async def quiet(self, seconds: float, unless: Callable[[], object]) -> None:
-        """Wait until the queue is quiet (see `is_quiet`), `seconds` have passed, or `unless` is
+        """Wait until no delivery came for `QUIET_SECONDS`, `seconds` have passed, or `unless` is
         true."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -133,14 +133,13 @@ class AppendQueue:
         return self._idle + asyncio.get_running_loop().time() - self._active_at
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether the queue is empty and no delivery came for `QUIET_SECONDS`."""
-        return self._until_quiet() <= 0
+    def quiet_seconds(self) -> float:
+        """Seconds since a delivery last came or was answered; 0 while one waits."""
+        return asyncio.get_running_loop().time() - self._active_at if self._empty.is_set() else 0.0
 
     def _until_quiet(self) -> float:
         """Seconds until the queue is quiet, if no delivery comes."""
-        now = asyncio.get_running_loop().time()
-        return (self._active_at if self._empty.is_set() else now) + QUIET_SECONDS - now
+        return QUIET_SECONDS - self.quiet_seconds
 
     def _tell_late(self) -> None:
         self._timer = None

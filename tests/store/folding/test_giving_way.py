@@ -110,22 +110,25 @@ def costly(monkeypatch) -> None:
 async def test_a_transaction_is_short_while_deliveries_keep_coming(
     open_writer, folds, costly, monkeypatch
 ) -> None:
-    monkeypatch.setattr(append_queue.AppendQueue, "is_quiet", False)
+    monkeypatch.setattr(append_queue.AppendQueue, "quiet_seconds", 0.0)
     writer = await open_writer()
     await send(writer, 20)
     assert await writer.caught_up(PATIENCE)
     assert max(folds) == 1_000 * projector.WAITED_SECONDS
 
 
-async def test_a_transaction_ends_soon_for_somebody_who_comes(
-    open_writer, folds, costly, monkeypatch
+@pytest.mark.parametrize(("quiet", "most"), [(0.05, 0.05), (60.0, 0.1)])
+async def test_a_transaction_takes_no_longer_than_no_delivery_came_before_it(
+    open_writer, folds, costly, monkeypatch, quiet, most
 ) -> None:
+    monkeypatch.setattr(projector, "ALONE_SECONDS", 0.1)
+    monkeypatch.setattr(append_queue.AppendQueue, "quiet_seconds", 0.0)
     writer = await open_writer()
     await send(writer, 40)
-    monkeypatch.setattr(append_queue, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(append_queue.AppendQueue, "quiet_seconds", quiet)
     while writer.behind:
         await asyncio.sleep(0)
-    assert max(folds) == 1_000 * projector.ALONE_SECONDS
+    assert max(folds) == round(1_000 * most)
 
 
 async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
