@@ -221,6 +221,10 @@ class Push:
     default_branch: str = ""
     is_forced: bool = False
     """Whether it took commits away from its branch."""
+    onto: str = ""
+    """The commit to which it set its branch back before its own commits; empty if unknown."""
+    is_timed: bool = True
+    """Whether its host tells when it was pushed."""
     more: Mapping[str, object] = field(default_factory=dict)
     """Further attributes, with `__` for dots."""
     offers: Sequence[Key] = ()
@@ -232,7 +236,7 @@ class Push:
         """The event for the push: an instant."""
         scope = self.repo.scope
         if self.is_tag:
-            kind, identifier, name = "tag", self.ref, f"tag {self.ref}"
+            kind, identifier, name, back = "tag", self.ref, f"tag {self.ref}", ""
             offered: Iterable[Key | None] = [Key("tag", self.ref, scope, "tag")]
             first = [keys.seek_commit(Rule.COMMIT, self.after, scope)]
         else:
@@ -258,6 +262,8 @@ class Push:
                 vcs__ref__base__revision=self.before,
                 **self.more,
                 vs__push__forced=self.is_forced or None,
+                vs__push__onto=self.onto,
+                vs__push__undated=(bool(back) and not self.is_timed) or None,
                 vs__commit__first_at=iso(min(self.written)) if self.written else None,
                 vs__push__log=self.log,
                 vs__default_branch=self.default_branch,

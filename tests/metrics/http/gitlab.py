@@ -86,6 +86,11 @@ class GitLab:
             total_commits_count=len(listed),
         )
 
+    def reset(self, commit: str, when: str) -> None:
+        """Set main back to an older commit by a forced push."""
+        self.push((commit, when))
+        self.story.posts[-1].body.update(commits=[], total_commits_count=0)
+
     def pull(
         self,
         identifier: int,

@@ -15,6 +15,7 @@ from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import Post, Story, command, send
 from tests.metrics.http.test_histories import Wanted, differences, ordered
+from tests.metrics.http.test_histories_of_branches import Gitea
 from tests.metrics.http.tools import Azure, Bitbucket, BitbucketServer, OldBitbucketServer
 
 Tell = Callable[[Story], Wanted]
@@ -172,7 +173,7 @@ def set_back(tool: type[Any], name: str) -> Tell:
         deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
         own.push((f"{name} 2", "07:00"))
         own.pull(3, "07:10", "07:30")
-        if tool is GitHub:
+        if tool in (GitHub, GitLab, Gitea):
             own.push((own.merge_of(3), "07:30"))
         own.reset(f"{name} 1", "08:00")
         own.push((f"{name} 4", "09:00"))
@@ -182,18 +183,58 @@ def set_back(tool: type[Any], name: str) -> Tell:
     return tell
 
 
-def set_back_and_restored(story: Story) -> Wanted:
+def set_back_and_restored(tool: type[Any], name: str) -> Tell:
     """By mistake: the same head is pushed again a minute later."""
-    own = GitHub(story, "acme/restored")
-    own.push(("re 1", "06:00"))
-    own.deploy("06:30", commit="re 1")  # 0.5 h
-    own.push(("re 2", "07:00"))
-    own.push(("re 3", "08:00"))
-    own.reset("re 1", "08:10")
-    own.push(("re 2", "07:00"), ("re 3", "08:00"), when="08:11")
-    own.push(("re 4", "09:00"))
-    own.deploy("11:00", commit="re 4")  # 4, 3 and 2 h
-    return {"lead": (2.5, 4), "changes": (4, 2)}
+
+    def tell(story: Story) -> Wanted:
+        own = tool(story, name)
+        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
+        own.push((f"{name} 1", "06:00"))
+        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        own.push((f"{name} 2", "07:00"))
+        own.push((f"{name} 3", "08:00"))
+        own.reset(f"{name} 1", "08:10")
+        own.push((f"{name} 2", "07:00"), (f"{name} 3", "08:00"), when="08:11")
+        own.push((f"{name} 4", "09:00"))
+        deploy("11:00", commit=sha(f"{name} 4"))  # 4, 3 and 2 h
+        return {"lead": (2.5, 4), "changes": (4, 2)}
+
+    return tell
+
+
+def set_back_far(tool: type[Any], name: str) -> Tell:
+    """Two commits are taken away that are newer than the one that follows; then another one."""
+
+    def tell(story: Story) -> Wanted:
+        own = tool(story, name)
+        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
+        own.push((f"{name} 1", "06:00"))
+        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        for n, clock in ((2, "07:00"), (3, "07:30")):
+            own.push((f"{name} {n}", clock))
+        own.reset(f"{name} 1", "08:00")
+        own.push((f"{name} 4", "06:50"), when="08:10")
+        deploy("08:30", commit=sha(f"{name} 4"))  # 1 h 40 min
+        own.push((f"{name} 5", "09:00"))
+        own.reset(f"{name} 4", "09:10")
+        own.push((f"{name} 6", "09:30"))
+        deploy("10:00", commit=sha(f"{name} 6"))  # 0.5 h
+        return {"lead": (0.5, 3), "fail": (0, 3), "rework": (0, 3), "changes": (3, 3)}
+
+    return tell
+
+
+def bucket_written_anew(story: Story) -> Wanted:
+    """Bitbucket says that the push was forced, and the parents of its commits."""
+    own = Bitbucket(story, "acme/bucket-anew")
+    deploy = Script(story, own.name, service="bucket-anew").deploy
+    for n, clock in ((1, "06:00"), (2, "07:00"), (3, "07:30")):
+        own.push((f"ba {n}", clock))
+    deploy("06:30", commit=sha("ba 1"))  # 0.5 h
+    own.push(("ba 2 again", "07:00"), ("ba 4", "08:00"), onto="ba 1")
+    own.push(("ba 5", "09:00"))
+    deploy("10:00", commit=sha("ba 5"))  # 3, 2 and 1 h
+    return {"lead": (1.5, 4), "changes": (4, 2)}
 
 
 def written_anew(story: Story) -> Wanted:
@@ -291,7 +332,15 @@ FORCED: dict[str, Tell] = {
     "acme/set-back": set_back(GitHub, "acme/set-back"),
     "set-back/azure": set_back(Azure, "set-back/azure"),
     "acme/set-back-server": set_back(BitbucketServer, "acme/set-back-server"),
-    "acme/restored": set_back_and_restored,
+    "acme/set-back-lab": set_back(GitLab, "acme/set-back-lab"),
+    "acme/set-back-tea": set_back(Gitea, "acme/set-back-tea"),
+    "acme/set-back-bucket": set_back(Bitbucket, "acme/set-back-bucket"),
+    **{
+        f"acme/{how}-{tool.__name__.lower()}": tell(tool, f"acme/{how}-{tool.__name__.lower()}")
+        for how, tell in (("restored", set_back_and_restored), ("far", set_back_far))
+        for tool in (GitHub, GitLab, Gitea, Bitbucket)
+    },
+    "acme/bucket-anew": bucket_written_anew,
     "acme/written-anew": written_anew,
     "acme/set-back-live": set_back_after_its_deployment,
     "acme/unknown-forced": unknown_forced_push,

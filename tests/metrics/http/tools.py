@@ -212,16 +212,33 @@ class Bitbucket:
         body = {"actor": {"nickname": "bob"}, "repository": repository, **fields}
         self.story.add("/bitbucket", body, X_Event_Key=event)
 
-    def push(self, *commits: tuple[str, str], ref: str = "main") -> None:
-        """Push commits, each a (name, authored time), to a branch."""
-        listed = [
-            {"type": "commit", "hash": sha(name), "message": f"{name}\n", "date": at(clock)}
-            for name, clock in reversed(commits)
-        ]
+    def push(
+        self, *commits: tuple[str, str], ref: str = "main", onto: str = "", when: str = ""
+    ) -> None:
+        """Push commits, each a (name, authored time), to a branch; by force `onto` another commit
+        than its head."""
         old = self._heads.get(ref)
+        base = sha(onto) if onto else old and old["target"]["hash"]
+        parents = [base, *(sha(name) for name, _ in commits)]
+        listed = [
+            {
+                "type": "commit",
+                "hash": sha(name),
+                "message": f"{name}\n",
+                "date": at(clock),
+                "parents": [{"type": "commit", "hash": parent}] if parent else [],
+            }
+            for (name, clock), parent in reversed([*zip(commits, parents, strict=False)])
+        ]
         self._heads[ref] = {"type": "branch", "name": ref, "target": listed[0]}
-        change = {"new": self._heads[ref], "old": old, "commits": listed}
+        change = {"new": self._heads[ref], "old": old, "commits": listed, "truncated": False}
+        change |= {"forced": bool(onto), "created": old is None, "closed": False}
         self.hook("repo:push", push={"changes": [change]})
+
+    def reset(self, commit: str, when: str) -> None:
+        """Set main back to an older commit by a forced push; only the commit has a time."""
+        self.push((commit, "06:00"))
+        self.story.posts[-1].body["push"]["changes"][0] |= {"forced": True, "commits": []}
 
     def merge_of(self, identifier: int) -> str:
         return f"{self.name} merge {identifier}"

@@ -160,11 +160,16 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
             *(text(commit, "message", limit=5_000) for commit in commits),
         ]
         shas = [text(commit, "hash") for commit in commits]
+        is_whole = bool(commits) and entry.get("truncated") is not True
+        parents = items(commits[-1], "parents") if is_whole else []
         events.append(
             Push(
                 repo=repo,
                 ref=ref,
                 is_tag=is_tag,
+                is_forced=entry.get("forced") is True and not is_tag,
+                onto=text(parents[0], "hash") if entry.get("forced") is True and parents else "",
+                is_timed=False,
                 before=text(entry, "old", "target", "hash"),
                 after=after.value,
                 # The body has no time of the push; that of the tag or commit is nearest.

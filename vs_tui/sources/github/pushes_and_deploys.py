@@ -46,14 +46,12 @@ def read_push(hook: Hook) -> Reading:
     if not commits and keys.is_shared_branch(branch, hook.default_branch):
         # A fast-forward pushes commits of another branch; they are delivered from this one.
         commits = _listed(hook)
-    # Gitea does not tell when it was pushed, so what came before and after it is not known.
-    is_timed = time_of(obj(hook.body, "repository"), "pushed_at") is not None
     before = text(hook.body, "before")
     listed = hook.body.get("commits")
-    back = is_timed and is_set_back(branch, hook.default_branch, before, after.value, listed)
+    back = is_set_back(branch, hook.default_branch, before, after.value, listed)
     if not commits and not back:
         return "a push without new commits brings nothing to deliver"
-    is_forced = back or (is_timed and hook.body.get("forced") is True)
+    is_forced = back or hook.body.get("forced") is True
     return (_push(hook, branch, after.value, commits, is_forced=is_forced),)
 
 
@@ -193,6 +191,7 @@ def _push(
         log=push_log(listed, hook.reverts, total if keys.commit(before) else 0),
         default_branch=hook.default_branch,
         is_forced=is_forced,
+        is_timed=time_of(obj(hook.body, "repository"), "pushed_at") is not None,
         more={"vs__push__commits": number(hook.body, "total_commits") or len(commits)},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     ).event()

@@ -12,7 +12,7 @@ from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, latest
-from vs_tui.sources.repository import Push, push_log
+from vs_tui.sources.repository import Push, is_set_back, push_log
 
 MAX_COMMITS: Final = 100
 _MESSAGE: Final = 5_000
@@ -27,7 +27,9 @@ def read_push(hook: Hook) -> Reading:
     if after is None:
         return "a deleted branch brings nothing to deliver"
     commits = _commits(hook)
-    if not commits:
+    before, listed = text(hook.body, "before"), hook.body.get("commits")
+    is_forced = is_set_back(branch, hook.default_branch, before, after.value, listed)
+    if not commits and not is_forced:
         return "a push without new commits brings nothing to deliver"
     # GitLab does not send the push's time; the newest commit's is nearest. An import also has the
     # commit time, which is later than the time of writing.
@@ -36,7 +38,6 @@ def read_push(hook: Hook) -> Reading:
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     shas = dict.fromkeys([after.value, *(text(entry, "id") for entry in commits)])
     total = number(hook.body, "total_commits_count") or len(commits)
-    before = text(hook.body, "before")
     compare = f"{hook.web}/-/compare/{before[:40]}...{after.value}" if keys.commit(before) else ""
     push = Push(
         repo=hook,
@@ -47,10 +48,12 @@ def read_push(hook: Hook) -> Reading:
         actor=hook.user or text(hook.body, "user_name"),
         url=compare if hook.web else "",
         shas=shas,
-        subject=messages[-1].partition("\n")[0].strip(),
+        subject=messages[-1].partition("\n")[0].strip() if messages else "",
         written=times,
         log=push_log(commits, hook.reverts, total if keys.commit(before) else 0),
         default_branch=hook.default_branch,
+        is_forced=is_forced,
+        is_timed=False,
         more={"vs__push__commits": total},
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     )

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from vs_tui.model import keys
 from vs_tui.model.time import DAY, MINUTE, Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED, UNLISTED, default_branches
+from vs_tui.store.folding.vcs_history import FORCED, UNDATED, UNLISTED, default_branches
 
 FIRST_SHIPS: Final = 30 * DAY
 """The first known deployment of a branch ships the changes of this time before it. Older changes
@@ -78,23 +78,29 @@ class Merge(NamedTuple):
     its own."""
 
 
-# The position after which a forced push took commits away: that of its new head, or else the one
-# before the oldest commit that it wrote anew, which has the time of its author still.
+# The commit to which a forced push set its branch back, and the position after which it took
+# commits away: that of this commit, or else the one before the oldest commit that it wrote anew,
+# which has the time of its author still.
 _AWAY: Final = (
-    "SELECT h.key, h.at, (SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
+    "SELECT h.key, h.at, h.onto, (SELECT MAX(c.at) FROM vcs_commits c CROSS JOIN vcs_history p "
     "ON p.key = c.key AND p.branch = h.branch WHERE c.project = h.project "
-    f"AND c.commit_id = substr(h.source, {len(FORCED) + 1}) AND c.at < h.at AND c.key <> h.key), "
+    "AND c.commit_id = h.onto AND c.at < h.at AND c.key <> h.key), "
     "(SELECT MIN(o.at) - 1 FROM vcs_commits n CROSS JOIN vcs_history p ON p.project = h.project "
     f"AND p.branch = h.branch AND p.kind = 1 AND p.at < h.at AND p.at >= h.at - {FIRST_SHIPS} "
     "CROSS JOIN vcs_commits o ON o.key = p.key AND o.authored = n.authored "
-    "AND o.commit_id <> n.commit_id WHERE n.key = h.key) FROM vcs_history h "
-    f"WHERE h.source >= '{FORCED}' AND h.source < './' AND h.key {rows.KEYS}"
+    "AND o.commit_id <> n.commit_id WHERE n.key = h.key) FROM (SELECT *, "
+    f"rtrim(substr(source, {len(FORCED) + 1}), '{UNDATED}') AS onto FROM vcs_history "
+    f"WHERE source >= '{FORCED}' AND source < './' AND key {rows.KEYS}) h"
 )
-# What was pushed again after it: the commits and pull requests of pushes with a later event.
-_AGAIN: Final = (
-    "SELECT x.commit_id, x.key FROM vcs_history f CROSS JOIN vcs_history p "
+# The commits of the pushes before it, and their pull requests; and whether they came back: they
+# were pushed again, or another push came upon them later.
+_TAKEN: Final = (
+    "SELECT x.commit_id, x.key, s.last_event_at > f.at OR EXISTS (SELECT 1 FROM vcs_history z "
+    "CROSS JOIN vcs_commits b ON b.project = z.project AND b.commit_id = z.base "
+    "WHERE z.project = f.project AND z.branch = f.branch AND z.at > f.at AND z.kind = 1 "
+    "AND b.at >= c.at AND b.at < f.at) FROM vcs_history f CROSS JOIN vcs_history p "
     "ON p.project = f.project AND p.branch = f.branch AND p.at > ?2 AND p.at < f.at AND p.kind = 1 "
-    "CROSS JOIN spans s ON s.key = p.key AND s.last_event_at > f.at "
+    "CROSS JOIN spans s ON s.key = p.key "
     "CROSS JOIN vcs_commits c ON c.key = p.key CROSS JOIN vcs_commits x "
     "ON x.project = c.project AND x.commit_id = c.commit_id WHERE f.key = ?1"
 )
@@ -109,18 +115,23 @@ def take_away(
 ) -> None:
     """Remove what forced pushes took away from the branches of these stretches. Where it is not
     known what they took, it stays."""
-    for push, until, back, anew in rows.select_in(db, _AWAY, pushes):
+    for push, until, onto, back, anew in rows.select_in(db, _AWAY, pushes):
         since = anew if back is None else back
         if since is None:
             continue
-        again = {name for row in db.execute(_AGAIN, (push, since)) for name in row}
+        head = "" if back is None else onto  # an earlier push brought it
+        taken = db.execute(_TAKEN, (push, since)).fetchall()
+        again = {name for *names, is_back in taken if is_back for name in names}
+        gone = {name for *names, _ in taken for name in names} - again
         for n in (n for n in pushes[push] if until <= stretches[n].until):
             merges[:] = [
-                m for m in merges if m.stretch != n or not since < m.at < until or m.key in again
+                m
+                for m in merges
+                if m.stretch != n or m.key in again or not (since < m.at < until or m.key in gone)
             ]
             own = found[n].commits
             for c in list(own.values()):
-                is_head = c.push == push and back is not None  # an earlier push brought it
+                is_head = c.push == push and c.commit_id == head
                 is_gone = since < c.at < until and c.push != push and c.commit_id not in again
                 if is_head or is_gone:
                     del own[c.commit_id]

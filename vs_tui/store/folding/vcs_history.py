@@ -22,8 +22,10 @@ from vs_tui.traces.folding import PUSH_LOG
 
 PULL_REQUEST, PUSH = 0, 1
 FORCED: Final = ".."
-"""What the source of a push that took commits away begins with, before the new head. No name of a
-branch contains it."""
+"""What the source of a push that took commits away begins with, before the commit to which it set
+its branch back (else its new head). No name of a branch contains it."""
+UNDATED: Final = "?"
+"""What the source ends with if the push has no commits of its own, and no time."""
 UNLISTED: Final = "//"
 """The source of a push with commits that its host did not list. No branch has this name."""
 COMMITS_APART: Final = 20_000
@@ -211,10 +213,11 @@ _IN_ORDER: Final = (
     "UNION SELECT up.start, p.key, hops + 1 FROM up CROSS JOIN vcs_history o ON o.key = up.key "
     "CROSS JOIN vcs_commits c ON c.project = o.project AND c.commit_id = o.base "
     "CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 AND p.branch = o.branch "
-    f"AND p.at = c.at AND p.key <> o.key AND p.source IN ('', '{UNLISTED}') "
+    f"AND p.at = c.at AND p.key <> o.key AND p.source <> '{FORCED}' || c.commit_id "
     f"WHERE hops < {MAX_LATE}) "
     "SELECT h.project, h.branch, h.at, h.key, w.at FROM (SELECT start, "
-    f"MAX(s.started_at + up.hops * {COMMITS_APART}) AS at FROM up CROSS JOIN spans s "
+    f"MAX(IIF(u.source GLOB '{FORCED}*[{UNDATED}]', 0, s.started_at) + up.hops * {COMMITS_APART}) "
+    "AS at FROM up CROSS JOIN vcs_history u ON u.key = up.key CROSS JOIN spans s "
     # a branch that was set back to an older commit has no order
     "ON s.key = up.key GROUP BY start HAVING SUM(up.key = start AND up.hops > 0) = 0) w "
     "CROSS JOIN vcs_history h ON h.key = w.start "
@@ -227,7 +230,9 @@ def _keep_order(db: sqlite3.Connection, told: HistoryChange, new: Iterable[_Row]
     Bitbucket Cloud and Gitea do not tell when a push was made, and its commits may be old."""
     new = list(new)
     written = {(row[2], row[4]) for row in new if len(row) > _OWN}
-    undated = {row[0] for row in new if len(row) == _OWN and (row[0], row[3]) in written}
+    undated = {
+        row[0] for row in new if len(row) == _OWN and (not row[3] or (row[0], row[3]) in written)
+    }
     for project, branch, before, key, at in rows.select_in(db, _IN_ORDER, undated):
         told.moments |= {(project, branch, before, key), (project, branch, at, key)}
         db.execute("UPDATE vcs_history SET at = ? WHERE key = ?", (at, key))
@@ -252,11 +257,14 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
     log = _log(names.get(PUSH_LOG))
-    source = f"{FORCED}{revision}" if names.get("vs.push.forced") is True else ""
+    onto = names.get("vs.push.onto") or revision
+    source = f"{FORCED}{onto}" if names.get("vs.push.forced") is True else ""
     if not source and log and "~" in log[0][0]:
         source = UNLISTED
     before = keys.commit(names.get("vcs.ref.base.revision"))
     base = before.value if before else ""
+    if names.get("vs.push.undated") is True:  # its place is after the push of what it took away
+        return (span.key, span.project, head, 0, PUSH, source + UNDATED, base), []
     row = (span.key, span.project, head, span.started_at, PUSH, source, base)
     if not any(sha == revision for sha, *_ in log) and revision:
         at = parse_instant(names.get("vs.commit.first_at"))
