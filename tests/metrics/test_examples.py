@@ -258,7 +258,7 @@ def test_r5_what_is_still_broken_stands_apart() -> None:
         "restore",
         [deploy("10:00", ok=False), deploy("10:40"), deploy("19:00", service="web")],
         over,
-        incidents=[alarm("20:00", service="web")],
+        incidents=[alarm("20:00", services=("web",))],
     )
     assert (found.value, found.n, found.open, found.open_for) == (40 * MINUTE, 1, 1, 3 * HOUR)
 

@@ -77,7 +77,7 @@ def alarm(began: str, ended: str = "", **more: Any) -> Incident:
     end = t(ended) if ended else None
     values: dict[str, Any] = {
         "key": f"alarm {began}",
-        "service": "api",
+        "services": ("api",),
         "environment": "prod",
         "started_at": t(began),
         "restored_at": end,
@@ -114,7 +114,7 @@ def verdicts(
         incidents = [
             x
             for x in more.get("incidents", ())
-            if x.linked or (x.service, x.environment) == (target.service, target.environment)
+            if x.linked or (x.services, x.environment) == ((target.service,), target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
         found += judge(TargetFacts(deployments=own, **facts), rules=rules)

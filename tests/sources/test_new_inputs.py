@@ -280,7 +280,7 @@ def test_an_end_without_a_verdict_holds_until_one_is_told(end, verdict, status) 
 def incident_at(world: World) -> list[tuple[str, bool]]:
     keys = [key for (key,) in world.db.execute("SELECT key FROM spans WHERE derived = 0")]
     found = load_spans(world.db, keys).values()
-    return [(span.operation, DEFAULT_RULES.incident_at(span) is not None) for span in found]
+    return [(span.operation, bool(DEFAULT_RULES.incident_at(span))) for span in found]
 
 
 def labelled(kind: str) -> Intake:

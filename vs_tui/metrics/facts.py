@@ -130,13 +130,20 @@ class Deployment:
     def ok(self) -> bool:
         return self.outcome is DeployOutcome.OK
 
-    def brought(self, service: str) -> bool:
-        """Whether it deployed a service; always True unless it deployed several artifacts."""
-        return not self.parts or service in ("", self.service) or service in dict(self.parts)
+    def brought(self, *services: str) -> bool:
+        """Whether it deployed one of these services; always True unless it deployed several
+        artifacts."""
+        own = {"", self.service, *(name for name, _ in self.parts)}
+        return not self.parts or not own.isdisjoint(services)
 
-    def version_of(self, service: str = "") -> str:
+    def part_of(self, *services: str) -> str:
+        """The version of the first of these services that is one of its artifacts; or empty."""
+        parts = dict(self.parts)
+        return next((parts[name] for name in services if parts.get(name)), "")
+
+    def version_of(self, *services: str) -> str:
         """The version of one of its artifacts, or else its own version or commit."""
-        return dict(self.parts).get(service) or self.version or self.commit
+        return self.part_of(*services) or self.version or self.commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +170,8 @@ class Incident:
     """An incident or alarm."""
 
     key: str
-    service: str
+    services: tuple[str, ...]
+    """The services that it names; one that is empty stands for all of its project."""
     environment: str
     started_at: Instant
     restored_at: Instant | None = None

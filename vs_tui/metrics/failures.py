@@ -129,13 +129,13 @@ class Course:
         """The deployments of a span: one for each time that it ran."""
         return self._runs.get(span, ())
 
-    def live_at(self, moment: Instant, service: str) -> Deployment | None:
+    def live_at(self, moment: Instant, *services: str) -> Deployment | None:
         """The last deployment of a service that had ended at this moment."""
-        return _last(self.deployments, self._ends, moment, service)
+        return _last(self.deployments, self._ends, moment, services)
 
-    def begun_at(self, moment: Instant, service: str) -> Deployment | None:
+    def begun_at(self, moment: Instant, *services: str) -> Deployment | None:
         """The last deployment of a service that had begun at this moment, whatever its result."""
-        return _last(self.begun, self.starts, moment, service)
+        return _last(self.begun, self.starts, moment, services)
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful deployment that ended before this moment."""
@@ -149,10 +149,13 @@ class Course:
 
 
 def _last(
-    deployments: Sequence[Deployment], moments: Sequence[Instant], moment: Instant, service: str
+    deployments: Sequence[Deployment],
+    moments: Sequence[Instant],
+    moment: Instant,
+    services: Sequence[str],
 ) -> Deployment | None:
     before = range(bisect_right(moments, moment) - 1, -1, -1)
-    return next((deployments[n] for n in before if deployments[n].brought(service)), None)
+    return next((deployments[n] for n in before if deployments[n].brought(*services)), None)
 
 
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
@@ -168,7 +171,7 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
             live = _last_until(runs, test.ended_at)
         else:
             live = course.live_at(test.ended_at, test.service)
-            version = live and (dict(live.parts).get(test.service) or live.version)
+            version = live and (live.part_of(test.service) or live.version)
             if live and not same_version(test.version, test.commit, version or "", live.commit):
                 live = None
         if live is not None and not set(live.spans).intersection(test.cut):
@@ -217,8 +220,8 @@ def _blamed(
         return [max(before or alike, key=lambda d: (d.started_at, d.key))]
     if incident.only_named:
         return []
-    begun_last = course.begun_at(at, incident.service)
-    going_on = [d for d in pending if d.started_at <= at and d.brought(incident.service)]
+    begun_last = course.begun_at(at, *incident.services)
+    going_on = [d for d in pending if d.started_at <= at and d.brought(*incident.services)]
     last = max(
         [begun_last, *going_on] if begun_last else going_on,
         key=lambda d: d.started_at,
@@ -236,7 +239,7 @@ def _runs_of(course: Course, spans: Iterable[str]) -> list[Sequence[Deployment]]
 
 def _may_compare(incident: Incident, deployment: Deployment) -> bool:
     """Whether both name a version, or both a commit."""
-    named = dict(deployment.parts).get(incident.service) or deployment.version
+    named = deployment.part_of(*incident.services) or deployment.version
     if _COMMIT.match(incident.version):
         return bool(deployment.commit or _COMMIT.match(named))
     return bool(incident.version and named) and not _COMMIT.match(named)
@@ -245,7 +248,7 @@ def _may_compare(incident: Incident, deployment: Deployment) -> bool:
 def _is_of(deployment: Deployment, incident: Incident) -> bool:
     """Whether it deployed the version that an incident names; that version may be a commit."""
     version = incident.version
-    own = (deployment.version, deployment.commit, deployment.version_of(incident.service))
+    own = (deployment.version, deployment.commit, deployment.version_of(*incident.services))
     if plain_version(version) in map(plain_version, own):
         return True
     return bool(deployment.commit) and same_version("", version, "", deployment.commit)

@@ -317,7 +317,7 @@ def judge_parts(
                 deployments=own,
                 pruned=(),
                 tests=[test for test in facts.tests if test.service not in others],
-                incidents=[each for each in facts.incidents if each.service not in others],
+                incidents=[i for i in facts.incidents if not others.issuperset(i.services)],
                 shipped={
                     key: facts.shipped[whole]
                     for key, whole in whole_of.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -12,7 +13,7 @@ from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, Duration
-from vs_tui.model.vocabulary import Span
+from vs_tui.model.vocabulary import SERVICES_ATTRIBUTE, Span
 
 _ACCESS_TOKEN: Final = re.compile(r"(project|group)_\d+_bot(\d*|_\w+)\Z")
 """Login of the user that GitLab creates for the access token of a project or group."""
@@ -65,12 +66,21 @@ def _name_of(project: str) -> str:
     return project.rpartition("/")[2]
 
 
-def broken_service(span: Span) -> str:
-    """The service that an incident names. Empty for a ticket of a repository, and for an alert
-    whose service is the path of a repository: these are about any service deployed from there."""
-    is_path = "/" in span.service and span.service == span.project
+def broken_places(span: Span) -> Sequence[tuple[str, str]]:
+    """(project, service) of each service that an incident names. The service is empty for a ticket
+    of a repository, and for an alert whose service is the path of a repository: these are about any
+    service deployed from there."""
+    named = str(span.attributes.get(SERVICES_ATTRIBUTE) or span.service).split("\n")
     is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
-    return "" if is_path or (is_ticket and span.service == _name_of(span.project)) else span.service
+
+    def place(service: str) -> tuple[str, str]:
+        # An alert that knows no repository has its service as its project.
+        project = service if span.project == span.service else span.project
+        is_path = "/" in service and service == project
+        is_repository = is_ticket and service == _name_of(project)
+        return project, "" if is_path or is_repository else service
+
+    return tuple(dict.fromkeys(map(place, named)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +115,8 @@ class MetricRules:
             return Target(span.project, span.service, one_spelling(span.environment))
         return None
 
-    def incident_at(self, span: Span) -> Target | None:
-        """The target of a span that is an incident; None if it is not one."""
+    def incident_at(self, span: Span) -> Sequence[Target]:
+        """The targets of a span that is an incident; none if it is not one."""
         names = span.attributes
         kind = str(names.get("vs.issue.type", names.get("type", ""))).lower()
         listed = str(names.get("vs.issue.labels", "")).lower().split(",")
@@ -115,8 +125,8 @@ class MetricRules:
             or (span.operation == "issue" and (kind in _INCIDENT_TYPES or "incident" in listed))
             or any(_parsed(text).matches(span, 0) for text in self.incidents)
         ):
-            return Target(span.project, broken_service(span), span.environment)
-        return None
+            return [Target(*place, span.environment) for place in broken_places(span)]
+        return ()
 
     def paths_of(self, service: str) -> Service | None:
         """The configured service with paths; None if the service has no paths."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Incident, Kind, Test
 from vs_tui.metrics.failures import reverted_title
-from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_service
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_places
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status, cuts
@@ -68,6 +68,13 @@ def version_of(attributes: Attributes) -> str:
 def commit_of(attributes: Attributes) -> str:
     """The commit that a span names, in lower case."""
     return text(attributes, *COMMIT).lower()
+
+
+def broken_version(span: Span, service: str = "") -> str:
+    """The version that an incident names, for one of its services, or else the commit."""
+    names = span.attributes
+    own = str(names.get(f"vs.artifact.{span.project}/{service}", "-"))
+    return version_of(names) or (own if own != "-" else "") or commit_of(names)
 
 
 def deploy_began(span: Span) -> Instant | None:
@@ -192,13 +199,13 @@ def incident_of(
         finished = span.ended_at  # else the tool reports both and has reported only the restoration
     return Incident(
         key=span.key,
-        service=broken_service(span),
+        services=tuple(dict.fromkeys(service for _, service in broken_places(span))),
         environment=span.environment,
         started_at=span.at,
         start_known=span.started_at is not None,
         restored_at=max(min(known), span.at) if known else None,
         finished_at=finished,
-        version=version_of(span.attributes) or commit_of(span.attributes),
+        version=broken_version(span),
         linked=tuple(linked),
         alike=tuple(alike),
         cut=tuple(cuts(span.attributes)),

@@ -244,6 +244,8 @@ CONFIDENCE: Final[Mapping[Rule, str]] = {
 }
 
 
+SERVICES_ATTRIBUTE: Final = "vs.incident.services"
+"""Attribute of an incident of several services: all of them, one a line."""
 ROLLOUT_AT: Final = "vs.deploy.begun_at"
 """Attribute: when a deploy began that had waited for a runner or an approval."""
 PIN_ATTRIBUTE: Final = "vs.pin"

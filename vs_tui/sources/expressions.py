@@ -86,13 +86,17 @@ class _Functions(Functions):
     def _func_tag(self, tags: Any, name: str) -> str | None:
         """The value of a tag: `production` in `["env:production"]` or
         `"env:production,team:core"`."""
+        return next(iter(self._func_tags(tags, name) or ()), None)
+
+    @signature(_ANY, {"types": ["string"]})
+    def _func_tags(self, tags: Any, name: str) -> list[str] | None:
+        """The values of all tags of a name; null without any."""
         listed = tags.split(",") if isinstance(tags, str) else tags
-        for tag in listed if isinstance(listed, list) else ():
-            if isinstance(tag, str):
-                found, colon, value = tag.strip().partition(":")
-                if colon and found.lower() == name.lower():
-                    return value
-        return None
+        texts = [tag for tag in listed if isinstance(tag, str)] if isinstance(listed, list) else ()
+        pairs = (text.strip().partition(":") for text in texts)
+        return [
+            value for key, colon, value in pairs if colon and key.lower() == name.lower()
+        ] or None
 
     @signature(_TEXT)
     def _func_environment_in(self, text: Any) -> str | None:

@@ -54,6 +54,14 @@ class _Read(NamedTuple):
     def text(self, field: str, limit: int = 500) -> str:
         return text_of(self.value(field), limit)
 
+    def services(self) -> tuple[str, str]:
+        """The service, and if they are a list, all of them, one a line."""
+        value = self.value("service")
+        if not isinstance(value, list):
+            return text_of(value, 200), ""
+        named = dict.fromkeys(filter(None, (text_of(each, 200) for each in value[:MAX_TAGS])))
+        return next(iter(named), ""), "\n".join(named)
+
     def time(self, field: str) -> Instant | None:
         return parse_instant(self.value(field))
 
@@ -113,7 +121,8 @@ def _state(read: _Read) -> tuple[State | None, str]:
 
 def _events(source: str, operation: str, state: State, identifier: str, read: _Read) -> list[Event]:
     started, ended, stated = read.time("started_at"), read.time("ended_at"), read.time("at")
-    service, environment = read.text("service", 200), read.text("environment", 200)
+    service, services = read.services()
+    environment = read.text("environment", 200)
     version, branch = read.text("version", 200), keys.branch_name(read.text("branch", 300))
     place = read.text("repository")
     path = keys.repository_path(place)
@@ -148,6 +157,7 @@ def _events(source: str, operation: str, state: State, identifier: str, read: _R
             **known(
                 service__name=service,
                 service__version=version,
+                vs__incident__services=services if operation == Operation.INCIDENT else None,
                 deployment__environment__name=environment,
                 vcs__repository__url__full=place if "://" in place else None,
                 vcs__ref__head__name=branch,

@@ -32,7 +32,16 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from vs_tui.model import artifacts, keys
 from vs_tui.model.artifacts import PART, offer_version, seek_version
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.model.vocabulary import (
+    SERVICES_ATTRIBUTE,
+    Event,
+    Key,
+    Operation,
+    Rule,
+    Scalar,
+    Seek,
+    State,
+)
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
 from vs_tui.sources.body_schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.fields import json_object
@@ -235,6 +244,9 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
     for artifact, (name, version, namespace) in zip(activity.artifacts, names, strict=True):
         attributes[f"vs.artifact.{namespace}/{name}"[:300]] = version or "-"
         attributes[f"vs.result.{namespace}/{name}"[:300]] = artifact.result
+    if operation == Operation.INCIDENT and names and not adds and not only[0]:
+        about = [product, *(name for name, _, namespace in names if namespace == names[0][2])]
+        attributes[SERVICES_ATTRIBUTE] = "\n".join(dict.fromkeys(filter(None, about)))
     base = Event(
         key=_key("activity", activity.correlation),
         source="plyzen",

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import DeployOutcome, Target, spellings
 from vs_tui.metrics.failures import Course, blamed
-from vs_tui.metrics.rules import broken_service, is_production
+from vs_tui.metrics.rules import broken_places, is_production
 from vs_tui.metrics.span_facts import (
     COMMIT,
     VERSION,
@@ -180,8 +180,8 @@ def _suspects(
     asked = [
         (
             key,
-            span.project,
-            broken_service(span),
+            # Others of its services have a link once they are counted.
+            *broken_places(span)[0],
             name,
             span.started_at,
             int(bool(version_of(span.attributes) or commit_of(span.attributes))),

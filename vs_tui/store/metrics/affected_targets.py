@@ -8,8 +8,8 @@ from typing import Final
 
 from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
-from vs_tui.metrics.rules import broken_service
-from vs_tui.metrics.span_facts import commit_of, deployment_of, version_of
+from vs_tui.metrics.rules import broken_places
+from vs_tui.metrics.span_facts import broken_version, deployment_of
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -46,8 +46,8 @@ def affected_targets(
     """
     moved, incidents_before = counted
     spans = {change.new.key: change.new for change in changes}
-    sql = f"SELECT key, service FROM metric_incidents WHERE key {rows.KEYS}"
-    incidents = dict(rows.select_in(db, sql, spans))
+    sql = f"SELECT key FROM metric_incidents WHERE key {rows.KEYS}"
+    incidents = {key for (key,) in rows.select_in(db, sql, spans)}
     sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
     deployed = {key for (key,) in rows.select_in(db, sql, spans)}
 
@@ -63,15 +63,15 @@ def affected_targets(
     for change in changes:
         found.placed(change)
     before = [change.old for change in changes if change.old is not None]
-    for key in of({"incident"}, incidents):
-        found.incident(spans[key], incidents.get(key, spans[key].service))
-    for span in merged_into(db, spans.values()):
-        found.incident(span, broken_service(span))
+    about = [spans[key] for key in of({"incident"}, incidents)]
+    about += merged_into(db, spans.values())
     for span in before:
         if span.key in incidents_before:  # what was an incident may be none any more
             found.incident(span, incidents_before[span.key])
         elif span.operation == "incident" or span.key in incidents:
-            found.incident(span, broken_service(span))
+            about.append(span)
+    for span in about:
+        found.incident(span, broken_places(span))
     moved_tests = [span for span in before if span.operation == "test"]
     for span in (*map(spans.__getitem__, of({"test"})), *moved_tests):
         found.test(span)
@@ -152,11 +152,10 @@ class _Affected:
             if target.environment in names:
                 self.touch(target, span.ended_at)
 
-    def incident(self, span: Span, service: str) -> None:
-        """Add the targets of an incident's service, also from the deployment of the version that it
-        names."""
+    def incident(self, span: Span, places: Iterable[tuple[str, str]]) -> None:
+        """Add the targets of an incident's services, each (project, service), also from the
+        deployment of the version that it names."""
         moment = span.started_at if span.started_at is not None else span.ended_at
-        version = version_of(span.attributes) or commit_of(span.attributes)
         named = (
             "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
             "AND environment = ? AND started_at <= ? AND unit < 2 "
@@ -165,15 +164,20 @@ class _Affected:
             "OR (length(version) >= 7 AND ? LIKE version || '%'))"
         )
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
-        condition = anywhere if service else "project = ?1 AND ?2 = ''"
-        for target in self._targets(condition, span.project, service):
+        whole = "project = ?1 AND ?2 = ''"
+        concerned = {
+            (target, service)
+            for project, service in places
+            for target in self._targets(anywhere if service else whole, project, service)
+        }
+        for target, service in concerned:
             if span.environment and span.environment not in spellings(target.environment):
                 continue
             self.touch(target, moment)
             if target.service != service and moment is not None:
                 # Of deployments of several artifacts, the last one of this artifact may be older.
                 self.touch(target, moment - self._window)
-            if version:
+            if version := broken_version(span, service):
                 names = (version.lstrip("vV"), *3 * (version.lower(),))
                 bound = (*target, moment, *names)
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])

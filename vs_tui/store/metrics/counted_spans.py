@@ -6,7 +6,8 @@ The rows change with the spans, and are made again when a rule of the configurat
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
@@ -23,9 +24,9 @@ from vs_tui.store.metrics.judged_rows import delete_rows, replace_rows
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""
-Counted = tuple[Touched, dict[str, str]]
-"""The targets that lost or got a deployment, and the incidents that lost or changed their row, with
-the service that each was about."""
+Counted = tuple[Touched, dict[str, set[tuple[str, str]]]]
+"""The targets that lost or got a deployment, and the incidents that lost or changed their rows,
+with the (project, service) of each."""
 _Row = tuple[Any, ...]
 _MERGED: Final = "vs.incident.merged_into"
 """Attribute of an incident: the key of the one that it was merged into."""
@@ -63,7 +64,7 @@ class CountedSpans:
         touched: Touched = {}
         spans = lasting(db, [*spans, *merged_into(db, spans)])
         keys = [span.key for span in spans]
-        counted = _rows("metric_deploys", self._deployment, spans)
+        counted = {"metric_deploys": set(filter(None, map(self._deployment, spans)))}
         if self._rules.deployments:
             _place_runs(db, spans, {row[0]: row[1:4] for row in counted["metric_deploys"]})
         for changed in replace_rows(db, keys, counted):
@@ -71,9 +72,13 @@ class CountedSpans:
                 target = Target(*row[1:4])
                 at = min(moment for moment in row[4:6] if moment is not None)
                 touched[target] = min(at, touched.get(target, at))
-        moved, _ = replace_rows(db, keys, _rows("metric_incidents", self._incident, spans))
-        replace_rows(db, keys, _rows("dora_work", self._work, spans))
-        return touched, {row[0]: row[2] for row in moved["metric_incidents"]}
+        incidents = set(chain.from_iterable(map(self._incident, spans)))
+        moved, _ = replace_rows(db, keys, {"metric_incidents": incidents})
+        replace_rows(db, keys, {"dora_work": set(filter(None, map(self._work, spans)))})
+        places: dict[str, set[tuple[str, str]]] = {}
+        for key, project, service, *_ in moved["metric_incidents"]:
+            places.setdefault(key, set()).add((project, service))
+        return touched, places
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)
@@ -82,14 +87,22 @@ class CountedSpans:
             return None
         return (span.key, *place, began, span.ended_at, deploy_status(span).value)
 
-    def _incident(self, span: Span) -> _Row | None:
-        place = self._rules.incident_at(span)
+    def _incident(self, span: Span) -> Iterator[_Row]:
+        """A row for each of its services; all have all of its teams."""
+        targets = self._rules.incident_at(span)
         incident = incident_of(span)
-        if place is None or incident is None:
-            return None
+        if not targets or incident is None:
+            return
         times = (incident.started_at, incident.restored_at, incident.finished_at)
         counts = not span.environment or is_production(span, self._environments)
-        return (span.key, *place, *times, team_text(span, self._teams), int(counts))
+        about = [span]
+        if len(targets) > 1:
+            named = [(t.project, t.service or t.project) for t in targets]
+            about = [span._replace(project=project, service=name) for project, name in named]
+        texts = (team_text(each, self._teams).split("\n") for each in about)
+        teams = "\n".join(dict.fromkeys(filter(None, chain.from_iterable(texts))))
+        for target in targets:
+            yield (span.key, *target, *times, teams, int(counts))
 
     def _work(self, span: Span) -> _Row | None:
         """A merged pull request by its author, or a finished ticket by its type."""
@@ -160,12 +173,6 @@ def team_text(span: Span, teams: Teams) -> str:
     if not teams.teams:
         return span.team
     return "\n".join(teams.all_of(span.project, span.service, span.actor))
-
-
-def _rows(
-    table: str, row_of: Callable[[Span], _Row | None], spans: Iterable[Span]
-) -> dict[str, set[_Row]]:
-    return {table: {row for row in map(row_of, spans) if row is not None}}
 
 
 _ATTEMPTS: Final = (

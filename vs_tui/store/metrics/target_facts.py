@@ -29,7 +29,13 @@ from vs_tui.metrics.facts import (
 from vs_tui.metrics.failures import is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.span_facts import deployment_of, incident_of, is_hotfix, test_of
+from vs_tui.metrics.span_facts import (
+    broken_version,
+    deployment_of,
+    incident_of,
+    is_hotfix,
+    test_of,
+)
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
@@ -232,7 +238,7 @@ class TargetReader:
         )
         found = lasting(self.db, found)
         named, alike = self._deploys_of([span.key for span in found])
-        later = self._later_elsewhere([span.key for span in found])
+        later = self._later_elsewhere([span.key for span in found], services)
         runs = _runs(self.db, found)
         own, incidents = set(keys), list[Incident]()
         for span in found:
@@ -243,9 +249,15 @@ class TargetReader:
             elsewhere = not about and (span.key in named or span.environment not in names)
             if incident is None or elsewhere:
                 continue
+            of_target = [name for name in incident.services if name in services]
+            own_services = tuple(of_target) or incident.services
+            version = next(filter(None, (broken_version(span, n) for n in own_services)), "")
             # Its version may be known by a link alone, which leads to another target.
-            other = span.key in alike and not like and not incident.version
-            incident = replace(incident, only_named=other or span.key in later)
+            other = span.key in alike and not (like or version or len(incident.services) > 1)
+            only_named = other or span.key in later
+            incident = replace(
+                incident, services=own_services, version=version, only_named=only_named
+            )
             incidents += [
                 replace(
                     incident,
@@ -277,14 +289,17 @@ class TargetReader:
             (named if stated else alike).setdefault(child, []).append(parent)
         return named, alike
 
-    def _later_elsewhere(self, keys: Sequence[str]) -> set[str]:
+    def _later_elsewhere(self, keys: Sequence[str], services: Sequence[str]) -> set[str]:
         """The incidents that name too little to belong to one target alone (no environment, or a
         ticket of a repository), if another target had the latest deployment before them."""
         sql = (
             f"SELECT i.key, CASE WHEN i.service = '' THEN {_OF_PROJECT} ELSE {_OF_SERVICE} END "
-            "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1))"
+            "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1)) "
+            "AND (i.service IN (SELECT value FROM json_each(?3)) "
+            "OR (i.service = '' AND i.project = ?4))"
         )
-        bound = (rows.as_json(keys), rows.as_json(spellings(self.target.environment)))
+        names = rows.as_json(spellings(self.target.environment))
+        bound = (rows.as_json(keys), names, rows.as_json(services), self.target.project)
         own = "\n".join(self.target)
         return {key for key, last in self.db.execute(sql, bound) if last not in (None, own)}
 

@@ -19,8 +19,9 @@ CREATE INDEX metric_deploys_from
     ON metric_deploys (project, service, environment, started_at, status, ended_at);
 CREATE INDEX metric_deploys_began ON metric_deploys (service, started_at, key);
 CREATE INDEX metric_deploys_in ON metric_deploys (project, started_at, key);
+-- An incident of several services has a row for each, with the same teams.
 CREATE TABLE metric_incidents (
-    key TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
     project TEXT NOT NULL,
     service TEXT NOT NULL,
     environment TEXT NOT NULL,
@@ -28,7 +29,8 @@ CREATE TABLE metric_incidents (
     restored_at INTEGER,
     finished_at INTEGER,
     team TEXT NOT NULL,
-    is_production INTEGER NOT NULL
+    is_production INTEGER NOT NULL,
+    PRIMARY KEY (key, project, service)
 ) WITHOUT ROWID;
 CREATE INDEX metric_incidents_began ON metric_incidents (started_at);
 CREATE INDEX metric_incidents_of ON metric_incidents (service, environment, started_at);
@@ -195,5 +197,7 @@ CREATE VIEW dora_incidents AS SELECT i.key, CASE i.team WHEN '' THEN COALESCE(
             ORDER BY s.at DESC, p.team LIMIT 1), '') ELSE i.team END AS team,
     i.started_at, i.restored_at, i.finished_at, (SELECT MAX(s.at) FROM dora_signals s
         WHERE s.span = i.key AND s.span <> '' AND s.unit < 2) AS deployed_at
-    FROM metric_incidents i WHERE i.is_production = 1 OR EXISTS (SELECT 1 FROM dora_signals s
-        WHERE s.span = i.key AND s.span <> '' AND s.unit < 2);
+    FROM metric_incidents i WHERE (i.is_production = 1 OR EXISTS (SELECT 1 FROM dora_signals s
+        WHERE s.span = i.key AND s.span <> '' AND s.unit < 2))
+    AND NOT EXISTS (SELECT 1 FROM metric_incidents o WHERE o.key = i.key
+        AND (o.project, o.service) < (i.project, i.service));
