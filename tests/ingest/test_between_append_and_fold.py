@@ -13,15 +13,18 @@ from pathlib import Path
 import orjson
 
 from tests.benchmarks.load import post_all
+from tests.ingest.inside import TOKEN as OWN_TOKEN
 from tests.ingest.inside import Raw, post, receiving
 from tests.ingest.server import TOKEN, serving
 from tests.patience import PATIENCE
+from tests.sources import github_payloads
 from tests.store.conftest import LINK_ROWS, SPAN_ROWS, Clock, T
 from tests.store.conftest import custom as intake
 from vs_tui.cli.runtime import Runtime
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.dispatch import intake_of, read
+from vs_tui.sources.github import issues_and_changes
 from vs_tui.store.folding.projector import FoldLoop, Projector
 from vs_tui.store.maintenance.retention import Pruned, count_prunable, prune_deliveries
 from vs_tui.store.queries.reader import SqliteReader
@@ -209,6 +212,26 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
         assert await runtime.writer.caught_up(PATIENCE)
         status, _, answer = await ask(runtime, DEPLOYED)
         assert status == 200, answer
+
+
+async def test_a_body_that_only_folding_finds_unreadable_is_quarantined_then(
+    tmp_path, monkeypatch
+) -> None:
+    """GitHub's sender is told by an outline of the events; the whole ones are parsed from the
+    log."""
+    opened = orjson.dumps(github_payloads.pull("opened"))
+    proof = f"Authorization: Bearer {OWN_TOKEN}"
+    request = post(opened, "/github", proof, "X-GitHub-Event: pull_request")
+    async with receiving(tmp_path) as runtime:
+        with monkeypatch.context() as patched:
+            patched.setattr(issues_and_changes, "_attributes", None)
+            status, _, answer = await ask(runtime, request)
+            assert await runtime.writer.caught_up(PATIENCE)
+        assert (status, answer["verdict"]) == (200, "accepted")
+        (ref,) = answer["spans"]
+        assert await runtime.reader.span(ref) is None
+        counts = await runtime.writer.run(lambda db: db.execute(COUNTS).fetchall())
+        assert counts == [("accepted", 0), ("quarantined", 1)]
 
 
 async def test_pruning_leaves_an_old_delivery_that_is_not_folded_yet(tmp_path, monkeypatch) -> None:

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Event, Key, event_from_row, event_to_row
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable
+from vs_tui.sources.fields import Inexact
 from vs_tui.traces.folding import Folded, fold
 
 RECEIVED = parse_instant("2026-03-04T12:00:00Z")
@@ -157,7 +159,8 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
-    """Parsing yields a result, 400 or quarantine; whatever it yields folds. Counts of each."""
+    """Parsing yields a result, 400 or quarantine; whatever it yields folds, and an outline tells
+    the same. Counts of each."""
     seen: dict[str, int] = defaultdict(int)
     for inbound in inbounds:
         try:
@@ -165,8 +168,14 @@ def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
         except (BadBody, Unreadable) as refusal:
             assert str(refusal)
             seen[type(refusal).__name__] += 1
+            if not isinstance(refusal, Inexact):  # then the outline is not needed to be exact
+                with pytest.raises(type(refusal), match=re.escape(str(refusal))):
+                    source.outline(inbound)
             continue
         assert isinstance(parsed, Parsed)
+        outline = source.outline(inbound)
+        assert _told(outline, inbound) == _told(parsed, inbound)
+        assert outline.finished() == parsed
         assert parsed.events or parsed.reason
         for event in parsed.events:
             assert event_from_row(orjson.loads(orjson.dumps(event_to_row(event)))) == event
@@ -174,6 +183,13 @@ def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
             assert "\0" not in folded.span.name
         seen[parsed.verdict.value] += 1
     return seen
+
+
+def _told(parsed: Parsed, inbound: Inbound) -> tuple[object, ...]:
+    """What a sender is told, and what repeats are known by."""
+    names = dict.fromkeys((event.key, event.ref, event.full_ref) for event in parsed.events)
+    has_time = any(event.occurred_at != inbound.received_at for event in parsed.events)
+    return (*parsed._replace(events=(), finish=None), list(names), has_time)
 
 
 ANY_ORDER = settings(

@@ -39,8 +39,8 @@ from vs_tui.log.delivery import Receipt, Rejection
 from vs_tui.model.limits import MIB, Limits
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
-from vs_tui.sources.dispatch import intake_of, kept_headers, read
+from vs_tui.sources.base import BadBody, Inbound, Source, Unauthorized
+from vs_tui.sources.dispatch import intake_of, kept_headers, outline
 from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024
@@ -106,7 +106,7 @@ class Receiving:
                     receipt = await self._writer.submit(
                         intake_of(source, inbound, parsed, note.proof)
                     )
-                return _accepted(receipt, parsed).response
+                return _accepted(receipt, parsed.answer, parsed.status).response
             except _REFUSALS as error:
                 raise self._refuse(note, error) from None
 
@@ -130,7 +130,7 @@ class Receiving:
                 try:
                     if isinstance(result, Unavailable):
                         raise result
-                    reply(_accepted(result, parsed))
+                    reply(_accepted(result, answer, status))
                 except Exception as error:
                     refuse(error)
 
@@ -141,8 +141,10 @@ class Receiving:
                 return
             try:
                 inbound = self._admit_plain(note, request, load)
-                parsed = read(source, inbound)
+                parsed = outline(source, inbound)
                 note.kind = parsed.kind
+                # Not `parsed`, which keeps the decoded body, five times its size.
+                answer, status = parsed.answer, parsed.status
                 self._writer.put(intake_of(source, inbound, parsed, note.proof), tell)
             except Exception as error:
                 load.end()
@@ -279,7 +281,7 @@ class Receiving:
 _REFUSALS: Final = (Refused, Unauthorized, BadBody, Unavailable)
 
 
-def _accepted(receipt: Receipt, parsed: Parsed) -> Answer:
+def _accepted(receipt: Receipt, answer: Mapping[str, Any], status: int) -> Answer:
     if receipt.verdict is Verdict.REJECTED:
         raise Refused(404, "not_found", receipt.reason)
     body: dict[str, Any] = {
@@ -290,8 +292,8 @@ def _accepted(receipt: Receipt, parsed: Parsed) -> Answer:
     }
     if receipt.reason:
         body["reason"] = receipt.reason
-    body.update(parsed.answer)
-    return Answer(body, parsed.status)
+    body.update(answer)
+    return Answer(body, status)
 
 
 def clean(text: str) -> str:

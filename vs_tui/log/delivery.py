@@ -66,6 +66,8 @@ class Intake(NamedTuple):
     status: int = 200
     adapter: int = 1
     events: Sequence[Event] = ()
+    are_outlines: bool = False
+    """Whether `events` only name their spans; the body is then parsed again to fold it."""
     requires: str = ""
     """Key or ref of a span that must exist; without it the delivery is refused (404)."""
     sender_id: str = ""

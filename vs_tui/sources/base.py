@@ -7,7 +7,7 @@ register a source in the entry-point group `vs_tui.sources`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from vs_tui.model.time import Instant
@@ -48,9 +48,24 @@ class Parsed(NamedTuple):
     status: int = 200
     requires: str = ""
     """Key or ref of a span that must already exist; without it the delivery is refused (404)."""
+    finish: Callable[[], Sequence[Event]] | None = None
+    """Makes the whole events, if `events` are outlines."""
+
+    def finished(self) -> Parsed:
+        """The same with whole events."""
+        return self if self.finish is None else self._replace(events=self.finish(), finish=None)
 
 
-Reading = Sequence[Event] | str
+class Outline(NamedTuple):
+    """The events of a body as far as the sender's answer needs them."""
+
+    events: Sequence[Event]
+    """Each with the key and refs of its span; one has a time of the body if any has."""
+    finish: Callable[[], Sequence[Event]]
+    """Makes the whole events, of the same spans in the same order."""
+
+
+Reading = Sequence[Event] | Outline | str
 """The result of reading an event: its span events, or the reason why it is ignored."""
 
 
@@ -58,6 +73,8 @@ def parsed(kind: str, reading: Reading, answer: Mapping[str, Any] = _NONE) -> Pa
     """The result for an event: its span events, or ignored with the reason."""
     if isinstance(reading, str):
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reading, answer=answer)
+    if isinstance(reading, Outline):
+        return Parsed(kind, reading.events, answer=answer, finish=reading.finish)
     return Parsed(kind, reading, answer=answer)
 
 
@@ -164,6 +181,12 @@ class Source:
         """Parse the body. Raises BadBody (400) or Unreadable (quarantine). Any other exception is a
         bug in the source; the delivery is then quarantined too."""
         raise NotImplementedError
+
+    def outline(self, inbound: Inbound) -> Parsed:
+        """As `parse`, but its events may be outlines, for a tool whose bodies take long to read:
+        the sender waits for this, and the body is parsed when it is folded. It raises what `parse`
+        raises for a body that is not as the tool documents it."""
+        return self.parse(inbound)
 
 
 def defaults(whole: Event, *, name: str, project: str = "") -> Event:

@@ -7,7 +7,7 @@ the demo and rebuilds all use this module; no other connects sources and store.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -134,13 +134,22 @@ PROOF = "vs-proof"
 def read(source: Source, inbound: Inbound) -> Parsed:
     """Parse a verified delivery. Raises BadBody for the sender's errors. A delivery with any other
     error is quarantined, because the source may be wrong."""
+    return _read(source, inbound, source.parse)
+
+
+def outline(source: Source, inbound: Inbound) -> Parsed:
+    """As `read`, but its events may be outlines."""
+    return _read(source, inbound, source.outline)
+
+
+def _read(source: Source, inbound: Inbound, parse: Callable[[Inbound], Parsed]) -> Parsed:
     if values_in(inbound.body, inbound.header("content-type")) > READ_AT_MOST:
         return unreadable(f"more than {READ_AT_MOST:,} values; send fewer at once")
     try:
         try:
-            return source.parse(inbound)
+            return parse(inbound)
         except Inexact:
-            return source.parse(with_exact_numbers(inbound))
+            return parse(with_exact_numbers(inbound))
     except BadBody:
         raise
     except Unreadable as error:
@@ -199,6 +208,7 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
         status=parsed.status,
         adapter=source.version,
         events=events,
+        are_outlines=parsed.finish is not None,
         requires=parsed.requires,
         sender_id=sender_id,
     )

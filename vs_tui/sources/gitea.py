@@ -68,6 +68,9 @@ class Gitea(Source):
         require_hmac_hex(given, inbound.body, secrets, "X-Gitea-Signature")
 
     def parse(self, inbound: Inbound) -> Parsed:
+        return self.outline(inbound).finished()
+
+    def outline(self, inbound: Inbound) -> Parsed:
         body = webhook_body(inbound)
         event = inbound.header("x-gitea-event") or inbound.header("x-forgejo-event")
         event = event.strip()[:60]

@@ -273,17 +273,23 @@ class Push:
         )
 
 
-def review(
-    repo: Repository, change: Event, identifier: str, reviewer: str, verdict: str, at: Instant,
-    **more: object,
-) -> Event:  # fmt: skip
-    """The event for a reviewer's verdict: an instant below the change. `more` are attributes."""
+def review_outline(repo: Repository, identifier: str, at: Instant) -> Event:
+    """The event for a reviewer's verdict without its details."""
     return Event(
         **repo.identity("review", identifier),
         operation=Operation.REVIEW,
         state=State.OK,
         occurred_at=at,
         started_at=at,
+    )
+
+
+def review(
+    repo: Repository, change: Event, identifier: str, reviewer: str, verdict: str, at: Instant,
+    **more: object,
+) -> Event:  # fmt: skip
+    """The event for a reviewer's verdict: an instant below the change. `more` are attributes."""
+    return review_outline(repo, identifier, at)._replace(
         name=f"{reviewer or 'review'}: {verdict.replace('_', ' ') or 'reviewed'}",
         actor=reviewer,
         url=change.url,

@@ -154,7 +154,8 @@ class SharedWriter(Writer):
             self._give_up(waiting, self.trouble)
             return
         for entry, stored in zip(waiting, appended, strict=True):
-            if not stored.repeated and len(entry.intake.body) <= REMEMBERED_BYTE_SIZE:
+            is_small = len(entry.intake.body) <= REMEMBERED_BYTE_SIZE
+            if is_small and not stored.repeated and not entry.intake.are_outlines:
                 self._own[stored.id] = entry.intake
             entry.tell(_receipt(entry.intake, stored))
         while len(self._own) > REMEMBERED:

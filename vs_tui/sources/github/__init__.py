@@ -153,6 +153,9 @@ class GitHub(Source):
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature-256")
 
     def parse(self, inbound: Inbound) -> Parsed:
+        return self.outline(inbound).finished()
+
+    def outline(self, inbound: Inbound) -> Parsed:
         body = webhook_body(inbound)
         event = inbound.header("x-github-event").strip()[:60]
         if not event:

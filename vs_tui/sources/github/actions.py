@@ -12,7 +12,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, Unreadable, moment
+from vs_tui.sources.base import Outline, Reading, Unreadable, moment
 from vs_tui.sources.fields import items, lowered, number, obj, text, texts, time_of, web_url
 from vs_tui.sources.github.hook import Hook, change_scope, login
 from vs_tui.sources.repository import DELETED_FORK
@@ -60,10 +60,7 @@ def read_run(hook: Hook) -> Reading:
     )
     state, stage, error, result = _outcome(hook, run)
     updated = max(hook.time(run, "updated_at"), began)
-    label = pipeline_name(hook, run)
-    ordinal = number(run, "run_number")
-    url, sha = web_url(text(run, "html_url")), text(run, "head_sha")
-    whole = Event(
+    outline = Event(
         **hook.identity("pipeline", run_id(identifier, attempt)),
         operation=Operation.PIPELINE,
         state=state,
@@ -73,11 +70,23 @@ def read_run(hook: Hook) -> Reading:
         supersedes=hook.dialect.reruns_in_place,
         provisional=state.terminal and not lowered(run, "conclusion"),
         stage=stage,
+        attempt=attempt,
+        error=error,
+    )
+    earlier = (moment(outline, State.QUEUED, began, "queued"),) * (state is State.RUNNING)
+    return Outline((*earlier, outline), lambda: (*earlier, _run(hook, run, outline, result)))
+
+
+def _run(hook: Hook, run: dict[str, Any], outline: Event, result: str) -> Event:
+    """The whole event."""
+    identifier, attempt = number(run, "id") or 0, outline.attempt
+    label = pipeline_name(hook, run)
+    ordinal = number(run, "run_number")
+    url, sha = web_url(text(run, "html_url")), text(run, "head_sha")
+    return outline._replace(
         name=f"{label} #{ordinal}" if ordinal is not None else label,
         actor=login(run, "triggering_actor") or login(run, "actor") or hook.sender,
         url=url,
-        attempt=attempt,
-        error=error,
         attributes=hook.attributes(
             cicd__pipeline__name=label,
             cicd__pipeline__run__id=str(identifier),
@@ -95,9 +104,6 @@ def read_run(hook: Hook) -> Reading:
             _run_seeks(hook, run),
         ),
     )
-    if state is State.RUNNING:
-        return (moment(whole, State.QUEUED, began, "queued"), whole)
-    return (whole,)
 
 
 def run_id(identifier: int, attempt: int) -> str:
@@ -124,8 +130,7 @@ def read_job(hook: Hook) -> Reading:
         return f"the action {hook.action or 'none'!r} of workflow_job is not known"
     job = obj(hook.body, "workflow_job")
     identifier = hook.required(job, "id")
-    run = hook.required(job, "run_id")
-    attempt = _attempt(job)
+    hook.required(job, "run_id")
     state, stage, error, result = _outcome(hook, job)
     queued = time_of(job, "created_at", "started_at") or hook.received_at
     started = time_of(job, "started_at")
@@ -138,9 +143,7 @@ def read_job(hook: Hook) -> Reading:
         at = max(hook.time(job, "completed_at", "started_at"), queued)
     elif state is State.RUNNING:
         at = max(started or hook.received_at, queued)
-    label = text(job, "name") or "job"
-    url, sha = web_url(text(job, "html_url")), text(job, "head_sha")
-    whole = Event(
+    outline = Event(
         **hook.identity("build", identifier),
         operation=Operation.BUILD,
         state=state,
@@ -149,11 +152,40 @@ def read_job(hook: Hook) -> Reading:
         supersedes=hook.dialect.reruns_in_place,
         provisional=state.terminal and not conclusion,
         stage=stage,
+        attempt=_attempt(job),
+        error=error,
+    )
+    earlier = []
+    if state is not State.QUEUED or at != queued:
+        earlier.append(moment(outline, State.QUEUED, queued, "queued"))
+    if (
+        state.terminal
+        and started is not None
+        and conclusion != "skipped"
+        and queued <= started <= at
+    ):
+        earlier.append(moment(outline, State.RUNNING, started, "running"))
+    steps = _steps(job)
+
+    def finish() -> tuple[Event, ...]:
+        whole = _job(hook, job, outline, result)
+        below = (_step(hook, obj(step), number, began, whole) for step, number, began in steps)
+        return (*earlier, whole, *below)
+
+    named = (_step_outline(outline, number, began) for _, number, began in steps)
+    return Outline((*earlier, outline, *named), finish)
+
+
+def _job(hook: Hook, job: dict[str, Any], outline: Event, result: str) -> Event:
+    """The whole event."""
+    identifier, run = number(job, "id") or 0, number(job, "run_id") or 0
+    attempt = outline.attempt
+    label = text(job, "name") or "job"
+    url, sha = web_url(text(job, "html_url")), text(job, "head_sha")
+    return outline._replace(
         name=label,
         actor=hook.sender,
         url=url,
-        attempt=attempt,
-        error=error,
         attributes=hook.attributes(
             cicd__pipeline__name=text(job, "workflow_name"),
             cicd__pipeline__run__id=str(run),
@@ -175,17 +207,6 @@ def read_job(hook: Hook) -> Reading:
             _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
         ),
     )
-    earlier = []
-    if state is not State.QUEUED or at != queued:
-        earlier.append(moment(whole, State.QUEUED, queued, "queued"))
-    if (
-        state.terminal
-        and started is not None
-        and conclusion != "skipped"
-        and queued <= started <= at
-    ):
-        earlier.append(moment(whole, State.RUNNING, started, "running"))
-    return (*earlier, whole, *_steps(hook, job, whole))
 
 
 def read_deployment_review(hook: Hook) -> Reading:
@@ -306,21 +327,37 @@ def deployment_alias(hook: Hook, identifier: int) -> str:
     return hook.key("deployment_job", identifier)
 
 
-def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
-    """Events for the steps that have begun; steps of a cancelled job may have no times."""
-    events = []
+def _steps(job: dict[str, Any]) -> list[tuple[Any, int, Instant]]:
+    """The steps that have begun, each with its number and its start; steps of a cancelled job may
+    have no times."""
+    begun = []
     for position, step in enumerate(items(job, "steps")[:MAX_STEPS], start=1):
         began = time_of(step, "started_at")
         if began is None or lowered(step, "status") not in ("in_progress", "completed"):
             continue
-        events.append(_step(hook, obj(step), _ordinal(step, position), began, whole))
-    return events
+        begun.append((step, _ordinal(step, position), began))
+    return begun
 
 
 def _ordinal(step: Any, position: int) -> int:
     """The step's number, or else its position; Gitea counts from 0, GitHub from 1."""
     found = number(step, "number")
     return position if found is None else found
+
+
+def _step_outline(job: Event, ordinal: int, began: Instant) -> Event:
+    return Event(
+        # Steps may share a name; their number is unique in the job.
+        key=f"{job.key}/{ordinal}",
+        ref=f"{job.ref}/{ordinal}",
+        full_ref=f"{job.full_ref}/{ordinal}",
+        source=job.source,
+        operation=Operation.STAGE,
+        state=State.RUNNING,
+        occurred_at=began,
+        started_at=began,
+        project=job.project,
+    )
 
 
 def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole: Event) -> Event:
@@ -337,18 +374,10 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         state, error, ended = whole.state, whole.error, max(whole.occurred_at, began)
         result = str(whole.attributes.get("cicd.pipeline.task.run.result", ""))
     label = text(step, "name") or f"step {ordinal}"
-    return Event(
-        # Steps may share a name; their number is unique in the job.
-        key=f"{whole.key}/{ordinal}",
-        ref=f"{whole.ref}/{ordinal}",
-        full_ref=f"{whole.full_ref}/{ordinal}",
-        source=whole.source,
-        operation=Operation.STAGE,
+    return _step_outline(whole, ordinal, began)._replace(
         state=state,
         occurred_at=ended if state.terminal else began,
-        started_at=began,
         name=label,
-        project=whole.project,
         url=f"{whole.url}#step:{ordinal}:1" if whole.url else "",
         error=error,
         attributes=hook.attributes(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Attributes, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, moment
+from vs_tui.sources.base import Outline, Reading, moment
 from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
@@ -22,7 +22,7 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
-from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review
+from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review, review_outline
 
 ISSUE_ACTIONS: Final = frozenset(
     (
@@ -177,7 +177,8 @@ def read_change(hook: Hook) -> Reading:
     snapshot."""
     if hook.action not in CHANGE_ACTIONS:
         return f"the action {hook.action or 'none'!r} of pull_request says nothing about a delivery"
-    return (_change(hook),)
+    outline = _outline(hook)
+    return Outline((outline,), lambda: (_change(hook, outline),))
 
 
 def read_review(hook: Hook) -> Reading:
@@ -189,25 +190,30 @@ def read_review(hook: Hook) -> Reading:
     identifier = text(review_, "id", limit=120)
     if not identifier:
         raise hook.unreadable("review.id is missing")
-    change = _change(hook)
+    outline = _outline(hook)
     at = hook.time(review_, "submitted_at", "updated_at")
     state = lowered(review_, "state")
     reviewer = login(review_, "user")
-    if reviewer and reviewer == change.actor and state == "commented":
+    if reviewer and reviewer == outline.actor and state == "commented":
         # An author's answer in the own pull request makes a review too; it is not counted.
-        return (change,)
-    head = text(review_, "commit_id")
-    found = review(
-        hook, change, identifier, reviewer, state, at, vcs__ref__head__revision=head
-    )._replace(as_of=max(at, change.as_of), url=web_url(text(review_, "html_url")))
-    return (found, change)
+        return Outline((outline,), lambda: (_change(hook, outline),))
+    verdict = review_outline(hook, identifier, at)
+
+    def finish() -> tuple[Event, Event]:
+        change = _change(hook, outline)
+        head = text(review_, "commit_id")
+        found = review(
+            hook, change, identifier, reviewer, state, at, vcs__ref__head__revision=head
+        )._replace(as_of=max(at, change.as_of), url=web_url(text(review_, "html_url")))
+        return (found, change)
+
+    return Outline((verdict, outline), finish)
 
 
-def _change(hook: Hook) -> Event:
+def _outline(hook: Hook) -> Event:
     change = obj(hook.body, "pull_request")
     identifier = number(change, "number") or hook.required(hook.body, "number")
     state, at = _change_state(hook, change)
-    title = text(change, "title")
     return Event(
         **hook.identity("pull_request", identifier),
         operation=Operation.PULL_REQUEST,
@@ -217,9 +223,18 @@ def _change(hook: Hook) -> Event:
         started_at=time_of(change, "created_at"),
         # A body has the change's current state, so it supersedes an earlier end.
         supersedes=state is not State.NOTE,
-        stage=_stage(hook, change) if not state.terminal else "",
-        name=title or f"#{identifier}",
         actor=login(change, "user"),
+    )
+
+
+def _change(hook: Hook, outline: Event) -> Event:
+    """The whole event."""
+    change = obj(hook.body, "pull_request")
+    identifier = number(change, "number") or hook.required(hook.body, "number")
+    title = text(change, "title")
+    return outline._replace(
+        stage=_stage(hook, change) if not outline.state.terminal else "",
+        name=title or f"#{identifier}",
         url=web_url(text(change, "html_url")),
         attributes=_attributes(hook, change, identifier),
         restates=RELATIONS,

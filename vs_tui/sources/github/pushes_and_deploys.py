@@ -12,7 +12,7 @@ import orjson
 from vs_tui.model import artifacts, keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, moment
+from vs_tui.sources.base import Outline, Reading, moment
 from vs_tui.sources.fields import items, lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
 from vs_tui.sources.github.hook import Hook, login
@@ -51,8 +51,15 @@ def read_push(hook: Hook) -> Reading:
     back = is_set_back(branch, hook.default_branch, before, after.value, listed)
     if not commits and not back:
         return "a push without new commits brings nothing to deliver"
-    is_forced = back or hook.body.get("forced") is True
-    return (_push(hook, branch, after.value, commits, is_forced=is_forced),)
+    if back or hook.body.get("forced") is True:
+        return (_push(hook, branch, after.value, commits, is_forced=True),)
+    outline = Event(
+        **hook.identity("push", f"{branch}@{after.value[:12]}"),
+        operation=Operation.PUSH,
+        state=State.OK,
+        occurred_at=_pushed_at(hook),
+    )
+    return Outline((outline,), lambda: (_push(hook, branch, after.value, commits),))
 
 
 def read_create(hook: Hook) -> Reading:
@@ -169,7 +176,7 @@ def _listed(hook: Hook) -> list[dict[str, Any]]:
 
 
 def _push(
-    hook: Hook, branch: str, after: str, commits: list[dict[str, Any]], *, is_forced: bool
+    hook: Hook, branch: str, after: str, commits: list[dict[str, Any]], *, is_forced: bool = False
 ) -> Event:
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     shas = dict.fromkeys([after, *(text(entry, "id") for entry in commits)])
@@ -221,7 +228,8 @@ def read_deployment(hook: Hook) -> Reading:
     """The event for a deployment's creation."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment says nothing about its course"
-    return (_deploy(hook, *_CREATED),)
+    outline = _outline(hook, *_CREATED)
+    return Outline((outline,), lambda: (_deploy(hook, outline),))
 
 
 def read_deployment_status(hook: Hook) -> Reading:
@@ -230,23 +238,39 @@ def read_deployment_status(hook: Hook) -> Reading:
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment_status says nothing about its course"
     word = lowered(hook.body, "deployment_status", "state")
-    whole = _deploy(hook, *hook.meaning(_STATES, word))
-    if whole.state in (State.OK, State.ERROR):
-        whole = whole._replace(supersedes="if other")
+    outline = _outline(hook, *hook.meaning(_STATES, word))
+    if outline.state in (State.OK, State.ERROR):
+        outline = outline._replace(supersedes="if other")
     if word == "inactive":
         # Two jobs may deploy to one environment in one second; the verdict is put first.
-        whole = whole._replace(occurred_at=whole.occurred_at + 1)
-    if whole.started_at is None:
-        return (whole,)
-    return (moment(whole, State.QUEUED, whole.started_at, "pending"), whole)
+        outline = outline._replace(occurred_at=outline.occurred_at + 1)
+    created = outline.started_at
+    earlier = () if created is None else (moment(outline, State.QUEUED, created, "pending"),)
+    return Outline((*earlier, outline), lambda: (*earlier, _deploy(hook, outline)))
 
 
-def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
+def _outline(hook: Hook, state: State, stage: str, error: str) -> Event:
+    deployment = obj(hook.body, "deployment")
+    status = obj(hook.body, "deployment_status")
+    created = time_of(deployment, "created_at")
+    at = hook.time(status, "created_at", "updated_at") if status else created or hook.received_at
+    return Event(
+        **hook.identity("deploy", hook.required(deployment, "id")),
+        operation=Operation.DEPLOY,
+        state=state,
+        occurred_at=max(at, created or 0),
+        as_of=max(at, time_of(deployment, "updated_at") or 0),
+        started_at=created,
+        stage=stage,
+        error=error,
+    )
+
+
+def _deploy(hook: Hook, outline: Event) -> Event:
+    """The whole event."""
     deployment = obj(hook.body, "deployment")
     status = obj(hook.body, "deployment_status")
     identifier = hook.required(deployment, "id")
-    created = time_of(deployment, "created_at")
-    at = hook.time(status, "created_at", "updated_at") if status else created or hook.received_at
     payload = _payload(deployment)
     environment = text(status, "environment") or text(deployment, "environment")
     # Vercel deploys the parts of one repository to `Production – shop` and `Production – admin`.
@@ -254,24 +278,16 @@ def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
     service = (text(payload, "service", limit=200) or part).lower() or hook.service
     task = text(deployment, "task")
     is_production = deployment.get("production_environment")
-    return Event(
-        **hook.identity("deploy", identifier),
-        operation=Operation.DEPLOY,
-        state=state,
-        occurred_at=max(at, created or 0),
-        as_of=max(at, time_of(deployment, "updated_at") or 0),
-        started_at=created,
-        stage=stage,
+    return outline._replace(
         name=f"{service} to {environment}" if environment else service,
         service=service,
         environment=environment,
         actor=login(deployment, "creator") or hook.sender,
         url=_url(hook, status),
-        error=error,
         attributes=hook.attributes(
             deployment__id=str(identifier),
             deployment__name=task,
-            deployment__status=_OTEL_STATUS.get(state),
+            deployment__status=_OTEL_STATUS.get(outline.state),
             deployment__environment__name=environment,
             service__name=service,
             vcs__ref__head__name=text(deployment, "ref"),
