@@ -310,51 +310,18 @@ class _Closings:
         return min(ends, default=None)
 
 
-def undone(
-    deployment: Deployment,
-    before: Deployment | None,
-    first_seen: Mapping[str, Instant],
-    shipped: Mapping[str, Deployment],
-    changes: Sequence[Change],
-) -> list[Deployment]:
-    """The deployments that this one takes back. A rollback takes back the deployment before it, a
-    revert those that shipped the reverted changes.
+def taken_back(changes: Sequence[Change], shipped: Mapping[str, Deployment]) -> list[Deployment]:
+    """The deployments that shipped what these changes of a deployment revert.
 
     `shipped`: key of a change -> the deployment that shipped it first, and bare title of a change
-    -> the deployment that shipped the last one of that title. `changes`: those of this deployment.
+    -> the deployment that shipped the last one of that title.
     """
-    if before is not None:
-        is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
-        if is_rollback:
-            return [before]
     found = []
     for change in reverts_among(changes):
         named = [shipped[key] for key in change.reverts if key in shipped]
         title = reverted_title(change.title)
         found += named or ([shipped[title]] if title and title in shipped else [])
     return list({each.key: each for each in found}.values())
-
-
-def rework_of(
-    deployment: Deployment,
-    before: Deployment | None,
-    first_seen: Mapping[str, Instant],
-    repaired: frozenset[str],
-    marks: Sequence[str] = (),
-) -> str:
-    """Why a deployment is a repair; empty if it is not one.
-
-    `before`: the deployment it replaced, whatever its result. `first_seen`: when each version of
-    the target was first deployed. `repaired`: keys of the deployments that closed a failure of
-    another one. `marks`: reasons found in its changes.
-    """
-    if deployment.key in repaired:
-        return "closed a failure"
-    if deployment.marked or any(marks):
-        return deployment.marked or next(mark for mark in marks if mark)
-    if before is not None and _older(deployment, before, first_seen):
-        return "older version"
-    return ""
 
 
 def repairs(
@@ -383,8 +350,9 @@ def repairs(
     return frozenset(found)
 
 
-def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
-    """Whether it replaced a newer version with an older one."""
+def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
+    """Whether it replaced a newer version with an older one; `first_seen` is when each version of
+    the target was first deployed."""
     mine, theirs = plain_version(deployment.version_of()), plain_version(before.version_of())
     if not mine or not theirs or mine == theirs:
         return False

@@ -28,11 +28,11 @@ from vs_tui.metrics.failures import (
     bare_title,
     blamed,
     in_order,
+    older,
     repairs,
     reverts_among,
-    rework_of,
     signals_of,
-    undone,
+    taken_back,
 )
 from vs_tui.metrics.lead_time import Builds, Shipped, as_one, changes_of, part_of, ship, ship_parts
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
@@ -98,92 +98,72 @@ def judge(
 
     The order of the facts and duplicates in it do not change the result.
     """
-    own = {d.key: d for d in (*facts.pruned, *facts.deployments)}
-    course = Course(sorted(own.values(), key=order))
+    deployments = {d.key: d for d in (*facts.pruned, *facts.deployments)}
+    course = Course(sorted(deployments.values(), key=order))
     tests = {test.key: test for test in facts.tests}.values()
     blames = _blames(course, facts, rules)
     causes = [(incident, d) for incident, found in blames for d in found if d.finished]
     signals = signals_of(course, tests, causes)
-    first_seen = _first_seen(course, facts.seen)
-    changes = {d.key: changes_of(d, facts.shipped.get(d.key, ())) for d in course.deployments}
-    fresh = _fresh(course, changes, facts.shipped_before)
     others = (incident for incident, found in blames if not found and _is_of_target(incident))
     repaired = repairs(course, signals, others if rules.incident_window else ())
-    rollbacks = _rollbacks(course, fresh, first_seen)
-    known = {plain_version(seen.version) for seen in facts.seen if seen.ok}
+    first_seen = _first_seen(course, facts.seen)
     builds = Builds(facts.builds)
-    verdicts = []
+    versions = {plain_version(seen.version) for seen in facts.seen if seen.ok}
+    known = set(facts.shipped_before)
+    shipped: dict[str, Deployment] = {}
+    found: list[Judged] = []
     before: Deployment | None = None
     for deployment in course.deployments:
+        requests = facts.shipped.get(deployment.key)
+        changes = changes_of(deployment, requests or ())
+        # A branch that is deployed for the first time has older changes, too; they can neither
+        # revert nor repair anything.
+        fresh = [change for change in changes if change.key not in known]
+        is_older = before is not None and older(deployment, before, first_seen)
+        is_rollback = is_older or deployment.marked == ROLLBACK
+        undone = [before] if before and is_rollback else taken_back(fresh, shipped)
+        if undone:  # a failure from the start of the rollback to its success
+            over = deployment if deployment.ok else course.success_after(deployment.ended_at)
+            end = over.ended_at if over else None
+            signal = Signal(ROLLBACK, deployment.key, deployment.started_at, end)
+            for each in undone:
+                signals.setdefault(each.key, []).append(signal)
+        version = plain_version(deployment.version)
         if only is None or deployment.key in only:
-            own_changes = changes[deployment.key]
-            if deployment.key in facts.shipped and not facts.shipped[deployment.key]:
-                own_changes = []  # all that is new belongs to other services
-            version = plain_version(deployment.version)
-            if version in known and version not in MOVING_VERSIONS:
+            # Without requests of its own all that is new belongs to other services.
+            own = changes if requests is None or requests else []
+            if version in versions and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
-                own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
-            seen = in_order((*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())))
-            new = [c for c in fresh[deployment.key] if c in own_changes]
-            marks = ["revert"] if reverts_among(new) else []
-            # A hotfix is merged into develop, too, and ships once more with the next release.
-            deployed = deployment.position[0] if deployment.position else ""
-            marks += [
-                "hotfix branch"
-                for change in new
-                if is_hotfix(change.branch) and (not deployed or change.base in ("", deployed))
-            ]
-            verdicts.append(
+                own = [change for change in own if change.kind is not Kind.VERSION]
+            mark = deployment.marked or _mark(deployment, [c for c in fresh if c in own])
+            rework = "closed a failure" if deployment.key in repaired else mark
+            found.append(
                 Judged(
                     deployment,
-                    seen,
-                    rework_of(deployment, before, first_seen, repaired, marks),
-                    _shipped(deployment, own_changes, course, builds),
+                    rework=rework or ("older version" if is_older else ""),
+                    shipped=_shipped(deployment, own, course, builds),
                 )
             )
-        before = deployment
         if deployment.ok:
-            known.add(plain_version(deployment.version))
-    return verdicts
-
-
-def _fresh(
-    course: Course, changes: Mapping[str, Sequence[Change]], before: Collection[str]
-) -> dict[str, list[Change]]:
-    """Deployment key -> its changes that no earlier deployment shipped: only these can revert or
-    repair anything. A branch that is deployed for the first time has older ones, too."""
-    known = set(before)
-    found = {}
-    for deployment in course.deployments:
-        own = changes[deployment.key]
-        found[deployment.key] = [change for change in own if change.key not in known]
-        if deployment.ok:
-            known.update(change.key for change in own)
-    return found
-
-
-def _rollbacks(
-    course: Course, changes: Mapping[str, Sequence[Change]], first_seen: Mapping[str, Instant]
-) -> dict[str, list[Signal]]:
-    """Deployment key -> the rollbacks and reverts that took it back. Each is a failure from the
-    start of the rollback to its success."""
-    found: dict[str, list[Signal]] = {}
-    shipped: dict[str, Deployment] = {}
-    known: set[str] = set()
-    before: Deployment | None = None
-    for deployment in course.deployments:
-        for each in undone(deployment, before, first_seen, shipped, changes[deployment.key]):
-            over = deployment if deployment.ok else course.success_after(deployment.ended_at)
-            signal = Signal(
-                ROLLBACK, deployment.key, deployment.started_at, over.ended_at if over else None
-            )
-            found.setdefault(each.key, []).append(signal)
-        for change in changes[deployment.key] if deployment.ok else ():
-            if change.key not in known:  # of changes with one title the revert means the last
-                known.add(change.key)
+            versions.add(version)
+            known.update(change.key for change in changes)
+            for change in fresh:  # of changes with one title a revert means the last
                 shipped[change.key] = shipped[bare_title(change.title)] = deployment
         before = deployment
-    return found
+    return [replace(v, signals=in_order(signals.get(v.deployment.key, ()))) for v in found]
+
+
+def _mark(deployment: Deployment, changes: Sequence[Change]) -> str:
+    """Why the changes of a deployment make it a repair; empty if they do not."""
+    if reverts_among(changes):
+        return "revert"
+    # A hotfix is merged into develop, too, and ships once more with the next release.
+    branch = deployment.position[0] if deployment.position else ""
+    is_repair = any(
+        is_hotfix(change.branch) and (not branch or change.base in ("", branch))
+        for change in changes
+    )
+    return "hotfix branch" if is_repair else ""
 
 
 def _shipped(
