@@ -344,7 +344,7 @@ def test_a_release_reaches_an_environment():
     span = folded(key, ended, started).span
     assert (span.operation, span.status) == ("deploy", Status.OK)
     assert (span.started_at, span.ended_at) == (at("10:30:00"), at("10:40:00"))
-    assert (span.service, span.environment, span.actor) == ("cart.CD", "Production", "Bob")
+    assert (span.service, span.environment, span.actor) == ("cart.cd", "Production", "Bob")
     assert (span.name, span.project) == ("cart.CD to Production", "Shop")
     assert span.attributes["deployment.status"] == "succeeded"
     assert span.attributes["vs.version"] == "20260302.1"

@@ -63,20 +63,22 @@ def is_production(span: Span, environments: Environments) -> bool:
 
 
 def _name_of(project: str) -> str:
-    return project.rpartition("/")[2]
+    """The default name of the service that is deployed from a project."""
+    return project.rpartition("/")[2].lower()
 
 
 def broken_places(span: Span) -> Sequence[tuple[str, str]]:
     """(project, service) of each service that an incident names. The service is empty for a ticket
     of a repository, and for an alert whose service is the path of a repository: these are about any
     service deployed from there."""
-    named = str(span.attributes.get(SERVICES_ATTRIBUTE) or span.service).split("\n")
+    named = str(span.attributes.get(SERVICES_ATTRIBUTE) or span.service).lower().split("\n")
     is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
 
     def place(service: str) -> tuple[str, str]:
         # An alert that knows no repository has its service as its project.
-        project = service if span.project == span.service else span.project
-        is_path = "/" in service and service == project
+        is_alone = span.project.lower() == span.service != service
+        project = service if is_alone else span.project
+        is_path = "/" in service and service == project.lower()
         is_repository = is_ticket and service == _name_of(project)
         return project, "" if is_path or is_repository else service
 
@@ -105,11 +107,11 @@ class MetricRules:
         for rule in self.deployments:
             if _parsed(rule.filter).matches(span, 0):
                 environment = rule.environment or span.environment
-                service = rule.service.replace("{project}", _name_of(span.project)) or span.service
+                named = rule.service.replace("{project}", _name_of(span.project)).lower()
                 if environments.is_production(environment) or (
                     not rule.environment and is_production(span, environments)
                 ):
-                    service = service or _name_of(span.project)
+                    service = named or span.service or _name_of(span.project)
                     return Target(span.project, service, one_spelling(environment))
         if span.operation == "deploy" and is_production(span, environments):
             return Target(span.project, span.service, one_spelling(span.environment))
@@ -130,7 +132,7 @@ class MetricRules:
 
     def paths_of(self, service: str) -> Service | None:
         """The configured service with paths; None if the service has no paths."""
-        return next((s for s in self.services if s.name == service and s.paths), None)
+        return next((s for s in self.services if s.name.lower() == service and s.paths), None)
 
     def is_bot(self, login: str, account: str = "") -> bool:
         """Whether an author is a bot: by the account's type (`Bot` in GitHub), a login that ends in

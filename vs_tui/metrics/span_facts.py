@@ -109,7 +109,7 @@ def deployment_of(span: Span) -> Deployment:
         branch=branch,
         product=text(names, "vs.product", "product"),
         correlation=text(names, "vs.correlation_id", "correlationId", "correlation_id"),
-        artifact=text(names, "vs.artifact", "artifact"),
+        artifact=text(names, "vs.artifact", "artifact").lower(),
         parts=tuple(sorted(_of_artifacts(span, "vs.artifact"))),
         part_results=tuple(sorted(_of_artifacts(span, "vs.result"))),
         team=span.team,
@@ -134,11 +134,11 @@ def _of_artifacts(span: Span, what: str) -> Iterator[tuple[str, str]]:
     """The versions or results of a plyzen activity with several artifacts of its project:
     `vs.artifact.NAMESPACE/NAME` = version and `vs.result.NAMESPACE/NAME` = result; `-` is an empty
     value."""
-    own = f"{what}.{span.project}/"
+    own = f"{what}.{span.project}/".lower()
     if "vs.artifact" not in span.attributes:
         for name, value in span.attributes.items():
-            if name.startswith(own):
-                yield name.removeprefix(own), "" if value == "-" else str(value)
+            if name.lower().startswith(own):
+                yield name[len(own) :].lower(), "" if value == "-" else str(value)
 
 
 def _mark(span: Span, branch: str) -> str:
@@ -269,7 +269,7 @@ def build_of(span: Span) -> Build | None:
         project=span.project,
         started_at=span.started_at,
         ended_at=span.ended_at,
-        service=text(span.attributes, "vs.artifact", "artifact") or span.service,
+        service=text(span.attributes, "vs.artifact", "artifact").lower() or span.service,
         version=version_of(span.attributes),
         commit=commit_of(span.attributes),
     )

@@ -207,7 +207,8 @@ def fold(events: Iterable[Event]) -> Folded:
         started_at=started,
         ended_at=course.ended_at,
         project=project,
-        service=service,
+        # Alerts, images and tools spell one service in different cases.
+        service=service.lower(),
         environment=environment,
         actor=actor,
         url=url,

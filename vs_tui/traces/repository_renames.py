@@ -1,4 +1,5 @@
-"""Current names of repositories; rewrites events with former names to the current ones.
+"""Current names of repositories; rewrites events with former names to the current ones, and names
+that tools write in different cases to one spelling.
 
 Bodies carry an id that a rename does not change. Two names with the same id mean that the
 repository was renamed or moved to another owner; the name reported last is the current one. Events
@@ -62,18 +63,25 @@ class Renames:
     everywhere: Mapping[str, str] = field(default_factory=dict)
     """Former name -> current name, for names that only one repository ever had. Tools without ids
     are matched by these."""
+    spelt: Mapping[str, str] = field(default_factory=dict)
+    """Project, in lower case -> its one spelling, for projects with several: that of the host of
+    the repository, or else the one with the most small letters."""
 
     @classmethod
-    def by(cls, names: Iterable[Name]) -> Renames:
+    def by(cls, names: Iterable[Name], spellings: Mapping[str, set[str]] = {}) -> Renames:
+        """`spellings`: project, in lower case -> all its spellings."""
         heard: dict[str, list[Name]] = defaultdict(list)
         owners: dict[str, set[str]] = defaultdict(set)
         for name in names:
             heard[name.repository].append(name)
             owners[name.name.lower()].add(name.repository)
         of: dict[str, dict[str, str]] = {}
+        hosted: dict[str, str] = {}
         for repository, called in heard.items():
+            now = max(called, key=lambda name: (name.heard_at, name.name)).name
+            if "/" in now:
+                hosted[now.lower()] = max(now, hosted.get(now.lower(), ""))
             if len(called) > 1:
-                now = max(called, key=lambda name: (name.heard_at, name.name)).name
                 of[repository] = {name.name.lower(): now for name in called}
         everywhere = {
             former: now
@@ -81,13 +89,19 @@ class Renames:
             for former, now in former_names.items()
             if len(owners[former]) == 1 and former != now.lower()
         }
-        return cls(of, everywhere)
+        spelt = {
+            name: hosted.get(name) or max(written)
+            for name, written in spellings.items()
+            if len(written) > 1
+        }
+        return cls(of, everywhere, spelt)
 
     def changed(self, other: Renames) -> set[str]:
         """Names, in lower case, that `self` and `other` map differently."""
         found: set[str] = set()
         for mine, theirs in (
             (self.everywhere, other.everywhere),
+            (self.spelt, other.spelt),
             *(
                 (self.of.get(repository, {}), other.of.get(repository, {}))
                 for repository in self.of.keys() | other.of.keys()
@@ -99,10 +113,16 @@ class Renames:
                     found.update((former, *(name.lower() for name in now if name)))
         return found
 
+    def __bool__(self) -> bool:
+        return bool(self.of or self.spelt)
+
     def today(self, event: Event) -> Event:
         """The event under current names; it also offers its former refs."""
-        if not self.of:
-            return event
+        event = self._renamed(event) if self.of else event
+        spelt = self.spelt.get(event.project.lower(), event.project)
+        return event if spelt == event.project else event._replace(project=spelt)
+
+    def _renamed(self, event: Event) -> Event:
         own = self.of.get(home(event), {})
 
         def now(name: str) -> str:

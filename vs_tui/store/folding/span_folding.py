@@ -130,7 +130,7 @@ def refold(
 
 
 def _today(renames: Renames, events: Iterable[Event]) -> list[Event]:
-    return [renames.today(event) for event in events] if renames.of else list(events)
+    return [renames.today(event) for event in events] if renames else list(events)
 
 
 _keys_of: Final = itemgetter(

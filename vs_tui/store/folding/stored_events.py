@@ -32,6 +32,8 @@ LOOKED_AFTER: Final = 16
 
 
 RENAMED_AT_ONCE: Final = 100
+_PROJECT: Final = "project"
+"""In `repository_names`, instead of a repository, for each spelling of a project."""
 _REACHED: Final = """
 INSERT OR IGNORE INTO renamed_spans
 SELECT key FROM offers WHERE scope IN (SELECT value FROM json_each(?1))
@@ -48,6 +50,10 @@ class Names:
         self._heard: dict[tuple[str, str], Instant] | None = None
         self._several: set[str] = set()
         """Repositories with more than one name."""
+        self._spellings: dict[str, set[str]] = {}
+        """Project, in lower case -> its spellings."""
+        self._written: set[str] = set()
+        """All spellings of projects."""
         self._renames = Renames()
         self.waiting = False
         """Whether spans wait in `renamed_spans`."""
@@ -58,21 +64,20 @@ class Names:
 
     def learn(self, connection: sqlite3.Connection, events: Iterable[Event]) -> None:
         """Store the names in new events, and the spans that a rename affects."""
-        told = names_in(events)
-        if not told:
-            return
+        events = list(events)
         heard = self._load(connection)
-        news = {name: at for name, at in told.items() if at > heard.get(name, -1)}
-        if not news:
-            return
+        news = {name: at for name, at in names_in(events).items() if at > heard.get(name, -1)}
         is_known = all(name in heard for name in news)
+        is_settled = is_known and self._several.isdisjoint(repository for repository, _ in news)
+        written = {event.project for event in events} - self._written - {""}
+        is_settled &= not [name for name in map(self._spell, written) if len(name) > 1]
         heard.update(news)
         connection.executemany(
             "INSERT INTO repository_names VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
             "heard_at = excluded.heard_at",
-            [(*name, at) for name, at in news.items()],
+            [*((*name, at) for name, at in news.items()), *((_PROJECT, n, 0) for n in written)],
         )
-        if is_known and self._several.isdisjoint(repository for repository, _ in news):
+        if is_settled:
             return
         before = self._renames
         self._read(heard)
@@ -80,17 +85,30 @@ class Names:
             self.waiting = True
             connection.execute(_REACHED, (rows.as_json(sorted(before.changed(self._renames))),))
 
+    def _spell(self, project: str) -> set[str]:
+        """All spellings of a project, with this one."""
+        self._written.add(project)
+        found = self._spellings.setdefault(project.lower(), set())
+        found.add(project)
+        return found
+
     def _load(self, connection: sqlite3.Connection) -> dict[tuple[str, str], Instant]:
         if self._heard is None:
             found = connection.execute("SELECT repository, name, heard_at FROM repository_names")
-            self._heard = {(repository, name): at for repository, name, at in found}
+            self._heard = {}
+            for repository, name, at in found:
+                if repository == _PROJECT:
+                    self._spell(name)
+                else:
+                    self._heard[repository, name] = at
             self._read(self._heard)
         return self._heard
 
     def _read(self, heard: dict[tuple[str, str], Instant]) -> None:
         counts = Counter(repository for repository, _ in heard)
         self._several = {repository for repository, n in counts.items() if n > 1}
-        self._renames = Renames.by(Name(*name, at) for name, at in heard.items())
+        names = (Name(*name, at) for name, at in heard.items())
+        self._renames = Renames.by(names, self._spellings)
 
 
 class EventCache:

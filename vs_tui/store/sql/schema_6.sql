@@ -90,11 +90,13 @@ CREATE INDEX notices_of ON notices (target, id);
 -- Keys that very many spans seek, each with the last of its seekers that was linked again.
 CREATE TABLE link_queue (token TEXT PRIMARY KEY, after TEXT NOT NULL) WITHOUT ROWID;
 
--- The names of repositories, and the spans that must be folded with another name.
+-- The names of repositories, the spellings of projects, and the spans that must be folded with
+-- another name.
 CREATE TABLE repository_names (
     repository TEXT NOT NULL,
     name TEXT NOT NULL,
     heard_at INTEGER NOT NULL,
     PRIMARY KEY (repository, name)
 ) WITHOUT ROWID;
+INSERT INTO repository_names SELECT DISTINCT 'project', project, 0 FROM spans WHERE project <> '';
 CREATE TABLE renamed_spans (key TEXT PRIMARY KEY) WITHOUT ROWID;
