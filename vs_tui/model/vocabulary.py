@@ -260,6 +260,8 @@ CLEARED_ATTRIBUTE: Final = "vs.cleared"
 def cuts(attributes: Attributes) -> list[str]:
     """Keys of the spans that a person separated from the span with these attributes: people's
     decisions about a span's links are kept as its attributes."""
+    if CUT_PREFIX not in "\n".join(attributes):  # nearly always, and asked of every span
+        return []
     cleared = attributes.get(CLEARED_ATTRIBUTE)
     since = cleared if isinstance(cleared, int) else 0
     return [

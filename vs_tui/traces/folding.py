@@ -73,8 +73,10 @@ class Folded(NamedTuple):
     @property
     def full_ref(self) -> str:
         """The unambiguous readable ref; empty where that is the key."""
-        found = next((e.full_ref for e in reversed(self.snapshots) if e.full_ref), "")
-        return found if found != self.span.key else ""
+        for event in reversed(self.snapshots):
+            if found := event.full_ref:
+                return found if found != self.span.key else ""
+        return ""
 
     @property
     def seeks(self) -> tuple[Seek, ...]:
@@ -91,6 +93,8 @@ def offers_of(events: Iterable[Event]) -> tuple[Key, ...]:
 def former_refs(events: Sequence[Event]) -> list[Key]:
     """The refs of a renamed span, by all of which it is still found; empty if it has one name."""
     found: list[Key] = []
+    if len(events) == 1:
+        return found
     for names in ({e.ref for e in events if e.ref}, {e.full_ref for e in events if e.full_ref}):
         if len(names) > 1:
             found += [Key("ref", name) for name in sorted(names)]
@@ -104,6 +108,8 @@ def seeks_of(events: Iterable[Event]) -> tuple[Seek, ...]:
     A corrected title, a removed parent or an edited description takes effect.
     """
     told = list(events)
+    if len(told) == 1:
+        return tuple(dict.fromkeys(told[0].seeks))
     newest: dict[str, Event] = {}
     for event in told:
         if part := event.restates:

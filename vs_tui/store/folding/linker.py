@@ -154,7 +154,10 @@ def _concerned(
     costs a fraction of pairing a seeker with all offers: where a version has tens of deploys, most
     of its seekers keep the deploy that they have."""
     nodes = load_nodes(connection, {key for _, key, _ in seeking})
-    changed = {change.new.key: _nodes_of(change) for each in offering.values() for change in each}
+    tokens = {token for token, *_ in seeking}
+    changed = {
+        change.new.key: _nodes_of(change) for token in tokens for change in offering.get(token, ())
+    }
     found = set()
     versions: list[tuple[crowded_keys.Sought, list[Change]]] = []
     for sought in seeking:
@@ -362,10 +365,11 @@ def write_links(
     removed: list[tuple[str, str]] = []
     added: list[tuple[object, ...]] = []
     for child, links in after.items():
-        old, new = set(before.get(child, ())), set(links)
-        parents = {link.parent for link in new}
-        removed.extend((child, link.parent) for link in old - new if link.parent not in parents)
-        added.extend(rows.link_row(link) for link in new - old)
+        old = before.get(child, ())
+        added.extend(rows.link_row(link) for link in links if link not in old)
+        if old:
+            parents = {link.parent for link in links}
+            removed.extend((child, link.parent) for link in old if link.parent not in parents)
     if removed:
         connection.executemany("DELETE FROM links WHERE child = ? AND parent = ?", removed)
     if added:

@@ -62,7 +62,7 @@ def relink_shipped(
     affected = {
         *placed,
         *(row[0] for row in rows.select_in(connection, _AFTER_DEPLOYS, _reached(steps))),
-        *_after_history(connection, told, moved),
+        *_after_history(connection, told, _with_history(moved, relinked)),
         *(key for key, span in relinked.items() if span.operation == "deploy"),
     }
     known.update(load_spans(connection, affected - known.keys()))
@@ -252,6 +252,13 @@ _AFTER_HISTORY: Final = (
     "WHERE h.project = e.project AND h.branch = e.branch AND h.kind = 1 AND h.base <> '' "
     f"AND h.at <= e.position AND h.at > e.position - {FIRST_SHIPS})"
 )
+
+
+def _with_history(moved: Iterable[str], known: Mapping[str, Span]) -> set[str]:
+    """Those of these spans that may have a history of their own."""
+    return {
+        key for key in moved if key not in known or known[key].operation in ("pull_request", "push")
+    }
 
 
 def _after_history(

@@ -202,6 +202,8 @@ class _Affected:
         project, or if the last one left it. An incident that names a service and no repository is
         about that service anywhere, unless its project deploys it."""
         spans = [s for s in (change.old, change.new) if s is not None and s.operation == "deploy"]
+        if not spans:
+            return
         places = {(s.project, s.service) for s in spans}
         parts = [{(s.project, n) for n, _ in deployment_of(s).parts} for s in spans]
         for project, artifact in set[tuple[str, str]]().union(*parts):
