@@ -129,8 +129,8 @@ def counted(verdicts: Sequence[Judged], over: Window) -> Counted:
     known: set[str] = set()
     shipped = []
     for v in sorted(listed, key=lambda v: (v.deployment.ended_at, v.deployment.key)):
-        fresh = [s for s in v.shipped if s.change.key not in known]
-        known |= {s.change.key for s in fresh}
+        fresh = [s for s in v.shipped if s.change not in known]
+        known |= {s.change for s in fresh}
         shipped += [(v.deployment.ended_at, s) for s in fresh]
 
     def ends(counts: Callable[[Judged], object]) -> list[Instant]:
@@ -142,7 +142,7 @@ def counted(verdicts: Sequence[Judged], over: Window) -> Counted:
         ends(lambda v: v.failed_at is not None and v.failed_at <= over.now),
         ends(lambda v: v.rework),
         sorted((at, UNKNOWN if s.lead is None else s.lead) for at, s in shipped),
-        Counter(s.basis.value for at, s in shipped if at in over),
+        Counter(s.basis for at, s in shipped if at in over),
         recoveries_of(
             (v.deployment.key, v.deployment.ended_at, s.started_at, s.ended_at)
             for v in listed

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.metrics.facts import Change, Deployment, Incident, Test, plain_version, same_version
 from vs_tui.model import keys
@@ -29,19 +28,18 @@ _COMMIT: Final = re.compile(r"(?=\d*[a-fA-F])[0-9a-fA-F]{7,64}\Z")
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """One signal that a deployment failed."""
 
     kind: str
     """`deploy`, `test`, `incident` or `rollback`."""
     key: str
     """Key of the span that gives the signal."""
+    span: str
+    """For an incident: key of the span of which this is one run; else empty."""
     started_at: Instant
     ended_at: Instant | None
     """None while it is open. Before the start if that is unknown."""
-    span: str = ""
-    """For an incident: key of the span of which this is one run."""
 
 
 def in_order(signals: Iterable[Signal]) -> tuple[Signal, ...]:
@@ -262,22 +260,21 @@ def signals_of(
     for deployment in course.deployments:
         if not deployment.ok:
             repair = course.success_after(deployment.ended_at)
-            signal = Signal(
-                DEPLOY, deployment.key, deployment.ended_at, repair.ended_at if repair else None
-            )
+            end = repair.ended_at if repair else None
+            signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
     by_deployment = tested(course, tests)
     closings = _Closings(course, by_deployment)
     for key, of_key in by_deployment.items():
         for test in of_key:
             if not test.passed:
-                signal = Signal("test", test.key, test.ended_at, closings.of(test))
+                signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
                 found.setdefault(key, []).append(signal)
     for incident, deployment in blames:
         began, ended = incident.started_at, incident.restored_at
         if ended is not None and not incident.start_known:
             ended -= 1
-        signal = Signal("incident", incident.key, began, ended, incident.span or incident.key)
+        signal = Signal("incident", incident.key, incident.span or incident.key, began, ended)
         found.setdefault(deployment.key, []).append(signal)
     return found
 

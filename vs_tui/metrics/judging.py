@@ -125,7 +125,7 @@ def judge(
         if undone:  # a failure from the start of the rollback to its success
             over = deployment if deployment.ok else course.success_after(deployment.ended_at)
             end = over.ended_at if over else None
-            signal = Signal(ROLLBACK, deployment.key, deployment.started_at, end)
+            signal = Signal(ROLLBACK, deployment.key, "", deployment.started_at, end)
             for each in undone:
                 signals.setdefault(each.key, []).append(signal)
         version = plain_version(deployment.version)
@@ -273,8 +273,8 @@ def _product(group: tuple[str, str, str, str], parts: list[Judged]) -> Judged:
 def _shipped_by_parts(parts: Sequence[Judged], whole: Deployment) -> tuple[Shipped, ...]:
     """Pull requests and commits one by one; all artifact versions as one change, whose lead time is
     the mean of theirs."""
-    plain = [s for part in parts for s in part.shipped if s.change.kind is not Kind.VERSION]
-    versions = [s for part in parts for s in part.shipped if s.change.kind is Kind.VERSION]
+    plain = [s for part in parts for s in part.shipped if s.kind != Kind.VERSION]
+    versions = [s for part in parts for s in part.shipped if s.kind == Kind.VERSION]
     return (*plain, as_one(versions, whole)) if versions else tuple(plain)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.metrics.facts import (
     Build,
@@ -24,8 +24,6 @@ from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import Duration, Instant
 
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
-Stages = Mapping[str, Duration]
-"""Stage -> microseconds; a stage with an unknown start or end is absent."""
 
 REGRESSION_FACTOR: Final = 1.25
 MIN_HISTORY: Final = 5
@@ -159,22 +157,19 @@ class Basis(StrEnum):
     """No start is known: the change was shipped but has no lead time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
+class Shipped(NamedTuple):
     """A change in one successful deployment."""
 
-    change: Change
-    deployed_at: Instant
-    started_at: Instant | None
-    basis: Basis
-    stages: Stages
-
-    @property
-    def lead(self) -> Duration | None:
-        """Deployment end minus the change's start, never negative; None if the start is unknown."""
-        if self.started_at is None:
-            return None
-        return max(self.deployed_at - self.started_at, 0)
+    change: str
+    """The change's key."""
+    kind: str
+    title: str
+    lead: Duration | None
+    """Deployment end minus the change's start, never negative; None if the start is unknown."""
+    basis: str
+    """The moment from which the lead time is counted, a Basis."""
+    stages: tuple[Duration | None, ...]
+    """The duration of each of STAGES; None if its start or end is unknown."""
 
 
 def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> list[Change]:
@@ -321,8 +316,11 @@ def ship(
     found: dict[str, Shipped] = {}
     for change in sorted(changes, key=lambda change: change.key):
         started, basis = start_of(change, deployment, previous, builds)
+        lead = None if started is None else max(deployment.ended_at - started, 0)
+        stages = stages_of(change, started, own, deployment)
         found[change.key] = Shipped(
-            change, deployment.ended_at, started, basis, stages_of(change, started, own, deployment)
+            *(change.key, change.kind.value, change.title, lead, basis.value),
+            tuple(map(stages.get, STAGES)),
         )
     return tuple(found.values())
 
@@ -367,11 +365,8 @@ def as_one(versions: Sequence[Shipped], whole: Deployment) -> Shipped:
     """Merge the versions of a product deployment into one change; its lead time is the mean of
     theirs."""
     leads = [shipped.lead for shipped in versions if shipped.lead is not None]
-    mean = round(sum(leads) / len(leads)) if leads else None
-    return replace(
-        versions[0],
-        change=replace(versions[0].change, key=f"{whole.key}#versions", title=whole.name),
-        deployed_at=whole.ended_at,
-        started_at=None if mean is None else whole.ended_at - mean,
-        stages={},
+    lead = round(sum(leads) / len(leads)) if leads else None
+    key = f"{whole.key}#versions"
+    return versions[0]._replace(
+        change=key, title=whole.name, lead=lead, stages=(None,) * len(STAGES)
     )

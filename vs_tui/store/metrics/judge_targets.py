@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.counted import WHOLE, Place
-from vs_tui.metrics.facts import DeployOutcome, Target
+from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
 from vs_tui.metrics.judging import (
     Judged,
+    TargetFacts,
     failed_with,
     judge,
     judge_parts,
@@ -70,7 +71,7 @@ class Judging:
             facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
             concerned = [d for d in facts.deployments if d.ended_at >= low]
             found = judge(facts, {d.key for d in concerned}, self._rules)
-            reverted = self._reverted(target, found)
+            reverted = self._reverted(target, facts, concerned)
             if reverted is None or reverted >= low:
                 break
             low = reverted
@@ -123,9 +124,11 @@ class Judging:
             row = self._db.execute(sql, (*target, moment)).fetchone()
         return row[0] if row else 0
 
-    def _reverted(self, target: Target, found: Iterable[Judged]) -> Instant | None:
+    def _reverted(
+        self, target: Target, facts: TargetFacts, concerned: Iterable[Deployment]
+    ) -> Instant | None:
         """The first shipment of a change that these deployments revert; None without a revert."""
-        changes = [s.change for verdict in found for s in verdict.shipped if is_revert(s.change)]
+        changes = [c for d in concerned for c in facts.shipped.get(d.key, ()) if is_revert(c)]
         if not changes:
             return None
         titles = {reverted_title(change.title) for change in changes} - {""}

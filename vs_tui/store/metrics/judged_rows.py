@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
 
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
-from vs_tui.metrics.facts import Change, Deployment, DeployOutcome, Kind
+from vs_tui.metrics.facts import Deployment, DeployOutcome
 from vs_tui.metrics.failures import Signal, in_order
 from vs_tui.metrics.judging import Judged, group_of
-from vs_tui.metrics.lead_time import STAGES, Basis, Shipped
+from vs_tui.metrics.lead_time import STAGES, Shipped
 from vs_tui.store import rows
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
@@ -55,17 +57,12 @@ def rows_of(verdict: Judged, unit: int, place: int) -> TableRows:
         *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, d.version_of(), d.commit),
         *(group_text(d), d.artifact, d.name, d.trace_id),
     )
+    counted = (unit, place, d.ended_at)
     changes = {
-        (
-            *(d.key, s.change.key, s.change.kind.value, s.change.title, unit, place, d.ended_at),
-            *(s.lead, s.basis.value, *(s.stages.get(stage) for stage in STAGES), 0),
-        )
-        for s in verdict.shipped
+        (d.key, *change, *counted, lead, basis, *stages, 0)
+        for *change, lead, basis, stages in verdict.shipped
     }
-    signals = {
-        (d.key, s.kind, s.key, s.span, s.started_at, s.ended_at, unit, place, d.ended_at)
-        for s in verdict.signals
-    }
+    signals = {(d.key, *signal, *counted) for signal in verdict.signals}
     return {"dora_deployments": {deployment}, "dora_changes": changes, "dora_signals": signals}
 
 
@@ -158,53 +155,46 @@ def places(db: sqlite3.Connection) -> dict[int, Place]:
     return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
 
 
-NAMED: Final = (
+_NAMED: Final = (
     *("key", "project", "service", "environment", "started_at", "ended_at", "version"),
     *("artifact", "name", "trace_id"),
 )
 """Columns with the name of the field that they hold."""
 
 
+def stored_deployments(
+    db: sqlite3.Connection, where: str, *bound: object
+) -> Iterator[tuple[Deployment, str]]:
+    """(deployment as far as its row tells, why it is a repair) of the rows that meet a
+    condition."""
+    sql = (
+        f"SELECT {', '.join(_NAMED)}, span, outcome, commit_id, "
+        "(SELECT team FROM dora_places p WHERE p.id = place), repair "
+        f"FROM dora_deployments WHERE {where}"
+    )
+    for *named, span, outcome, commit, team, repair in db.execute(sql, bound).fetchall():
+        more = {"run_of": span, "outcome": DeployOutcome(outcome), "commit": commit, "team": team}
+        yield Deployment(**dict(zip(_NAMED, named, strict=True)), **more), repair
+
+
 def parts_of(db: sqlite3.Connection, group: str) -> list[Judged]:
     """The verdicts on the parts of a product deployment, with the fields that the product needs."""
-    sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
-    stored = stored_rows(db, VERDICTS, [key for (key,) in db.execute(sql, (group,))])
     _, product, correlation, _ = orjson.loads(group)
-    teams = {number: place.team for number, place in places(db).items()}
-    found = []
-    for row in stored["dora_deployments"]:
-        told = dict(zip(VERDICTS["dora_deployments"].split(", "), row, strict=True))
-        key = told["key"]
-        deployment = Deployment(
-            **{name: told[name] for name in NAMED},
-            run_of=told["span"],
-            outcome=DeployOutcome(told["outcome"]),
-            commit=told["commit_id"],
-            product=product,
-            correlation=correlation,
-            team=teams[told["place"]],
-        )
-        signals = [
-            Signal(kind, about, began, over, run_of)
-            for owner, kind, about, run_of, began, over, *_ in stored["dora_signals"]
-            if owner == key
-        ]
-        shipped = [_shipped(row) for row in stored["dora_changes"] if row[0] == key]
-        found.append(
-            Judged(
-                deployment,
-                in_order(signals),
-                told["repair"],
-                tuple(sorted(shipped, key=lambda s: s.change.key)),
-            )
-        )
-    return found
-
-
-def _shipped(row: tuple[Any, ...]) -> Shipped:
-    _, change, kind, title, _, _, at, lead, basis, *taken, _ = row
-    stages = {stage: took for stage, took in zip(STAGES, taken, strict=True) if took is not None}
-    began = None if lead is None else at - lead
-    return Shipped(
-        Change(key=change, kind=Kind(kind), title=title), at, began, Basis(basis), stages
+    found = list(stored_deployments(db, f"product_group = ? AND unit = {PART}", group))
+    stored = stored_rows(
+        db, ("dora_signals", "dora_changes"), [deployment.key for deployment, _ in found]
     )
+    shipped = sorted(stored["dora_changes"], key=itemgetter(1))
+    return [
+        Judged(
+            replace(d, product=product, correlation=correlation),
+            in_order(Signal(*row[1:6]) for row in stored["dora_signals"] if row[0] == d.key),
+            repair,
+            tuple(
+                Shipped._make((*row[1:4], *row[7:9], row[9:-1]))
+                for row in shipped
+                if row[0] == d.key
+            ),
+        )
+        for d, repair in found
+    ]

@@ -42,7 +42,7 @@ from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
-from vs_tui.store.metrics.judged_rows import NAMED, OF_TARGET, PLACES, TOLD
+from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -141,23 +141,13 @@ class TargetReader:
 
     def _pruned(self) -> list[Deployment]:
         """The finished deployments whose traces were pruned, as far as their rows tell."""
-        columns = (*NAMED, "span", "outcome", "commit_id")
-        sql = (
-            f"SELECT {', '.join(columns)} FROM dora_deployments WHERE {OF_TARGET} AND unit < 2 "
-            "AND artifact IN ('', service) AND outcome IN ('ok', 'failed') AND ended_at >= ? "
-            "AND ended_at < ? "
+        where = (
+            f"{OF_TARGET} AND unit < 2 AND artifact IN ('', service) "
+            "AND outcome IN ('ok', 'failed') AND ended_at >= ? AND ended_at < ? "
             "AND NOT EXISTS (SELECT 1 FROM spans WHERE spans.key = dora_deployments.span)"
         )
-        found = self.db.execute(sql, (*self.target, self.since, self.until))
-        return [
-            Deployment(
-                **dict(zip(NAMED, row, strict=False)),
-                run_of=span,
-                outcome=DeployOutcome(outcome),
-                commit=commit,
-            )
-            for *row, span, outcome, commit in found
-        ]
+        bound = (*self.target, self.since, self.until)
+        return [deployment for deployment, _ in stored_deployments(self.db, where, *bound)]
 
     def _deployment(self, span: Span, position: tuple[str, Instant] | None) -> Deployment:
         # The rule that counts it may name another service or environment.
