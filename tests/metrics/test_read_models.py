@@ -714,9 +714,11 @@ def test_a_target_is_judged_in_a_time_that_grows_no_faster_than_its_deployments(
             pass
         sql = "SELECT DISTINCT project, service, environment FROM metric_deploys"
         (target,) = world.db.execute(sql).fetchall()
+        judging = judge_targets.Judging(world.db, MetricRules(), Teams(()))
         world.db.set_progress_handler(step, 10)
         sys.setprofile(step)
-        judges._judge(world.db, {Target(*target): (0, judge_targets.NEVER)})
+        judging.target(Target(*target), 0)
+        judging.mark_shipped_again()
         sys.setprofile(None)
         judged = world.db.execute("SELECT COUNT(*) FROM dora_signals").fetchone()[0]
         assert judged == number / 4

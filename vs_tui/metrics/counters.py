@@ -7,12 +7,12 @@ Durations are in minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.report import IncidentFact
-from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, ticket_type
 from vs_tui.metrics.span_facts import change_of
 from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
@@ -133,103 +133,98 @@ def counts_of(
     """
     labels = Labels(span.project, span.team, span.environment)
     if span.operation == Operation.DEPLOY or counts:
-        if span.started_at is not None:
-            yield _count(span, "deployment_started", labels)
-        if not counts:
-            yield from _elsewhere(span, labels)
+        yield from _counts(span.key, labels, deployment_started=_one(span.started_at is not None))
+        ok = span.status is Status.OK
+        if not counts and (ok or span.status.failed):
+            yield from finished(span.key, labels, ok=ok, failed=not ok, took=span.duration or 0)
     elif span.operation == Operation.PULL_REQUEST:
-        yield from _pull_request(span, below, labels, rules)
+        yield from _pull_request(span, list(below), labels, rules)
     elif span.operation == Operation.REVIEW:
-        comments = span.attributes.get("vs.review.comments")
-        if isinstance(comments, int | float):
-            yield _count(span, "pull_request_nb_comments_per_review", labels, float(comments))
+        comments = _number(span, "vs.review.comments")
+        yield from _counts(span.key, labels, pull_request_nb_comments_per_review=comments)
     elif span.operation == Operation.ISSUE and span.status is Status.OK:
-        kind = span.attributes.get("vs.issue.type") or span.attributes.get("type") or ""
-        spent = span.duration if span.active is None else span.active
-        if spent is not None:
-            typed = labels._replace(ticket_type=str(kind).lower())
-            yield _count(span, "time_per_ticket", typed, minutes(spent))
+        spent = minutes(span.duration if span.active is None else span.active)
+        typed = labels._replace(ticket_type=ticket_type(span))
+        yield from _counts(span.key, typed, time_per_ticket=spent)
 
 
 def finished(
     key: str, labels: Labels, *, ok: bool, failed: bool, took: Duration
 ) -> Iterator[Count]:
     """The counts of a finished production deployment, by its verdict."""
-    if ok:
-        yield Count(f"deployment_frequency\n{key}", "deployment_frequency", labels)
-    if failed:
-        yield Count(f"change_failure_count\n{key}", "change_failure_count", labels)
-    name = "deployment_duration"
-    yield Count(f"{name}\n{key}", name, labels, minutes(max(took, 0)))
+    return _counts(
+        key,
+        labels,
+        deployment_frequency=_one(ok),
+        change_failure_count=_one(failed),
+        deployment_duration=minutes(max(took, 0)),
+    )
 
 
-def shipped(change: str, labels: Labels, lead: Duration) -> Count:
+def shipped(change: str, labels: Labels, lead: Duration) -> Iterator[Count]:
     """The count of a change that its project shipped for the first time."""
-    name = "lead_time_for_changes"
-    return Count(f"{name}\n{change}\n{labels.project_id}", name, labels, minutes(lead))
+    fact = f"{change}\n{labels.project_id}"
+    return _counts(fact, labels, lead_time_for_changes=minutes(lead))
 
 
 def incident(key: str, labels: Labels, fact: IncidentFact) -> Iterator[Count]:
     """The counts of an incident in its current state."""
-
-    def count(name: str, took: Duration | None = None) -> Count:
-        return Count(f"{name}\n{key}", name, labels, 1.0 if took is None else minutes(took))
-
-    yield count("incident_count")
-    if fact.time_to_restore is not None:
-        yield count("incident_restored")
-        yield count("time_to_restore", fact.time_to_restore)
-    if fact.finished_at is not None:
-        yield count("incident_finished")
-    if fact.time_to_detect is not None:
-        yield count("time_to_detect", fact.time_to_detect)
+    return _counts(
+        key,
+        labels,
+        incident_count=1.0,
+        incident_restored=_one(fact.time_to_restore is not None),
+        time_to_restore=minutes(fact.time_to_restore),
+        incident_finished=_one(fact.finished_at is not None),
+        time_to_detect=minutes(fact.time_to_detect),
+    )
 
 
-def minutes(duration: Duration) -> float:
-    """A duration in minutes."""
-    return duration / MINUTE
+def minutes(duration: Duration | None) -> float | None:
+    """A duration in minutes; None stays None."""
+    return None if duration is None else duration / MINUTE
 
 
-def _count(span: Span, name: str, labels: Labels, value: float = 1.0) -> Count:
-    return Count(f"{name}\n{span.key}", name, labels, value)
+def _counts(key: str, labels: Labels, **values: float | None) -> Iterator[Count]:
+    """A count for each instrument with a value."""
+    for name, value in values.items():
+        if value is not None:
+            yield Count(f"{name}\n{key}", name, labels, value)
 
 
-def _elsewhere(span: Span, labels: Labels) -> Iterator[Count]:
-    """The counts of a finished deploy outside production."""
-    if span.status is Status.OK or span.status.failed:
-        ok = span.status is Status.OK
-        took = span.duration or 0
-        yield from finished(span.key, labels, ok=ok, failed=not ok, took=took)
+def _one(happened: bool) -> float | None:
+    return 1.0 if happened else None
+
+
+def _number(span: Span, attribute: str) -> float | None:
+    value = span.attributes.get(attribute)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _pull_request(
-    span: Span, below: Iterable[Span], labels: Labels, rules: MetricRules
+    span: Span, below: Sequence[Span], labels: Labels, rules: MetricRules
 ) -> Iterator[Count]:
-    below = list(below)
     change = change_of(span, below, rules)
-    yield _count(span, "pull_request_opened_count", labels)
-    for name, attribute in (("added", "vs.pr.additions"), ("removed", "vs.pr.deletions")):
-        lines = span.attributes.get(attribute)
-        if isinstance(lines, int | float):
-            yield _count(span, f"pull_request_loc_{name}", labels, float(lines))
-    opened = change.opened_at
-    for name, at in (("first_review", change.reviewed_at), ("approve", change.approved_at)):
-        yield from _since(span, f"pull_request_time_to_{name}_minutes", labels, opened, at)
-    if span.status is Status.OK:
-        yield _count(span, "pull_request_merged_count", labels)
-        reviews = sum(1 for found in below if found.operation == Operation.REVIEW)
-        yield _count(span, "pull_request_nb_reviews_per_pr", labels, float(reviews))
-        name = "pull_request_time_to_merge_minutes"
-        yield from _since(span, name, labels, opened, change.merged_at)
-    elif span.status is Status.CANCELLED:
-        yield _count(span, "pull_request_closed_count", labels)
+    merged = span.status is Status.OK
+    reviews = sum(found.operation == Operation.REVIEW for found in below)
 
+    def after(end: Instant | None) -> float | None:
+        begin = change.opened_at
+        return None if begin is None or end is None else minutes(max(end - begin, 0))
 
-def _since(
-    span: Span, name: str, labels: Labels, begin: Instant | None, end: Instant | None
-) -> Iterator[Count]:
-    if begin is not None and end is not None:
-        yield _count(span, name, labels, minutes(max(end - begin, 0)))
+    return _counts(
+        span.key,
+        labels,
+        pull_request_opened_count=1.0,
+        pull_request_loc_added=_number(span, "vs.pr.additions"),
+        pull_request_loc_removed=_number(span, "vs.pr.deletions"),
+        pull_request_time_to_first_review_minutes=after(change.reviewed_at),
+        pull_request_time_to_approve_minutes=after(change.approved_at),
+        pull_request_merged_count=_one(merged),
+        pull_request_nb_reviews_per_pr=float(reviews) if merged else None,
+        pull_request_time_to_merge_minutes=after(change.merged_at),
+        pull_request_closed_count=_one(span.status is Status.CANCELLED),
+    )
 
 
 def add(total: Total, value: float) -> Total:

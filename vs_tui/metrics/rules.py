@@ -85,6 +85,11 @@ def broken_places(span: Span) -> Sequence[tuple[str, str]]:
     return tuple(dict.fromkeys(map(place, named)))
 
 
+def ticket_type(span: Span) -> str:
+    """The type of a ticket in lower case, empty if it has none."""
+    return str(span.attributes.get("vs.issue.type") or span.attributes.get("type") or "").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class MetricRules:
     """The rules of all metrics. A change of them recomputes all verdicts."""
@@ -119,9 +124,8 @@ class MetricRules:
 
     def incident_at(self, span: Span) -> Sequence[Target]:
         """The targets of a span that is an incident; none if it is not one."""
-        names = span.attributes
-        kind = str(names.get("vs.issue.type", names.get("type", ""))).lower()
-        listed = str(names.get("vs.issue.labels", "")).lower().split(",")
+        kind = ticket_type(span)
+        listed = str(span.attributes.get("vs.issue.labels", "")).lower().split(",")
         if (
             span.operation == "incident"
             or (span.operation == "issue" and (kind in _INCIDENT_TYPES or "incident" in listed))

@@ -123,9 +123,8 @@ def read_facts(db: sqlite3.Connection, since: Instant, until: Instant) -> Sequen
         f"SELECT change, place, lead FROM dora_changes c WHERE {within.format('at')} "
         f"AND {FIRST_OF_PROJECT} AND lead IS NOT NULL"
     )
-    counts += [
-        shipped(change, labels[place], lead) for change, place, lead in db.execute(sql, bounds)
-    ]
+    for change, place, lead in db.execute(sql, bounds):
+        counts += shipped(change, labels[place], lead)
     sql = (
         "SELECT i.key, i.team, COALESCE(s.project, ''), COALESCE(s.environment, ''), "
         "i.started_at, i.restored_at, i.finished_at, i.deployed_at "

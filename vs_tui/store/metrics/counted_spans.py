@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
-from vs_tui.metrics.rules import MetricRules, is_production
+from vs_tui.metrics.rules import MetricRules, is_production, ticket_type
 from vs_tui.metrics.span_facts import deploy_began, deploy_status, incident_of
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments, Teams
@@ -113,10 +113,9 @@ class CountedSpans:
             kind = "bot" if self._rules.is_bot(span.actor, account) else "merge"
             return (span.key, kind, team_text(span, self._teams), span.actor, span.ended_at, 0)
         if span.operation == Operation.ISSUE:
-            names = span.attributes
-            kind = str(names.get("vs.issue.type") or names.get("type") or "").lower()
             spent = max(span.duration or 0, 0) if span.active is None else span.active
-            return (span.key, "ticket", team_text(span, self._teams), kind, span.ended_at, spent)
+            team, kind = team_text(span, self._teams), ticket_type(span)
+            return (span.key, "ticket", team, kind, span.ended_at, spent)
         return None
 
 

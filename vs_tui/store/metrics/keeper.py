@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,7 +14,6 @@ from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.linker import relink_counted
 from vs_tui.store.folding.shipped_changes import place_deploys
@@ -23,10 +22,7 @@ from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
 from vs_tui.store.metrics.judge_targets import NEVER, Judging
-from vs_tui.store.metrics.judged_rows import (
-    OF_TARGET,
-    forget,
-)
+from vs_tui.store.metrics.judged_rows import OF_TARGET, forget
 from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)
@@ -37,6 +33,12 @@ SPANS_AT_ONCE: Final = 2_000
 DEPLOYS_AT_ONCE: Final = 50
 """Most deployments of a target that one transaction judges; the others wait in `judge_queue`."""
 _DIRTY = "broken"
+_OF_HISTORY: Final = frozenset({"deploy", "pull_request", "push"})
+_WAIT: Final = (
+    "INSERT INTO judge_queue VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET since = MIN(since, excluded.since)"
+)
+"""SQL: lets the deployments of a target that ended at an instant or later wait to be judged."""
 _NEXT_TARGET: Final = (
     "SELECT project, service, environment FROM (SELECT project, service, environment "
     "FROM metric_deploys UNION SELECT project, service, environment FROM dora_deployments "
@@ -80,12 +82,9 @@ class MetricsKeeper:
         try:
             counted = self._counted.update(db, changes, gone)
             touched = affected_targets(db, changes, gone, counted, self._rules.incident_window)
-            if more:
-                _judge_later(db, touched)
-            elif touched:
-                self._judge_first(db, touched)
-            else:
-                self._judge_next(db)
+            db.executemany(_WAIT, [(*target, moment) for target, moment in touched.items()])
+            if not more:
+                self._judge_waiting(db, touched)
         except sqlite3.OperationalError:
             raise  # a storage error, which the writer handles
         except Exception:
@@ -145,8 +144,8 @@ class MetricsKeeper:
         """Read the next spans, or judge the next deployments. Returns the next step, empty at the
         end.
 
-        A database of an older version first gets the history of branches and the positions of
-        deploys. Then come the facts, then one target after the other, each in small parts, because
+        A database of an older version first gets the history of branches. Then come the facts, with
+        the positions of deploys, then one target after the other, each in small parts, because
         deliveries wait for a transaction.
         """
         if step == "targets":
@@ -155,14 +154,9 @@ class MetricsKeeper:
                 since, target = 0, db.execute(_NEXT_TARGET, target).fetchone()
                 if target is None:
                     return []
-            until = self._judge_some(db, Target(*target), since)
-            return [step, *target, until]
-        steps: Mapping[str, tuple[Collection[str], Callable[..., object]]] = {
-            "history": (("deploy", "pull_request", "push"), write_history),
-            "positions": (("deploy",), _place_deploys),
-            "facts": (self._counted.operations, self._counted.write),
-        }
-        operations, write = steps[step]
+            return [step, *target, self._judge(db, {Target(*target): since})[Target(*target)]]
+        is_history = step == "history"
+        operations = _OF_HISTORY if is_history else self._counted.operations
         sql = (
             f"SELECT {rows.SELECT_SPAN}, rowid FROM spans WHERE derived = 0 AND rowid > ?1 "
             "AND (?2 = '[]' OR operation IN (SELECT value FROM json_each(?2))) "
@@ -171,81 +165,53 @@ class MetricsKeeper:
         found = db.execute(
             sql, (*after, rows.as_json(sorted(operations)), SPANS_AT_ONCE)
         ).fetchall()
-        write(db, [rows.span_of(row) for row in found])
+        spans = [rows.span_of(row) for row in found]
+        if is_history:
+            write_history(db, spans)
+        else:
+            place_deploys(db, {span.key: span for span in spans if span.operation == "deploy"})
+            self._counted.write(db, spans)
         if len(found) == SPANS_AT_ONCE:
             return [step, found[-1][-1]]
-        following = {"history": "positions", "positions": "facts"}.get(step)
-        return [following, 0] if following else ["targets", "", "", "", NEVER]
+        return ["facts", 0] if is_history else ["targets", "", "", "", NEVER]
 
-    def _judge_first(self, db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
-        """Judge the first deployments after each of these instants. The others wait, because a late
-        event about an old deployment may affect all that came after it."""
-        waiting = {Target(*t): since for *t, since in db.execute("SELECT * FROM judge_queue")}
-        parts = {}
-        for target, moment in touched.items():
-            since = waiting.get(target, NEVER)
-            if moment < since:
-                parts[target] = (moment, min(self._end_of_part(db, target, moment), since))
-        self._judge(db, parts)
-        for target, (_, until) in parts.items():
-            _wait(db, target, until)
-
-    def _judge_next(self, db: sqlite3.Connection) -> None:
-        """Judge the next deployments that wait."""
-        row = db.execute("SELECT * FROM judge_queue ORDER BY since LIMIT 1").fetchone()
-        if row is not None:
-            *target, since = row
-            _wait(db, Target(*target), self._judge_some(db, Target(*target), since))
-
-    def _judge_some(self, db: sqlite3.Connection, target: Target, since: Instant) -> Instant:
-        """Judge the next deployments of a target, those that ended at `since` or later, as if they
-        had just arrived. Returns the end of the next ones, NEVER if there are none."""
-        until = self._end_of_part(db, target, since)
-        begun = (
-            f"SELECT MIN(started_at) FROM metric_deploys WHERE {OF_TARGET} "
-            "AND ended_at >= ? AND ended_at < ?"
-        )
-        (first,) = db.execute(begun, (*target, since, until)).fetchone()
-        self._judge(db, {target: (since if first is None else min(since, first), until)})
-        return until
-
-    def _end_of_part(self, db: sqlite3.Connection, target: Target, since: Instant) -> Instant:
-        sql = (
-            f"SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} AND ended_at > ? "
-            "ORDER BY ended_at LIMIT 1 OFFSET ?"
-        )
-        found = db.execute(sql, (*target, since, DEPLOYS_AT_ONCE)).fetchone()
-        return found[0] if found else NEVER
+    def _judge_waiting(self, db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
+        """Judge the next deployments of these targets, or of the one with the oldest that wait. A
+        target with older ones is judged later, because a late event about an old deployment may
+        affect all that came after it."""
+        queue = db.execute("SELECT * FROM judge_queue ORDER BY since").fetchall()
+        waiting = {Target(*target): since for *target, since in queue}
+        due = {target: since for target, since in waiting.items() if touched.get(target) == since}
+        if not touched:
+            due = dict([*waiting.items()][:1])
+        for target, until in self._judge(db, due).items():
+            sql = "DELETE FROM judge_queue WHERE (project, service, environment) = (?, ?, ?)"
+            db.execute(sql, target)
+            if until != NEVER:
+                db.execute(_WAIT, (*target, until))
 
     def _judge(
-        self, db: sqlite3.Connection, parts: Mapping[Target, tuple[Instant, Instant]]
-    ) -> None:
+        self, db: sqlite3.Connection, since: Mapping[Target, Instant]
+    ) -> dict[Target, Instant]:
+        """Judge the next deployments of each target, those that ended at an instant or later, as if
+        they had just arrived. Returns the end of the next ones, NEVER if there are none."""
         judging = Judging(db, self._rules, self._teams)
-        for target, (moment, until) in parts.items():
-            judging.target(target, moment, until)
+        ends = {}
+        for target, moment in since.items():
+            sql = (
+                f"SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} AND ended_at > ? "
+                "ORDER BY ended_at LIMIT 1 OFFSET ?"
+            )
+            found = db.execute(sql, (*target, moment, DEPLOYS_AT_ONCE)).fetchone()
+            until = ends[target] = found[0] if found else NEVER
+            sql = (
+                f"SELECT MIN(started_at) FROM metric_deploys WHERE {OF_TARGET} "
+                "AND ended_at >= ? AND ended_at < ?"
+            )
+            (first,) = db.execute(sql, (*target, moment, until)).fetchone()
+            judging.target(target, moment if first is None else min(moment, first), until)
         judging.products()
         judging.mark_shipped_again()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
-
-
-def _judge_later(db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
-    """Let the deployments of these targets since these instants wait to be judged."""
-    db.executemany(
-        "INSERT INTO judge_queue VALUES (?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET since = MIN(since, excluded.since)",
-        [(*target, moment) for target, moment in touched.items()],
-    )
-
-
-def _wait(db: sqlite3.Connection, target: Target, since: Instant) -> None:
-    """Let the deployments of a target that ended at `since` or later wait to be judged."""
-    if since == NEVER:
-        sql = "DELETE FROM judge_queue WHERE (project, service, environment) = (?, ?, ?)"
-        db.execute(sql, target)
-    else:
-        db.execute("REPLACE INTO judge_queue VALUES (?, ?, ?, ?)", (*target, since))
-
-
-def _place_deploys(db: sqlite3.Connection, spans: Sequence[Span]) -> None:
-    place_deploys(db, {span.key: span for span in spans})
+        return ends
