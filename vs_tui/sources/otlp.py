@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
+from urllib.parse import unquote
 
 from vs_tui.model import keys
 from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
-from vs_tui.sources.fields import items, json_object, obj, text, web_url
+from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
 
 DEFAULT_OPERATION: Final = "span"
 EVENTS_KEPT: Final = 10
@@ -90,8 +91,13 @@ class Otlp(Source):
         request = _request(inbound)
         events: list[Event] = []
         rejected = 0
-        for resource, span, is_top in _spans(request):
-            event = _event(resource, span, inbound.received_at, is_top=is_top)
+        told = list(_spans(request))
+        # Only the root names Jenkins' job.
+        found = ((_id(span, "traceId", _TRACE_ID), _job(_attributes(span))) for _, span, _ in told)
+        jobs = {trace: job for trace, job in found if job}
+        for resource, span, is_top in told:
+            job = jobs.get(_id(span, "traceId", _TRACE_ID), {})
+            event = _event(resource, span, job, inbound.received_at, is_top=is_top)
             if event is None:
                 rejected += 1
             else:
@@ -172,6 +178,7 @@ def _value(value: Mapping[str, Any]) -> Scalar | None:
 def _event(
     resource: Mapping[str, Scalar],
     span: Mapping[str, Any],
+    job: Mapping[str, Scalar],
     received_at: Instant,
     *,
     is_top: bool,
@@ -180,16 +187,19 @@ def _event(
     if not trace_id or not span_id:
         return None
     own = _attributes(span)
-    merged = {**resource, **own}
+    said = {**resource, **own} if is_top else own
+    is_jenkins = any(name.startswith(_JENKINS) for name in (*own, *resource))
+    merged = {**resource, **own, **({**job, **_checkout(own)} if is_jenkins else {})}
     started = _time(span, "startTimeUnixNano")
     ended = _time(span, "endTimeUnixNano")
-    said = merged if is_top else own
     state, error = _state(span, said, ended)
     operation = _operation(said)
     path = _repository(merged)
     repo = keys.repository(path)
-    service = _word(own, "service.name") or _word(resource, "service.name")
-    version = _word(own, "service.version") or _word(resource, "service.version")
+    # The resource of Jenkins is the server, not what it builds.
+    about = {} if is_jenkins else resource
+    service = _word(own, "service.name") or _word(about, "service.name")
+    version = _word(own, "service.version") or _word(about, "service.version")
     environment = _word(merged, "deployment.environment.name") or _word(
         merged, "deployment.environment"
     )
@@ -202,7 +212,7 @@ def _event(
         occurred_at=(started if ended is None else ended) or received_at,
         started_at=started,
         name=text(span, "name") or operation,
-        project=path or service,
+        project=path or service or _word(job, "cicd.pipeline.name"),
         service=service,
         environment=environment,
         actor=_word(merged, "cicd.pipeline.run.actor.name"),
@@ -227,6 +237,40 @@ def _event(
             if operation in (Operation.DEPLOY, Operation.TEST)
             else None,
         ),
+    )
+
+
+_JENKINS: Final = ("ci.pipeline.", "jenkins.")
+_CHANGE: Final = re.compile(r"(?:PR|MR)-(\d{1,9})\b")
+
+
+def _job(own: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The job of the root of Jenkins' plugin, in the names of the conventions; empty for others.
+    A multibranch job is named by its folder (`owner/name`, if its organization was scanned)."""
+    job = _word(own, "ci.pipeline.id")
+    kind = _word(own, "ci.pipeline.multibranch.type")
+    if not job:
+        return {}
+    folder, _, leaf = job.rpartition("/")
+    change = _CHANGE.match(leaf) if kind == "change_request" else None
+    return known(
+        cicd__pipeline__name=folder if kind and folder else job,
+        cicd__pipeline__run__id=_word(own, "ci.pipeline.run.number"),
+        cicd__pipeline__run__actor__name=_word(own, "ci.pipeline.run.user"),
+        vcs__repository__name=folder if kind and "/" in folder else None,
+        vcs__change__id=change[1] if change else None,
+        vcs__ref__head__name=unquote(leaf) if kind in ("branch", "tag") else None,
+        vcs__ref__head__type="tag" if kind == "tag" else None,
+    )
+
+
+def _checkout(own: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What a step of Jenkins' plugin checked out, in the names of the conventions."""
+    place = _word(own, "git.repository")
+    return known(
+        vcs__repository__url__full=place if "://" in place or "@" in place else None,
+        vcs__repository__name=place if "://" not in place and "@" not in place else None,
+        vcs__ref__head__name=keys.branch_name(_word(own, "git.branch")),
     )
 
 
