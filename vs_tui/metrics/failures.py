@@ -22,7 +22,8 @@ _NUMBER: Final = re.compile(r" \((?:#|!|pull request #)\d+\)\Z")
 """The number that GitHub, GitLab and Bitbucket append to the title of a squashed pull request."""
 _PREFIX: Final = re.compile(r"\AMerged PR \d+: ")
 """What Azure puts before that title."""
-_REVERT: Final = re.compile(r'Revert "(.+)"\Z')
+_REVERT: Final = re.compile(r'(?:Revert "(.+)"|revert(?:\([^()]*\))?!?: (.+))\Z')
+"""What git and the hosts write, and Conventional Commits."""
 _COMMIT: Final = re.compile(r"(?=\d*[a-fA-F])[0-9a-fA-F]{7,64}\Z")
 """A commit; digits alone are the version of a day."""
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
@@ -94,7 +95,7 @@ def reverted_title(title: str) -> str:
     """The bare title of the change that a change with this title reverts; empty if it reverts
     none. The revert of a revert brings a change back, so it reverts none."""
     match = _REVERT.match(bare_title(title))
-    reverted = bare_title(match[1]) if match else ""
+    reverted = bare_title(match[1] or match[2]) if match else ""
     return "" if reverted and reverted_title(reverted) else reverted
 
 

@@ -3,7 +3,6 @@ hosts have in common: changes, reviews and pushes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -15,6 +14,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.fields import dotted, known, obj, text, texts, time_of, web_url
+from vs_tui.sources.reverts import REVERTS, reverted
 
 
 class _Facts(NamedTuple):
@@ -185,7 +185,7 @@ class Change:
                 vs__pr__merged_at=iso(self.at) if merged and self.is_end_stated else None,
                 vs__pr__merge_commit=merge,
             )
-            | {REVERTS: self.repo.reverts(self.body)},
+            | {REVERTS: self.repo.reverts(f"{self.title}\n{self.body}")},
             restates=RELATIONS,
             offers=keys.offers(
                 Key("change", str(self.number), self.repo.scope),
@@ -338,41 +338,6 @@ MAX_SUBJECT: Final = 300
 """Most characters of a commit's subject; the title of a change has at most 256 on GitHub."""
 MAX_PATHS: Final = 40
 """Most files of one commit that are kept; a commit with more is kept as `*` (any file)."""
-
-
-REVERTS: Final = "vs.change.reverts"
-"""Attribute of a change: what it takes back, as `reverted` gives it. Empty if it names nothing, so
-that a later snapshot removes what an earlier one named."""
-_REVERTS: Final = re.compile(
-    r"^ {0,3}(?:This )?Reverts (?:commit (?P<sha>[0-9a-f]{7,40})"
-    r"|(?:(?:pull|merge) request )?(?P<repo>[\w.-]+(?:/[\w.-]+)+)?[#!](?P<number>\d{1,9}))\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""git and Gitea: `This reverts commit SHA`; GitHub: `Reverts acme/api#1`; GitLab: `This reverts
-merge request !1`; Bitbucket: `This reverts pull request #1`; Azure: `Reverts !1`."""
-_SQUASHED: Final = re.compile(r"^\* ", re.MULTILINE)
-MAX_REVERTS: Final = 10
-
-
-def reverted(message: str, key: Callable[[int], str], scope: str, *, of_commit: bool) -> str:
-    """The commits, and the keys of the pull requests (as `key` makes them of a number), that a
-    description or a commit's message says to revert; separated by spaces.
-
-    A squashed commit lists the messages of its commits with `* `: what these revert may be one
-    another, and is not what the whole reverts. The reference of a pull request under another name
-    begins with `keys.FORMER`: the repository may have had this name.
-    """
-    if "everts " not in message:
-        return ""
-    own = _SQUASHED.split(message, maxsplit=1)[0] if of_commit else message
-    found: dict[str, None] = {}
-    for match in _REVERTS.finditer(own):
-        name = match["sha"].lower() if match["sha"] else key(int(match["number"]))
-        if match["repo"] and keys.repository(match["repo"]) != scope:
-            start = name.partition("-pull_request-")[0]
-            name = f"{keys.FORMER}{start}-pull_request-{match['repo']}-{match['number']}"
-        found[name] = None
-    return " ".join([*found][:MAX_REVERTS])
 
 
 MAX_LOG: Final = 400_000

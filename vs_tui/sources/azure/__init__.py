@@ -40,7 +40,8 @@ from vs_tui.sources.fields import (
     text,
     time_of,
 )
-from vs_tui.sources.repository import REVERTS, is_set_back, push_log, renamed, reverted
+from vs_tui.sources.repository import is_set_back, push_log, renamed
+from vs_tui.sources.reverts import REVERTS, reverted
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {
@@ -216,7 +217,14 @@ def read_pull_request(hook: Hook) -> Reading:
             if state is State.OK
             else None,
         )
-        | {REVERTS: reverted(body, partial(_change_key, hook, repo), repo.scope, of_commit=False)},
+        | {
+            REVERTS: reverted(
+                f"{text(change, 'title')}\n{body}",
+                partial(_change_key, hook, repo),
+                repo.scope,
+                of_commit=False,
+            )
+        },
         restates=RELATIONS,
         offers=_offers(change, repo, number, branch, default, state),
         seeks=keys.seeks(

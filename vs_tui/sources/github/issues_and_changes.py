@@ -22,7 +22,8 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
-from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review, review_outline
+from vs_tui.sources.repository import DELETED_FORK, is_incident, review, review_outline
+from vs_tui.sources.reverts import REVERTS
 
 ISSUE_ACTIONS: Final = frozenset(
     (
@@ -309,7 +310,11 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
             vs__pr__merged_by=login(change, "merged_by") if merged else None,
             vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
         )
-        | {REVERTS: hook.reverts(visible(text(change, "body", limit=keys.TEXT_LIMIT)))}
+        | {
+            REVERTS: hook.reverts(
+                f"{text(change, 'title')}\n{visible(text(change, 'body', limit=keys.TEXT_LIMIT))}"
+            )
+        }
     )
 
 

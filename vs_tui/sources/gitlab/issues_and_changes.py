@@ -12,7 +12,8 @@ from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, Stat
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
-from vs_tui.sources.repository import DELETED_FORK, REVERTS, is_incident, review
+from vs_tui.sources.repository import DELETED_FORK, is_incident, review
+from vs_tui.sources.reverts import REVERTS
 
 ISSUE_ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """The action may be empty in updates of older versions."""
@@ -251,7 +252,11 @@ def _attributes(
             if merged
             else None,
         )
-        | {REVERTS: hook.reverts(text(change, "description", limit=keys.TEXT_LIMIT))}
+        | {
+            REVERTS: hook.reverts(
+                f"{text(change, 'title')}\n{text(change, 'description', limit=keys.TEXT_LIMIT)}"
+            )
+        }
     )
 
 

@@ -30,7 +30,7 @@ class Commit(NamedTuple):
     title: str
     paths: tuple[str, ...]
     reverts: str
-    """What it takes back, as `sources.repository.reverted` gives it."""
+    """What it takes back, as `sources.reverts.reverted` gives it."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
-from vs_tui.metrics.failures import is_revert, undoes_a_revert
+from vs_tui.metrics.failures import is_revert, reverted_title, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import build_of, change_of
@@ -163,6 +163,9 @@ def reverting(
         key: [*change.reverts, *(n for sha in change.commits for n in said.get(sha, "").split())]
         for key, change in changes.items()
     }
+    for key, change in changes.items():
+        if not named[key] and (title := reverted_title(change.title)):
+            named[key] = _promotion(db, project, title)
     listed = {name for names in named.values() for name in names}
     if not listed:
         return dict(changes)
@@ -178,6 +181,18 @@ def reverting(
         back = undoes_a_revert(changes[key].title) or not again.isdisjoint(reverted)
         found[key] = replace(changes[key], reverts=tuple(reverted), restores=back)
     return found
+
+
+def _promotion(db: sqlite3.Connection, project: str, title: str) -> list[str]:
+    """The last pull request with a title, if it took a shared branch further: it is no change, so
+    its title leads to none."""
+    sql = (
+        "SELECT key FROM spans WHERE project = ?1 AND operation = 'pull_request' "
+        "AND status = 'ok' AND (name = ?2 OR name LIKE replace(?2, '%', '_') || ' (%)') "
+        "ORDER BY ended_at DESC, key LIMIT 1"
+    )
+    found = [key for (key,) in db.execute(sql, (project, title))]
+    return [key for key in found if key in carried_by(db, found)]
 
 
 def _former(db: sqlite3.Connection, project: str, names: Collection[str]) -> dict[str, str]:
