@@ -68,7 +68,7 @@ def test_values_are_written_as_people_write_them(home, capsys) -> None:
     assert "production = [prod, live-*]" in found["environments"]
     assert "deploy = 2h" in found["timeouts"]
     assert "build" not in found["timeouts"]
-    assert found["metrics"].startswith("incident_window = 4h00m, bots = [renovate]")
+    assert found["metrics"].startswith("incident_window = 4h, bots = [renovate]")
     assert found["views"].startswith("mine = actor:bob age<7d")
     assert found["retention"].startswith("age = 180d")
     assert "size = any" in found["retention"]
@@ -103,7 +103,7 @@ def test_rules_and_goals_are_shown_in_the_words_of_the_file(home, capsys) -> Non
     (home / "config.toml").write_text(RULES)
     lines = shown(capsys)
     for name, said in {
-        "thresholds": "long = 2, quiet_after = 14d 0h, finished_for = 2h00m, axis_breaks = 5",
+        "thresholds": "long = 2, quiet_after = 14d, finished_for = 2h, axis_breaks = 5",
         "services": "checkout = [apps/checkout/**]",
         "metrics": "failed_deploys = ignore, deployments = [kind:pipeline name:Deploy*], "
         "incidents = [label:outage]",

@@ -12,6 +12,7 @@ from vs_tui.model.time import (
     HOUR,
     MINUTE,
     SECOND,
+    duration_setting,
     format_duration,
     iso,
     parse_duration,
@@ -119,7 +120,9 @@ def test_a_long_text_is_no_duration_and_is_not_searched() -> None:
         (None, "-"),
         (9 * SECOND, "0:09"),
         (192 * SECOND, "3:12"),
-        (72 * MINUTE, "1h12m"),
+        (72 * MINUTE, "1h 12m"),
+        (23 * HOUR + 59 * MINUTE, "23h 59m"),
+        (99 * DAY + 23 * HOUR, "99d 23h"),
         (76 * HOUR, "3d 4h"),
         (400 * DAY, "400d"),
         (2754 * DAY, "7.5y"),
@@ -128,4 +131,9 @@ def test_a_long_text_is_no_duration_and_is_not_searched() -> None:
 )
 def test_format_duration(duration, text) -> None:
     assert format_duration(duration) == text
-    assert len(text) <= 6
+    assert len(text) <= 7
+
+
+@pytest.mark.parametrize("text", ["0s", "45m", "2h", "1d12h", "180d", "1m30s", "250ms", "1us"])
+def test_a_setting_reads_back(text) -> None:
+    assert duration_setting(parse_duration(text)) == text

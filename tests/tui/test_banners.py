@@ -186,7 +186,7 @@ def test_clocks() -> None:
     assert clock_trouble(NOW, seen(MINUTE), None) == ""
     assert clock_trouble(NOW, [], span("a", "build", "a", began=-MINUTE)) == ""
     assert "gitlab is 5:00 ahead" in clock_trouble(NOW, seen(0), young)
-    assert "3h00m behind" in clock_trouble(NOW, seen(-3 * HOUR), None)
+    assert "3h 0m behind" in clock_trouble(NOW, seen(-3 * HOUR), None)
     assert "ahead of this one's" in clock_trouble(NOW, seen(0), None, 10 * MINUTE)
     assert "behind this one's" in clock_trouble(NOW, seen(0), None, -10 * MINUTE)
 

@@ -181,6 +181,18 @@ async def test_an_incident_is_shown_whatever_the_filter_says() -> None:
         await on.sees("Checkout answers 502", "(outside the filter)")
 
 
+async def test_a_filter_counts_finished_rows_apart() -> None:
+    reader = FakeReader(
+        [span(f"b-{n}", "build", f"{n} build", began=SECOND, team="web") for n in range(3)]
+        + [span("c-1", "build", "other", began=SECOND, team="core")]
+    )
+    reader.end("b-0")
+    async with stage(reader, by_trace=True) as on:
+        await on.sees("/ all  3 open")
+        on.app.view.set_filter("team:web")
+        await on.sees("/ team:web  2 of 3 open + 1 finished")
+
+
 async def test_enter_opens_the_trace_at_the_step_that_now_speaks_of() -> None:
     async with stage(team_reader(20), by_trace=True) as on:
         on.list.select(on.reader.by_key["dep-214"].trace_id)

@@ -57,6 +57,13 @@ async def test_looks(size) -> None:
         assert on.text.isascii()
 
 
+@pytest.mark.parametrize("size", [(60, 16), (40, 12)])
+async def test_a_low_screen_has_rows_and_details(size) -> None:
+    async with stage(size=size, connections=connections) as on:
+        await on.press("5")
+        await on.sees("▌", "┌─ GitHub", "health")
+
+
 async def test_what_came_today_is_counted_by_verdict() -> None:
     reader = busy_reader()
     old = delivery(90, "push")

@@ -104,7 +104,7 @@ class Remote:
         gone = time.monotonic() - self._lost_at
         if gone < GRACE_SECONDS:
             return ""
-        ago = format_duration(int(gone) * SECOND).strip()
+        ago = format_duration(int(gone) * SECOND)
         return f"stale: no word from {self.url} for {ago} ({self._why}); it tries again by itself"
 
     def changes(self, since: int) -> Changes:

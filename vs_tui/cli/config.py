@@ -32,7 +32,7 @@ from vs_tui.config.secrets import (
 )
 from vs_tui.model.display import clean, shown_url
 from vs_tui.model.limits import format_size
-from vs_tui.model.time import format_duration, iso
+from vs_tui.model.time import duration_setting, iso
 
 TEMPLATE: Final = Path(config_module.__file__).with_name("template.toml")
 """What `config init` writes."""
@@ -128,13 +128,13 @@ _WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
     },
     "people_names": lambda value: {login: list(names) for login, names in value.names.items()},
     "environments": lambda value: {name: list(globs) for name, globs in value.globs.items()},
-    "timeouts": lambda value: {name: format_duration(limit) for name, limit in value.items()},
+    "timeouts": lambda value: {name: duration_setting(limit) for name, limit in value.items()},
     "retention": lambda value: {
-        "age": format_duration(value.age) if value.age else "any",
+        "age": duration_setting(value.age) if value.age else "any",
         "size": value.size,
     },
     "metrics": lambda value: {
-        "incident_window": format_duration(value.incident_window) if value.incident_window else "0",
+        "incident_window": duration_setting(value.incident_window),
         "bots": list(value.bots),
         "failed_deploys": value.failed_deploys,
         "deployments": [rule.filter for rule in value.deployments],
@@ -144,15 +144,15 @@ _WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "goals": _goals,
     "thresholds": lambda value: {
         "long": value.long,
-        "quiet_after": format_duration(value.quiet),
-        "finished_for": format_duration(value.finished_for),
+        "quiet_after": duration_setting(value.quiet),
+        "finished_for": duration_setting(value.finished_for),
         "axis_breaks": value.axis_breaks,
     },
     "limits": asdict,
     "export": lambda value: {
         "otlp": shown_url(value.otlp),
         "headers": dict.fromkeys(value.headers, "(set)"),
-        "settle": format_duration(value.settle),
+        "settle": duration_setting(value.settle),
         "signals": list(value.signals),
         "filter": value.filter,
     },

@@ -234,7 +234,7 @@ class _Import:
         out."""
         self.api.remembers = True
         self.bar.quiet = True
-        print(f"following {', '.join(self.projects)}, every {format_duration(every).strip()}; "
+        print(f"following {', '.join(self.projects)}, every {format_duration(every)}; "
               "ctrl+c stops", file=sys.stderr)  # fmt: skip
         with contextlib.suppress(KeyboardInterrupt):
             while True:

@@ -57,6 +57,14 @@ class Card:
     tally: str = ""
     """The counted items in words: `2 deployments`, `0 of 2 failed`."""
 
+    @property
+    def trend(self) -> str:
+        """`direction`, or `few` and `few before` where a sample is too small to compare."""
+        if self.n < SMALL_SAMPLE:
+            return "few"
+        few_before = self.direction and self.before_n < SMALL_SAMPLE
+        return "few before" if few_before else self.direction
+
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
     """The cards of one team, one per metric."""

@@ -137,7 +137,7 @@ def parse_duration(text: str) -> Duration:
 
 
 def format_duration(duration: Duration | None) -> str:
-    """A duration in at most six columns: `0:09`, `12:04`, `1h12m`, `3d 4h`, `2.5y`; `-` when
+    """A duration in at most seven columns: `0:09`, `12:04`, `1h 12m`, `3d 4h`, `2.5y`; `-` when
     unknown."""
     if duration is None:
         return "-"
@@ -145,8 +145,17 @@ def format_duration(duration: Duration | None) -> str:
     if seconds < 3600:
         return f"{seconds // 60}:{seconds % 60:02d}"
     if seconds < 86_400:
-        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+        return f"{seconds // 3600}h {seconds % 3600 // 60}m"
     days, hours = seconds // 86_400, seconds % 86_400 // 3600
     if days >= 1000:
         return f"{days / 365.25:.1f}y"
     return f"{days}d {hours}h" if days < 100 else f"{days}d"
+
+
+def duration_setting(duration: Duration) -> str:
+    """A duration as a setting has it, which `parse_duration` reads: `2h`, `1d12h`, `90d`."""
+    text = ""
+    for unit in ("d", "h", "m", "s", "ms", "us"):
+        count, duration = divmod(duration, _UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

@@ -167,7 +167,7 @@ def words(mark: Mark, wall: Instant, now: Uptime) -> str:
         for what, after in (("timeouts", BELIEVED_AFTER), ("retention", DELETES_AFTER))
         if since < after
     ]
-    far = format_duration(abs(mark.ahead)).strip()
+    far = format_duration(abs(mark.ahead))
     return (
         f"the clock is {far} {'ahead' if mark.ahead > 0 else 'behind'}: "
         f"{' and '.join(waiting)} wait for it to be set right (timedatectl)"

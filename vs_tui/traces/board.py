@@ -43,6 +43,11 @@ class Totals:
         """The rows without those on which work has not begun."""
         return sum(self.sections.values()) - self.of(Section.NOT_STARTED)
 
+    @property
+    def open(self) -> int:
+        """The listed rows without those that have just finished."""
+        return self.listed - self.of(Section.FINISHED)
+
 
 @dataclass(frozen=True, slots=True)
 class Board:

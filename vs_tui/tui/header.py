@@ -110,7 +110,7 @@ def clock_trouble(
 
 
 def _about(duration: Duration) -> str:
-    return format_duration(abs(duration)).strip()
+    return format_duration(abs(duration))
 
 
 WIDE: Final = 100

@@ -8,7 +8,7 @@ from typing import Final
 
 from vs_tui.model.display import clean
 from vs_tui.model.filters import QUIET_BY_NATURE
-from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration, to_datetime
+from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.tui.theme import Glyphs
@@ -219,13 +219,6 @@ def zone_named(name: str) -> tzinfo | None:
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(name)
-
-
-def spaced(duration: Duration | None) -> str:
-    """A duration: `0:48` and `12:05` below an hour, then `5h 12m` and `2d 2h`; `-` if unknown."""
-    if duration is None or not HOUR <= duration < DAY:
-        return format_duration(duration)
-    return f"{duration // HOUR}h {duration % HOUR // MINUTE}m"
 
 
 def since(instant: Instant | None, now: Instant) -> str:

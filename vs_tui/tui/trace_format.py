@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration
+from vs_tui.model.time import HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.board import Totals
@@ -62,14 +62,8 @@ def age(duration: Duration | None, *, machine: bool) -> str:
     """A duration: `1:55` for a machine below an hour; otherwise `48m`, `5h 12m`, `2d 2h`."""
     if duration is None:
         return "-"
-    if machine and duration < HOUR:
-        return format_duration(duration)
-    if duration < HOUR:
-        return f"{duration // MINUTE}m"
-    if duration < DAY:
-        return f"{duration // HOUR}h {duration % HOUR // MINUTE}m"
-    days = duration // DAY
-    return f"{days}d {duration % DAY // HOUR}h" if days < 100 else f"{days}d"
+    coarse = not machine and duration < HOUR
+    return f"{duration // MINUTE}m" if coarse else format_duration(duration)
 
 
 def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:

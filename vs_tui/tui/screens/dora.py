@@ -12,6 +12,7 @@ from typing import Final
 from textual.containers import Horizontal
 from textual.widget import Widget
 
+from vs_tui.metrics import texts
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import METRICS, Rows
@@ -220,7 +221,7 @@ class DoraView(ListedView):
             title = [(f"{whose} ", "title"), (bars, "run")]
             title += [(f" {card.text}", "title"), (f" n={card.n}", "dim")]
             if detail.figure.p90 is not None:
-                title.append((f" p90 {format_duration(round(detail.figure.p90)).strip()}", "dim"))
+                title.append((f" p90 {texts.brief(detail.figure.p90)}", "dim"))
         self.list.set_heading(title, self.dash.worded("{open}: its trace"))
         stages = leading_stages(detail, self.look) if not self.facts.display else ""
         self.list.set_foot([(stages, "dim")] if stages else ())

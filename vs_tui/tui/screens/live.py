@@ -220,8 +220,10 @@ class LiveView(BoardRows):
         words = " not started" if self.size.width >= WIDE_FROM else ""
         more = f" + {idle}{words}" if idle else ""
         if found.listed == everything.listed and not self.filter_text:
-            return f"{everything.listed - everything.of(Section.FINISHED)} open{more}"
-        return f"{found.listed} of {everything.listed}{more}"
+            return f"{everything.open} open{more}"
+        ended = found.of(Section.FINISHED)
+        more = (f" + {ended} finished" if ended else "") + more
+        return f"{found.open} of {everything.open} open{more}"
 
     def listed_spans(self) -> Iterable[Span]:
         return [row.root for row in self._rows.values()]

@@ -61,7 +61,7 @@ class SourcesView(ListedView):
     offered = ("open", "back", "reveal", "copy_secret", "yank", "sort", "next_failed", "zoom")
     DEFAULT_CSS = """
     SourcesView #list { height: 1fr; }
-    SourcesView #detail { height: 10; }
+    SourcesView #detail { height: 1fr; max-height: 10; }
     """
 
     def body(self) -> Iterable[Widget]:

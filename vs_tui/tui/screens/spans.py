@@ -271,10 +271,10 @@ class TraceStrip(Framed):
     def _bars(self, width: int) -> list[Piece]:
         assert self._trace is not None
         root = self._trace.root
-        total = format_duration(root.elapsed(self._now)).strip()
+        total = format_duration(root.elapsed(self._now))
         baseline = self._baselines.get(root.key)
         if baseline is not None:
-            total += f"/~{format_duration(baseline.p50).strip()}"
+            total += f"/~{format_duration(baseline.p50)}"
         steps = _steps(self._trace)
         names = [_short(s.name) for s in steps]
         room = width - 2 - len(total) - 2
@@ -324,7 +324,7 @@ class TraceStrip(Framed):
         facts: list[str] = []
         now = going_on(self._trace.spans)
         if now is not None:
-            elapsed = format_duration(now.elapsed(self._now)).strip()
+            elapsed = format_duration(now.elapsed(self._now))
             facts.append(clean(f"now: {_doing(self._trace, now)} ({elapsed})", 60))
             if now.actor:
                 facts.append(clean(f"by {now.actor}", 40))

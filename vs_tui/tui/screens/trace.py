@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.critical_path import QUEUES, Wait
@@ -44,7 +44,7 @@ class Details:
         rest = [*self._path(span), *self._neighbours(span)]
         rest += [fact(name, value) for name, value in (("url", span.url),) if value]
         if span.key == self.trace.root.key:
-            rest += [fact("wait", f"{w.name} {_took(w.duration)}", "wait")
+            rest += [fact("wait", f"{w.name} {format_duration(w.duration)}", "wait")
                      for w in list(self.outline.waits.values())[:8]]  # fmt: skip
         attributes = [fact(name, str(value)) for name, value in sorted(span.attributes.items())]
         rest += flowed(attributes, self.width)
@@ -58,7 +58,7 @@ class Details:
         ends = "now" if wait.is_open else self.clock(wait.ends)
         lines = [
             [(f"{self.glyphs.idle} {wait.name}", "wait")],
-            flowed([fact("for" if wait.is_open else "took", _took(wait.duration)),
+            flowed([fact("for" if wait.is_open else "took", format_duration(wait.duration)),
                     fact("from", self.clock(wait.begins)), fact("to", ends)], self.width)[0],
             fact("began with", self._name(wait.after)),
             fact("ended by", self._name(wait.until) if wait.until else "nothing yet"),
@@ -89,9 +89,10 @@ class Details:
         took = span.elapsed(now)
         found: list[list[Piece]] = [[(f"{glyph} {word}", role)]]
         if took is not None:
-            found.append(fact("so far" if span.ended_at is None else "took", _took(took)))
+            found.append(fact("so far" if span.ended_at is None else "took", format_duration(took)))
         if baseline is not None:
-            usual = f"{_took(baseline.p50)} (n={baseline.n}, 9 of 10 under {_took(baseline.p90)})"
+            slow = format_duration(baseline.p90)
+            usual = f"{format_duration(baseline.p50)} (n={baseline.n}, 9 of 10 under {slow})"
             found.append(fact("usual", usual))
             ratio, ratio_role = span_format.ratio_text(span, baseline, glyphs, now)
             if span_format.ratio(span, baseline, now) is not None:
@@ -104,12 +105,12 @@ class Details:
         ]
         queued = sum(s.elapsed(now) or 0 for s in phases if s.name in QUEUES)
         if queued:
-            found.append(fact("queued", _took(queued)))
+            found.append(fact("queued", format_duration(queued)))
         own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
         if own is not None and own != took and not queued:
-            found.append(fact("own time", _took(own)))
+            found.append(fact("own time", format_duration(own)))
         if span.stage and span.in_flight:
-            since = _took(now - span.stage_at) if span.stage_at else ""
+            since = format_duration(now - span.stage_at) if span.stage_at else ""
             found.append(fact("stage", f"{span.stage} {since}".strip()))
         if span.error:
             found.append(fact("error", span.error, "fail"))
@@ -155,7 +156,7 @@ class Details:
 
     def _told(self, span: Span) -> str:
         _, word, _ = span_format.state(span, self.glyphs, self.now, self.baselines.get(span.key))
-        return f"{span_format.title(span)} {word} {_took(span.elapsed(self.now))}"
+        return f"{span_format.title(span)} {word} {format_duration(span.elapsed(self.now))}"
 
     def _links(self, span: Span) -> list[list[Piece]]:
         found: list[list[Piece]] = []
@@ -182,10 +183,6 @@ class Details:
         return "no link: the trace begins with it" if first else "no links: it stands alone"
 
 
-def _took(duration: int | None) -> str:
-    return span_format.spaced(duration).strip()
-
-
 def _why(link: Link, name: str) -> str:
     return f"{name} — by {link.why} ({link.confidence})"
 
@@ -197,8 +194,8 @@ def so_far(trace: Trace, ends: Sequence[Instant], now: Instant, clock: Callable[
     begun = min(span.at for span in trace.spans)
     over = max(end_at(span, now) for span in trace.spans)
     if not any(span.in_flight for span in trace.spans):
-        return f"took {_took(over - begun)}"
-    text = f"{_took(max(over, now) - begun)} so far"
+        return f"took {format_duration(over - begun)}"
+    text = f"{format_duration(max(over, now) - begun)} so far"
     coming = [end for end in ends if end > now]
     return f"{text} · over by {clock(max(coming))}, if the usual times hold" if coming else text
 

@@ -64,7 +64,7 @@ SMALL: Final = "*"
 
 def arrow_of(card: Card, glyphs: Glyphs) -> str:
     """The direction of change: a sign for more, less or about the same."""
-    if card.direction not in ("better", "worse"):
+    if card.trend not in ("better", "worse"):
         return glyphs.even
     return glyphs.down if card.delta.startswith("-") else glyphs.up
 
@@ -105,19 +105,17 @@ class DoraPanel(TextBox):
         self.post_message(self.Opened())
 
     def _line(self, card: Card, label: str, cells: int) -> list[Piece]:
-        glyphs = self.look.glyphs
-        tail = (
-            f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}"
-            if card.delta
-            else (f"n={card.n}" if card.n else "")
-        )
+        glyphs, role = self.look.glyphs, TREND.get(card.trend)
+        tail = f"n={card.n}" if card.n else ""
+        if card.delta and role is not None:
+            tail = f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}"
         return [
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
             (fit(card.short or card.metric, 8) + " ", "dim"),
             (fit(texts.narrow(card.text), 6), "text"),
             goal_mark(card, glyphs),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
-            (" " + fit(tail, 7), TREND[card.direction]),
+            (" " + fit(tail, 7), role or "dim"),
         ]
 
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
-from vs_tui.metrics.cards import SMALL_SAMPLE, Card
+from vs_tui.metrics.cards import Card
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.model.display import clean
 from vs_tui.tui.paint import Piece, cut, fit, longest_name, width_of
@@ -24,7 +24,6 @@ _NARROWEST: Final = 13
 """Fewest cells of a card; on a narrow screen fewer metrics are visible."""
 _WIDEST: Final = 36
 _WIDEST_BAR: Final = 4
-_FEW: Final = "few"
 _LONGEST_TEXT: Final = 100
 
 
@@ -153,7 +152,7 @@ class Scoreboard(Framed):
         for offset in range(1, len(places) + 1):
             team, metric = places[(start + step * offset) % len(places)]
             card = self.teams[team][1].get(self.metrics[metric])
-            if card is not None and (card.goal == "missed" or _change(card)[1] == "worse"):
+            if card is not None and (card.goal == "missed" or card.trend == "worse"):
                 self._go(team, metric)
                 return True
         return False
@@ -253,10 +252,10 @@ class Scoreboard(Framed):
     def _sample(self, card: Card, cells: int) -> list[Piece]:
         if not card.n:
             return []
-        said, trend = _change(card)
+        trend = card.trend
         sample: Piece = (f"n {card.n} ", "dim")
-        if not trend:
-            return [sample, (said if self.roomy or said == _FEW else "", "dim")]
+        if trend not in ("better", "worse", "same"):
+            return [sample, ((trend or "-") if self.roomy or trend == "few" else "", "dim")]
         sign = arrow_of(card, self.look.glyphs)
         said = sign if trend == "same" else sign + card.delta.lstrip("+-")
         long = f"{said} {trend}"
@@ -289,13 +288,3 @@ def _cleaned(card: Card) -> Card:
         wanted=clean(card.wanted, _LONGEST_TEXT),
         tally=clean(card.tally, _LONGEST_TEXT),
     )
-
-
-def _change(card: Card) -> tuple[str, str]:
-    """(reason for no comparison, or empty; better, worse, same, or empty). Only samples that are
-    large enough are compared."""
-    if card.n < SMALL_SAMPLE:
-        return _FEW, ""
-    if not card.direction:
-        return "-", ""
-    return ("few before", "") if card.before_n < SMALL_SAMPLE else ("", card.direction)

@@ -9,7 +9,16 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
+from vs_tui.model.time import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Duration,
+    Instant,
+    format_duration,
+    to_datetime,
+)
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.steps import bounds, end_at
 from vs_tui.traces.time_axis import (
@@ -26,7 +35,6 @@ from vs_tui.traces.time_axis import (
     zoomed_in,
     zoomed_out,
 )
-from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.theme import Glyphs
 from vs_tui.tui.widgets.waterfall_rows import NARROW, Canvas, Scene, widths
@@ -208,7 +216,7 @@ def scale_text(axis: Axis, glyphs: Glyphs, *, short_form: bool) -> str:
     text = f"1 column = {_length(round(axis.scale))}"
     if not axis.breaks or short_form:
         return text
-    return f"{text} of work; {glyphs.left_out} hides {span_format.spaced(axis.hidden)}"
+    return f"{text} of work; {glyphs.left_out} hides {format_duration(axis.hidden)}"
 
 
 def _length(duration: Duration) -> str:
@@ -287,7 +295,7 @@ def head(
     if y == 0:
         begun, ended = bounds(spans, scene.now)
         name = " true time, all of it" if scene.axis.is_whole else " true time, [ ] is shown"
-        took = span_format.spaced(ended - begun)
+        took = format_duration(ended - begun)
         return [
             (f"{fit(name, label)} ", "dim"),
             *true_time(scene, whole, [s for s in spans if s.operation not in _NO_WORK]),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.outline import PSEUDO, Outline
@@ -280,7 +280,7 @@ def row_pieces(
     pieces: list[Piece] = [(edge, "key" if selected else "dim")]
     if expected is not None:
         step = expected.step
-        took = "~" + span_format.spaced(step.ends - step.begins)
+        took = "~" + format_duration(step.ends - step.begins)
         pieces += [(text, "dim") for text, _ in _label(row, scene, label - 1)]
         pieces += [(" ", "text"), *dotted(step.begins, step.ends, scene)]
         pieces.append((f" {took:>8}    {glyphs.queue} {'next':<6}", "dim"))
@@ -296,7 +296,7 @@ def row_pieces(
     decides, inside = on_path(row, scene)
     mark = f"{glyphs.critical}{inside or ''}"[:2] if decides or inside else ""
     pieces += [
-        (f" {span_format.spaced(span.elapsed(scene.now)):>8} ", "text"),
+        (f" {format_duration(span.elapsed(scene.now)):>8} ", "text"),
         (f"{mark:<2} ", "critical"),
     ]
     if span.operation in _NO_STATE:
