@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from vs_tui.model.errors import Explained
-from vs_tui.store.folding.vcs_history import CREATE_HISTORY
 from vs_tui.store.metrics.first_shipment import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
@@ -119,7 +118,7 @@ CREATE_VIEWS: Final = _SPANS + _LINKS + _DEPLOYMENTS + _CHANGES + _INCIDENTS
 _V6: Final = "\n".join(
     (
         _script("schema_6"),
-        *(CREATE_HISTORY, _script("metrics_6")),
+        *(_script("history_6"), _script("metrics_6")),
         f"{MARK_AGAIN};",
         CREATE_REPORTED,
         CREATE_VIEWS,
