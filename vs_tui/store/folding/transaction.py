@@ -17,7 +17,6 @@ from vs_tui.log.delivery import SameBodies
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event
 from vs_tui.store.folding import crowded_keys, stored_events
-from vs_tui.store.folding.missing_ends import end_with_parents
 from vs_tui.store.folding.span_folding import (
     Change,
     Context,
@@ -209,6 +208,9 @@ def _end_jobs(
 ) -> list[Change]:
     def link(changed: Sequence[Change]) -> None:
         _link(connection, changed, folding)
+
+    # As the linker in `_link`.
+    from vs_tui.store.folding.missing_ends import end_with_parents
 
     return end_with_parents(connection, changes, folding.context, folding.cache, link)
 

@@ -23,7 +23,6 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
 from vs_tui.store.clock import Uptime, Watch, uptime
 from vs_tui.store.folding import transaction
-from vs_tui.store.folding.missing_ends import due_timeouts
 from vs_tui.store.folding.span_folding import Change, Context
 from vs_tui.store.folding.transaction import Transact
 from vs_tui.store.maintenance import retention
@@ -209,6 +208,9 @@ class Sweeper(ABC):
             self._retain_at = now + (0 if self._retain_after else HOUR)
 
     async def _time_out(self, now: Instant) -> None:
+        # Imported with the first sweep, after the first rows.
+        from vs_tui.store.folding.missing_ends import due_timeouts
+
         timeouts = dict(self._settings.timeouts)
         due = await self._run(lambda db: due_timeouts(db, timeouts, now))
         if due:
