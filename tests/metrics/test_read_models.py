@@ -259,7 +259,7 @@ def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monk
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(judge_targets, "judge", broken)
+        patch.setattr(judge_targets, "judge_with_parts", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0

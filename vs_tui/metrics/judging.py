@@ -278,46 +278,47 @@ def _shipped_by_parts(parts: Sequence[Judged], whole: Deployment) -> tuple[Shipp
     return (*plain, as_one(versions, whole)) if versions else tuple(plain)
 
 
-def judge_parts(
-    facts: TargetFacts, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
+def judge_with_parts(
+    facts: TargetFacts, concerned: Sequence[Deployment], rules: MetricRules = DEFAULT_RULES
 ) -> list[Judged]:
-    """The verdicts on each artifact of deployments that one span reports. Each artifact has its own
-    history, judged by its own results. Tests and incidents of another artifact are left out; all
-    others apply to every artifact."""
-    wanted = {d.key for d in concerned}
+    """The verdicts on these deployments, and on each artifact of those by which one span reports
+    several. Deployments in flight or cancelled get no verdict but are listed.
+
+    Each artifact has its own history, judged by its own results. Tests and incidents of another
+    artifact are left out; all others apply to every artifact.
+    """
     artifacts = {name for d in facts.deployments for name, _ in d.parts}
-    found = []
+    parts: list[Judged] = []
     for artifact in sorted({name for d in concerned for name, _ in d.parts}):
-        own = [part_of(d, artifact) for d in facts.deployments if artifact in dict(d.parts)]
-        whole_of = {d.key: d.whole.key for d in own if d.whole is not None}
+        own = {d.key: part_of(d, artifact) for d in facts.deployments if artifact in dict(d.parts)}
         others = artifacts - {artifact}
-        judged = judge(
-            replace(
-                facts,
-                deployments=own,
-                pruned=(),
-                tests=[test for test in facts.tests if test.service not in others],
-                incidents=[i for i in facts.incidents if not others.issuperset(i.services)],
-                shipped={
-                    key: facts.shipped[whole]
-                    for key, whole in whole_of.items()
-                    if whole in facts.shipped
-                },
-                seen=[seen for seen in facts.seen if seen.artifact == artifact],
-            ),
-            [key for key, whole in whole_of.items() if whole in wanted],
-            rules,
+        of_artifact = replace(
+            facts,
+            deployments=[*own.values()],
+            pruned=(),
+            tests=[test for test in facts.tests if test.service not in others],
+            incidents=[i for i in facts.incidents if not others.issuperset(i.services)],
+            shipped={d.key: facts.shipped[key] for key, d in own.items() if key in facts.shipped},
+            seen=[seen for seen in facts.seen if seen.artifact == artifact],
         )
-        verdicts = {verdict.deployment.key: verdict for verdict in judged}
-        found += [verdicts.get(d.key, Judged(d)) for d in own if whole_of[d.key] in wanted]
-    return found
+        parts += _listed(of_artifact, [own[d.key] for d in concerned if d.key in own], rules)
+    return [*(_failed_with(v, parts) for v in _listed(facts, concerned, rules)), *parts]
 
 
-def failed_with(whole: Judged, parts: Iterable[Judged]) -> Judged:
+def _listed(
+    facts: TargetFacts, concerned: Sequence[Deployment], rules: MetricRules
+) -> list[Judged]:
+    judged = {v.deployment.key: v for v in judge(facts, {d.key for d in concerned}, rules)}
+    return [judged.get(d.key, Judged(d)) for d in concerned]
+
+
+def _failed_with(whole: Judged, parts: Iterable[Judged]) -> Judged:
     """The verdict on a failed deployment of several artifacts, which recovers when its failed
     artifacts do."""
-    own = [s for part in parts for s in part.signals if s.kind == DEPLOY]
+    key = whole.deployment.key
+    own = [p for p in parts if p.deployment.whole and p.deployment.whole.key == key]
+    failed = [s for part in own for s in part.signals if s.kind == DEPLOY]
     others = [s for s in whole.signals if s.kind != DEPLOY]
-    if not own or len(others) == len(whole.signals):
+    if not failed or len(others) == len(whole.signals):
         return whole
-    return replace(whole, signals=in_order((*others, *own)))
+    return replace(whole, signals=in_order((*others, *failed)))

@@ -17,9 +17,7 @@ from vs_tui.metrics.failures import is_revert, reverted_title
 from vs_tui.metrics.judging import (
     Judged,
     TargetFacts,
-    failed_with,
-    judge,
-    judge_parts,
+    judge_with_parts,
     product_deployments,
 )
 from vs_tui.metrics.rules import MetricRules
@@ -70,19 +68,11 @@ class Judging:
             since = self._before(target, self._success_before(target, low))
             facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
             concerned = [d for d in facts.deployments if d.ended_at >= low]
-            found = judge(facts, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, facts, concerned)
             if reverted is None or reverted >= low:
                 break
             low = reverted
-        judged = {v.deployment.key: v for v in found}
-        verdicts = [judged.get(d.key, Judged(d)) for d in concerned]
-        parts: dict[str, list[Judged]] = {}
-        for part in judge_parts(facts, concerned, self._rules):
-            assert part.deployment.whole is not None
-            parts.setdefault(part.deployment.whole.key, []).append(part)
-        verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
-        verdicts += [part for own in parts.values() for part in own]
+        verdicts = judge_with_parts(facts, concerned, self._rules)
         where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ? AND ended_at < ?"
         self._replace(where, (*target, low, until), verdicts)
 
