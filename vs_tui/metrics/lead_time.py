@@ -285,16 +285,11 @@ def start_of(
     plyzen reports builds only, so its changes begin with the build that resumed development, or
     else with the end of the deployment before. For other sources the start is then unknown.
     """
-    known = [
-        (at, basis)
-        for at, basis in (
-            (change.first_commit_at, Basis.COMMIT),
-            (change.opened_at, Basis.OPENED),
-        )
-        if at is not None
-    ]
-    if known:
-        return min(known, key=lambda entry: entry[0])
+    committed, opened = change.first_commit_at, change.opened_at
+    if committed is not None and (opened is None or committed <= opened):
+        return committed, Basis.COMMIT
+    if opened is not None:
+        return opened, Basis.OPENED
     if not deployment.is_plyzen:
         return None, Basis.NONE
     resumed = development_resumed(deployment, previous, builds)
