@@ -123,7 +123,7 @@ async def test_back_goes_through_all_that_was_opened() -> None:
 async def test_named_views_and_teams_are_in_the_palette() -> None:
     async with stage(busy_reader(), views={"mine": "team:web kind:deploy"}) as on:
         await on.press("colon")
-        await on.until(lambda: on.app.view is None, "the palette")
+        await on.sees("a command, a view or a team")
         await on.press(*"team plat")
         await on.sees("team plat")
         await on.press("enter")

@@ -91,7 +91,10 @@ def test_a_backup_that_cannot_be_made_leaves_nothing_and_says_why(tmp_path) -> N
         backup(tmp_path / "none.db", tmp_path / "there.db")
     with pytest.raises(StoreError, match="cannot be written"):
         backup(tmp_path / "none.db", tmp_path / "there.db" / "copy.db")
+    with pytest.raises(StoreError, match=r"the folder .* does not exist; create it, or mount"):
+        backup(tmp_path / "none.db", tmp_path / "not mounted" / "copy.db")
     assert not (tmp_path / "copy.db").exists()
+    assert not (tmp_path / "not mounted").exists()
 
 
 async def test_verify_finds_one_flipped_bit_in_a_body(open_writer) -> None:

@@ -33,8 +33,9 @@ def backup(source: Path, target: Path, *, older: bool = False) -> None:
     left. `older` also copies a database of an older schema."""
     if target.exists():
         raise StoreError(f"{target} exists; choose another name or remove it first")
+    if not target.parent.exists():  # perhaps a disk for backups that is not mounted
+        raise StoreError(f"the folder {target.parent} does not exist; create it, or mount its disk")
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise StoreError(
