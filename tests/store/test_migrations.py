@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rebuilt, rows_of
+from vs_tui.cli.common import now
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import Config
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
@@ -85,6 +88,29 @@ async def test_a_released_database_opens_and_loses_nothing(tmp_path, clock, scri
     await fresh.open()
     await fresh.close()
     assert shape(path) == shape(tmp_path / "fresh.db"), "migrated and new databases are alike"
+
+
+@pytest.mark.parametrize("script", SCHEMAS, ids=lambda path: path.stem)
+async def test_a_start_says_that_it_migrates_and_what_it_keeps(tmp_path, script, capsys) -> None:
+    path = tmp_path / "vs.db"
+    load(script, path)
+    old = version(path)
+    for expected in (old < schema.SCHEMA_VERSION, False):
+        runtime = Runtime(Config(db=path), now)
+        await runtime.open_store()
+        await runtime.close()
+        said = capsys.readouterr().err
+        assert (f"from schema {old} to {schema.SCHEMA_VERSION} first" in said) == expected
+        assert (f"a copy as it was stays in vs.db.v{old}.bak\n" in said) == expected
+
+
+def test_nothing_is_said_of_what_is_no_older_database(tmp_path) -> None:
+    assert schema.migration_ahead(tmp_path / "none.db") == ""
+    (tmp_path / "text.db").write_text("x" * 99)
+    (tmp_path / "empty.db").touch()
+    assert schema.migration_ahead(tmp_path / "text.db") == ""
+    assert schema.migration_ahead(tmp_path / "empty.db") == ""
+    assert schema.migration_ahead(tmp_path) == ""
 
 
 @pytest.fixture

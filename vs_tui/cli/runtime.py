@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -15,6 +16,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.schema import migration_ahead
 from vs_tui.store.writer import Writer
 from vs_tui.traces.correlation import LinkRules
 
@@ -99,6 +101,8 @@ class Runtime:
 
     async def open_store(self) -> None:
         """Open the store; StoreError says what to do."""
+        if note := migration_ahead(self.config.db):
+            print(f"vs-tui: {note}", file=sys.stderr, flush=True)
         self.writer = open_log(self.config, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:

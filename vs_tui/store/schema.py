@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from vs_tui.model.errors import Explained
+from vs_tui.model.limits import format_size
 from vs_tui.store.metrics.first_shipment import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
@@ -286,6 +287,24 @@ def _older_copy(path: Path) -> str:
 def backup_name(path: Path, version: int) -> Path:
     """The path of the backup that is made before a schema is migrated."""
     return path.with_name(f"{path.name}.v{version}.bak")
+
+
+def migration_ahead(path: Path) -> str:
+    """What to say before an older database is opened, because its migration may take minutes;
+    empty for today's schema. Reads the header only: a connection would create files."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(64)
+        size = format_size(path.stat().st_size)
+    except OSError:
+        return ""
+    found = int.from_bytes(header[60:], "big") if header.startswith(b"SQLite format 3\0") else 0
+    if not 0 < found < SCHEMA_VERSION:
+        return ""
+    return (
+        f"migrating {path} ({size}) from schema {found} to {SCHEMA_VERSION} first; "
+        f"a copy as it was stays in {backup_name(path, found).name}"
+    )
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
