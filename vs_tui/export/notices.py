@@ -176,8 +176,7 @@ async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequ
             if not admits(card.name):
                 continue
             for name, figure in card.figures.items():
-                goal, value = figure.goal, figure.value
-                if goal is None or value is None or is_met(name, value, goal):
+                if is_met(figure, figure.value) is not False:
                     continue
                 named, text = METRICS[name].title, value_text(figure)
                 title = f"{card.name}: {named} is {text}, its goal is missed"

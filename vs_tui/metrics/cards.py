@@ -185,11 +185,10 @@ def delta_text(figure: Figure) -> str:
 
 def goal_mark(figure: Figure) -> str:
     """`met`, `missed` or `few`; empty without a goal or a value."""
-    if figure.goal is None or figure.value is None:
+    met = is_met(figure, figure.value)
+    if met is None:
         return ""
-    if is_small(figure):
-        return "few"
-    return "met" if is_met(figure.metric, figure.value, figure.goal) else "missed"
+    return "few" if is_small(figure) else "met" if met else "missed"
 
 
 def wanted_text(figure: Figure) -> str:
@@ -207,10 +206,8 @@ def tally_text(figure: Figure) -> str:
 
 def goal_text(figure: Figure) -> str:
     """`goal 2d met` or `goal 2d missed`; empty without a goal or a value."""
-    if figure.goal is None or figure.value is None:
-        return ""
-    met = "met" if is_met(figure.metric, figure.value, figure.goal) else "missed"
-    return f"goal {wanted_text(figure)} {met}"
+    met = is_met(figure, figure.value)
+    return "" if met is None else f"goal {wanted_text(figure)} {'met' if met else 'missed'}"
 
 
 def level_text(figure: Figure, year: int = LATEST) -> str:
@@ -252,6 +249,9 @@ def _value(setting: str, unit: Unit, text: Any) -> float:
         raise ValueError(f"{setting} must be {FORMS[unit].kind}, not {text!r}") from None
 
 
-def is_met(metric: str, value: float, goal: float) -> bool:
-    """Whether a value meets a goal."""
-    return value >= goal if METRICS[metric].more_is_better else value <= goal
+def is_met(figure: Figure, value: float | None) -> bool | None:
+    """Whether a value meets the figure's goal; None without a goal or a value."""
+    goal = figure.goal
+    if goal is None or value is None:
+        return None
+    return value >= goal if figure.definition.more_is_better else value <= goal

@@ -200,27 +200,24 @@ class Builds:
     def __init__(self, builds: Iterable[Build]) -> None:
         self._begun = sorted(builds, key=lambda build: build.started_at)
         self._starts = [build.started_at for build in self._begun]
-        self._versions: dict[str, list[Build]] = {}
-        self._names: dict[str, list[Build]] = {}
-        self._unversioned: dict[str, list[Build]] = {}
+        self._named: dict[tuple[str, str], list[Build]] = {}
         for build in self._begun:
-            for name in {_short(build.version), _short(build.commit)} - {""}:
-                self._names.setdefault(name, []).append(build)
-            if build.version:
-                self._versions.setdefault(plain_version(build.version), []).append(build)
-            elif build.commit:
-                self._unversioned.setdefault(_short(build.commit), []).append(build)
+            version = plain_version(build.version)
+            own = ("version", version) if version else ("unversioned", _short(build.commit))
+            names = {("name", _short(name)) for name in (build.version, build.commit)}
+            for name in {own, *names}:
+                self._named.setdefault(name, []).append(build)
 
     def of(self, deployment: Deployment) -> list[Build]:
         """The builds of the deployed version that began before the deployment ended."""
-        names = {_short(deployment.version), _short(deployment.commit)} - {""}
-        alike = self._unversioned if deployment.version else self._names
-        candidates = [build for name in names for build in alike.get(name, ())]
-        if deployment.version:
-            candidates += self._versions.get(plain_version(deployment.version), ())
+        kind = "unversioned" if deployment.version else "name"
+        names = {(kind, _short(name)) for name in (deployment.version, deployment.commit)}
+        names.add(("version", plain_version(deployment.version)))
         return [
             build
-            for build in candidates
+            for name in names
+            if name[1]
+            for build in self._named.get(name, ())
             if build.started_at <= deployment.ended_at
             and _of_artifact(build, deployment)
             and same_version(build.version, build.commit, deployment.version, deployment.commit)

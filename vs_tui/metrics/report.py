@@ -248,11 +248,11 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
     since = before.since if before.since and before.since > window.since else None
     known = window.since_day(since) if since else window
     days = [(day, after > first) for day, first, after in known.day_slices(counted.ok)]
-    start, stop = known.contained(counted.ok)
+    n = len(counted.within(known.since, known.until).ok)
     return replace(
         figure,
-        value=ratio(stop - start, _days(known)) if before.known else None,
-        n=stop - start,
+        value=ratio(n, _days(known)) if before.known else None,
+        n=n,
         working_days=len(known.working_days),
         working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
         before=ratio(figure.before_n, _days(window.previous)) if before.covered else None,

@@ -145,10 +145,6 @@ class Window:
         days = len(self.days)
         return "day" if days <= MAX_BUCKETS else "week" if days < MAX_BUCKETS * 7 else "month"
 
-    def contained(self, instants: Sequence[Instant]) -> tuple[int, int]:
-        """The start and stop index of the part of sorted instants that is in the window."""
-        return bisect_left(instants, self.since), bisect_left(instants, self.until)
-
     @cached_property
     def _day_starts(self) -> tuple[Instant, ...]:
         """The start of each day, and the end of the last one."""

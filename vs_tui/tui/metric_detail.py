@@ -79,7 +79,7 @@ def _missed(detail: Detail) -> str:
     values = [value for value in figure.series if value is not None]
     if figure.goal is None or is_count(figure) or not values:
         return ""
-    missed = sum(not is_met(figure.metric, value, figure.goal) for value in values)
+    missed = sum(not is_met(figure, value) for value in values)
     bucket = detail.window.bucket
     return f"misses the goal of {wanted_text(figure)} in {missed} of {len(values)} {bucket}s"
 

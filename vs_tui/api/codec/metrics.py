@@ -67,11 +67,6 @@ WINDOW: Final = Shape(
 _OPEN_FOR: Final = SECONDS._replace(read=lambda found: round((found or 0) * SECOND))
 
 
-def _met(figure: Figure, _: Window) -> bool | None:
-    value, goal = figure.value, figure.goal
-    return None if value is None or goal is None else is_met(figure.metric, value, goal)
-
-
 def _has_goal(figure: Figure, _: Window) -> bool:
     return figure.goal is not None
 
@@ -116,7 +111,7 @@ FIGURE: Final = Shape(
             lambda f, _: {str(year): level for year, level in sorted(f.levels.items())},
         ),
         "goal": Field(RATIO, "goal", _measured("goal"), _has_goal),
-        "goal_met": computed(maybe(TRUTH), _met, _has_goal),
+        "goal_met": computed(maybe(TRUTH), lambda f, _: is_met(f, f.value), _has_goal),
         "working_days": _told(COUNT, "working_days"),
         "working_days_with_deployment": _told(COUNT, "working_days_with"),
         "data_since": _told(TIME, "since"),
