@@ -23,7 +23,7 @@ from vs_tui.traces.repository_renames import Name, Renames, names_in
 from vs_tui.traces.span_events import NEARBY, incident_starts
 
 CACHED_SPANS: Final = 4_000
-CACHED_BYTES: Final = 16 * MIB
+CACHED_BYTES: Final = 8 * MIB
 """Most bytes of cached events, as stored; in memory they take about twice as much."""
 LOOKED_AT: Final = 64
 """Most incidents of an alert before a notification that are compared with it."""
