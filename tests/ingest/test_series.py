@@ -25,6 +25,20 @@ def test_operations_beyond_the_first_are_counted_together() -> None:
     assert len(begun) == MOST_OPERATIONS - len(Operation) + 2
 
 
+def test_no_label_holds_a_character_that_a_terminal_obeys() -> None:
+    metrics = Metrics()
+    for project in ("web\x1b]52;c;QQ==\x07", "web\x9b31m", "web\u202egnp", "web\nx 1", "日本 web"):
+        folded = fold([Event(project, "customhttp", "deploy", State.OK, 1, project=project)])
+        metrics.observe([Change(None, folded.span, folded)])
+    text = metrics.render().decode()
+    assert all(line.isprintable() for line in text.split("\n"))
+    begun = [line for line in text.split("\n") if line.startswith("webhooks_event_start_total{")]
+    assert len(begun) == 5, "different names stay apart"
+    assert any('"日本 web"' in line for line in begun)
+    samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+    assert {"web\\x1b]52;c;QQ==\\x07", "web\\nx 1"} < {s.labels.get("project") for s in samples}
+
+
 def test_a_deploy_of_45_minutes_is_that_in_valuestreams_unit() -> None:
     """Its dashboard reads milliseconds, in buckets that begin at half an hour."""
     metrics = Metrics()

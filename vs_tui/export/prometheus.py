@@ -245,10 +245,18 @@ class _Shown(Collector):
             if self._new is not None:
                 self._new(metric)
             for number, sample in enumerate(metric.samples):
-                if "" in sample.labels.values():
-                    labels = {name: value for name, value in sample.labels.items() if value}
+                values = sample.labels.values()
+                if "" in values or not "".join(values).isprintable():
+                    labels = {name: _safe(value) for name, value in sample.labels.items() if value}
                     metric.samples[number] = sample._replace(labels=labels)
             yield metric
+
+
+def _safe(text: str) -> str:
+    """A label's value for a terminal that shows the metrics. Unlike `clean` it keeps different
+    names apart, since two series must not have the same labels."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(shown)
 
 
 FEW_SECONDS: Final = 0.2
