@@ -179,11 +179,12 @@ class MetricsKeeper:
         """Judge the next deployments of these targets, or of the one with the oldest that wait. A
         target with older ones is judged later, because a late event about an old deployment may
         affect all that came after it."""
-        queue = db.execute("SELECT * FROM judge_queue ORDER BY since").fetchall()
-        waiting = {Target(*target): since for *target, since in queue}
-        due = {target: since for target, since in waiting.items() if touched.get(target) == since}
+        sql = "SELECT since FROM judge_queue WHERE (project, service, environment) = (?, ?, ?)"
+        waiting = {target: db.execute(sql, target).fetchone()[0] for target in touched}
+        due = {target: since for target, since in waiting.items() if since == touched[target]}
         if not touched:
-            due = dict([*waiting.items()][:1])
+            sql = "SELECT * FROM judge_queue ORDER BY since LIMIT 1"
+            due = {Target(*target): since for *target, since in db.execute(sql).fetchall()}
         for target, until in self._judge(db, due).items():
             sql = "DELETE FROM judge_queue WHERE (project, service, environment) = (?, ?, ?)"
             db.execute(sql, target)
