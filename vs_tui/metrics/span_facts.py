@@ -73,8 +73,8 @@ def commit_of(attributes: Attributes) -> str:
 def broken_version(span: Span, service: str = "") -> str:
     """The version that an incident names, for one of its services, or else the commit."""
     names = span.attributes
-    own = str(names.get(f"vs.artifact.{span.project}/{service}", "-"))
-    return version_of(names) or (own if own != "-" else "") or commit_of(names)
+    own = dict(_of_artifacts(span, "vs.artifact")).get(service, "")
+    return version_of(names) or own or commit_of(names)
 
 
 def deploy_began(span: Span) -> Instant | None:

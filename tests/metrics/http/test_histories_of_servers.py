@@ -250,7 +250,7 @@ def repo_case(story: Story) -> Wanted:
     own, j = GitHub(story, "Acme/Case1"), Jenkins(story, "acme/case1")
     own.pull(1, "08:00", "09:00", pushed=True)
     j.deploy("10:00", commit=own.merge_of(1))
-    return {"lead": (2.0, 1), "project": "acme/case1"}
+    return {"lead": (2.0, 1), "project": "Acme/Case1"}
 
 
 def skew_named(story: Story) -> Wanted:

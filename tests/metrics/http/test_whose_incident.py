@@ -112,7 +112,7 @@ def test_plyzen_an_alarm_of_an_artifact_is_the_product_deployments(
     own.about("alarm", "auth", "10:20", "10:50", version=version)
     send(receiver, reversed(story.posts) if reverse else story.posts)
     assert counted(receiver, own.name) == (1, 2)
-    (deploy,) = linked(receiver, f"{own.name}-auth")
+    (deploy,) = linked(receiver, f"{own.name}-auth".lower())
     assert deploy.endswith(f"{own.name}-1")
     assert counted(receiver, f"{own.name}-auth", by="service") == (1, 1)
     assert counted(receiver, f"{own.name}-ui", by="service") == (0, 2)
@@ -129,7 +129,7 @@ def test_plyzen_an_alarm_finds_an_artifact_that_was_deployed_without_a_version(
     own.about("alarm", "auth", "10:20", "10:50")
     send(receiver, reversed(story.posts) if reverse else story.posts)
     assert counted(receiver, own.name) == (1, 1)
-    (deploy,) = linked(receiver, f"{own.name}-auth")
+    (deploy,) = linked(receiver, f"{own.name}-auth".lower())
     assert deploy.endswith(f"{own.name}-1")
 
 

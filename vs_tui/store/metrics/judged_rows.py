@@ -22,7 +22,7 @@ TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
 PLACES: Final = (
     "place IN (SELECT id FROM dora_places "
-    "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
+    "WHERE project = ?1 AND ?2 IN (service, lower(product)) AND environment = ?3)"
 )
 """SQL: the places of a target, given by its first three parameters. An artifact of a product has a
 place of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
 from vs_tui.metrics.attempts import (
@@ -341,7 +342,8 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     runs: dict[str, str] = {}
     named: dict[str, str] = {}
     above: dict[str, str] = {}
-    found_above = rows.select_in(db, _RUN_ABOVE, {d.span for d in deployments})
+    spans = {span for d in deployments for span in d.spans}
+    found_above = rows.select_in(db, _RUN_ABOVE, spans)
     for start, key, operation, task, pipeline, run in found_above:
         own = f"{pipeline} {run}" if pipeline and run else ""
         if operation == "build" and task:
@@ -355,7 +357,8 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     first = _first_runs(db, above.values())
     found = []
     for d in deployments:
-        name, attempt = first.get(above.get(d.span, ""), ("", 0))
+        attempts = [first[above[span]] for span in d.spans if above.get(span) in first]
+        name, attempt = min(attempts, key=itemgetter(1), default=("", 0))
         run = d.run or name or runs.get(d.span) or named.get(d.span, "")
         leg = jobs.get(d.span, d.leg)
         found.append(
