@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import CLOCK_SKEW
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import (
     CLOCKS_APART,
@@ -52,7 +53,9 @@ _FIND: Final = (
     "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at, h.key, h.at FROM asked a "
     "LEFT JOIN vcs_commits c ON length(a.commit_id) >= 7 AND c.project = a.project "
     "AND c.commit_id >= a.commit_id AND c.commit_id < a.commit_id || 'g' "
-    "LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended ORDER BY h.kind, h.at, h.key"
+    # The clock of the host may be ahead of that of the tool that deploys.
+    f"LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended + {CLOCK_SKEW} "
+    "ORDER BY h.kind, h.at, h.key"
 )
 
 
