@@ -8,11 +8,12 @@ without a scope, because an alert's labels name a service and a version but no n
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from vs_tui.model.keys import MAX_REFERENCES, TEXT_LIMIT
+from vs_tui.model.keys import MAX_REFERENCES, SETS_VERSION, TEXT_LIMIT
 from vs_tui.model.vocabulary import Key, Rule, Seek
 
 MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
@@ -83,6 +84,17 @@ def versions(text: str, scope: str, via: str) -> list[Seek]:
         for prefix in ("", "v")
     ]
     return [Seek(Rule.VERSION, key) for key in dict.fromkeys(named)]
+
+
+_WORDS: Final = re.compile(r"\w[\w-]*")
+
+
+def is_bump(title: str, names: Collection[str]) -> bool:
+    """Whether a change only sets the version of one of these services, or of an image."""
+    words = set(_WORDS.findall(title.lower()))
+    return SETS_VERSION.search(title) is not None and not words.isdisjoint(
+        {"image", "images", *names}
+    )
 
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")

@@ -144,7 +144,7 @@ LOG_TABLES: Final = (
 DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys", "link_queue"),
     *("repository_names", "renamed_spans"),
-    *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
+    *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys", "vcs_applications"),
     *("metric_deploys", "judge_queue"),
 )
 """Tables that a rebuild makes again. The read models of the metrics keep pruned data (`forget`)."""

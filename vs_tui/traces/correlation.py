@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vs_tui.model.keys import APPLICATION
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import PREFIX_KINDS, Key, Link, Operation, Rule, Seek, Span, Status
@@ -111,8 +112,9 @@ class Match(NamedTuple):
 def fits(sought: Key, offered: Key) -> bool:
     """Whether an offered key answers a sought one of the same kind.
 
-    Commits match by prefix from seven digits on inside one repository; without a repository
-    only whole ones (40 digits) match. Versions match across scopes (see `_of_scope`).
+    Commits match by prefix from seven digits on inside one repository, and those of an
+    application; else, without a repository, only whole ones (40 digits) match. Versions match
+    across scopes (see `_of_scope`).
     """
     if sought.kind != offered.kind:
         return False
@@ -125,7 +127,7 @@ def fits(sought: Key, offered: Key) -> bool:
         return False
     if sought.scope and offered.scope:
         return sought.scope == offered.scope
-    return len(short) >= 40
+    return len(short) >= 40 or sought.via == APPLICATION
 
 
 _Order = tuple[int, int, int, int, int, str]

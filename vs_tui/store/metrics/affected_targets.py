@@ -32,6 +32,9 @@ _BELOW: Final = (
     "SELECT d.key FROM below JOIN metric_deploys d ON d.key = below.key"
 )
 
+_SET_BY: Final = f"SELECT child FROM links WHERE rule = 'hierarchy' AND parent {rows.KEYS}"
+"""Commits of manifests that set these commits of applications."""
+
 
 def affected_targets(
     db: sqlite3.Connection,
@@ -78,7 +81,8 @@ def affected_targets(
     found.deploys(span.parent_key for span in moved_tests)
     found.above(of(_ABOUT, incidents))
     found.below(of(_RUNS | _CHANGES, _newly_linked(changes)))
-    found.history(of(_RUNS), of(_CHANGES))
+    pushed = of(_CHANGES)
+    found.history(of(_RUNS), [*pushed, *(key for (key,) in rows.select_in(db, _SET_BY, pushed))])
     return found.touched
 
 
@@ -138,7 +142,7 @@ class _Affected:
         deployed together with others, also the target of the whole."""
         sql = (
             "SELECT project, service, environment FROM (SELECT project, service, environment "
-            f"FROM dora_places WHERE {condition} UNION SELECT project, product, environment "
+            f"FROM dora_places WHERE {condition} UNION SELECT project, lower(product), environment "
             f"FROM dora_places WHERE {condition}) t WHERE EXISTS (SELECT 1 FROM metric_deploys d "
             "WHERE d.project = t.project AND d.service = t.service "
             "AND d.environment = t.environment)"
@@ -241,16 +245,24 @@ class _Affected:
 
     def history(self, runs: Collection[str], changes: Collection[str]) -> None:
         """Add the targets of a project with a deployment after the start of one of these runs, or
-        after one of these changes came to its branch."""
+        after one of these changes came to its branch; also where it deploys a commit of that
+        project from another one."""
         if not runs and not changes:
             return
-        sql = (
-            "SELECT DISTINCT d.project, d.service, d.environment, h.at FROM (SELECT project, "
-            "MIN(at) AS at FROM (SELECT project, started_at AS at FROM spans "
-            f"WHERE started_at IS NOT NULL AND key {rows.KEYS} UNION ALL "
-            f"SELECT project, at FROM vcs_history WHERE key {rows.KEYS}) GROUP BY project) h "
-            "JOIN metric_deploys d ON d.project = h.project "
+        targets = (
+            "SELECT d.project, d.service, d.environment, h.at FROM h {} "
             "AND COALESCE(d.ended_at, d.started_at) >= h.at"
+        )
+        of_project = "JOIN metric_deploys d ON d.project = h.project"
+        of_application = (
+            "CROSS JOIN vcs_applications a ON a.project = h.project "
+            "CROSS JOIN metric_deploys d ON d.key = a.deploy"
+        )
+        sql = (
+            "WITH h AS (SELECT project, MIN(at) AS at FROM (SELECT project, started_at AS at "
+            f"FROM spans WHERE started_at IS NOT NULL AND key {rows.KEYS} UNION ALL "
+            f"SELECT project, at FROM vcs_history WHERE key {rows.KEYS}) GROUP BY project) "
+            f"{targets.format(of_project)} UNION {targets.format(of_application)}"
         )
         self._touch_each(sql, (rows.as_json(runs), rows.as_json(changes)))
 

@@ -13,6 +13,7 @@ from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model import keys
+from vs_tui.model.artifacts import is_bump
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -20,6 +21,7 @@ from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, paths_of
 from vs_tui.store.folding.shipped_changes import contained_in
 from vs_tui.store.folding.vcs_history import PUSH
+from vs_tui.store.metrics.application_changes import applied
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""
@@ -100,6 +102,7 @@ def _shipped(
     pushed = {c.commit_id: c for own in commits.values() for c in own}
     changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
     changes = reverting(db, target.project, changes)
+    applications = _of_applications(db, deploys, rules)
     service = rules.paths_of(target.service)
     paths = paths_of(db, changes) if service else {}
 
@@ -114,10 +117,46 @@ def _shipped(
             for commit in commits.get(deploy, ())
             if touches(commit.paths)
         ]
+        own = _bumped(own, applications.get(deploy, {}), target)
         # Without a change for its service a deployment is known to ship nothing.
         if own or (service and (keys or commits.get(deploy))):
             found[deploy] = own
     return found
+
+
+def _of_applications(
+    db: sqlite3.Connection, deploys: Collection[str], rules: MetricRules
+) -> dict[str, dict[str, list[Change]]]:
+    """Deploy -> project -> the changes of an application that it ships from another repository."""
+    found: dict[str, dict[str, list[Change]]] = {}
+    for deploy, brought in applied(db, deploys).items():
+        for project, own in brought:
+            requests = own.pull_requests.keys() - own.promotions - own.apart
+            changes = [*_changes(db, requests, rules).values()]
+            changes += [_commit_change(commit, project) for commit in own.commits.values()]
+            found.setdefault(deploy, {})[project] = sorted(changes, key=lambda change: change.key)
+    return found
+
+
+def _bumped(
+    own: Sequence[Change], applications: Mapping[str, Sequence[Change]], target: Target
+) -> list[Change]:
+    """The changes of a deployment with those of its applications, instead of the changes that only
+    set their versions. If the application's are unknown, the start of such a change is, too."""
+    repository = target.project.rpartition("/")[2].lower()
+    names = {project.rpartition("/")[2].lower() for project in (*applications,)}
+    others = {change.key: change for brought in applications.values() for change in brought}
+    found = [change for change in own if change.key not in others]
+    if applications:
+        found = [c for c in found if not is_bump(c.title, {*names, target.service})]
+    elif target.service != repository:
+        found = [
+            replace(c, first_commit_at=None, opened_at=None)
+            if is_bump(c.title, {target.service})
+            else c
+            for c in found
+        ]
+    return [*found, *others.values()]
 
 
 def _commit_key(commit_id: str, project: str) -> str:

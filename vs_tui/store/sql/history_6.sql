@@ -49,6 +49,12 @@ CREATE INDEX vcs_deploys_version
     ON vcs_deploys (project, version, service, environment, started_at) WHERE version <> '';
 CREATE INDEX vcs_deploys_unplaced ON vcs_deploys (project, ref) WHERE ref NOT IN ('', branch);
 CREATE INDEX vcs_deploys_ended ON vcs_deploys (project, ended_at);
+CREATE TABLE vcs_applications (
+    project TEXT NOT NULL,
+    deploy TEXT NOT NULL,
+    PRIMARY KEY (project, deploy)
+) WITHOUT ROWID;
+CREATE INDEX vcs_applications_of ON vcs_applications (deploy);
 CREATE TRIGGER vcs_gone AFTER DELETE ON spans
     WHEN OLD.operation IN ('pull_request', 'push') BEGIN
     DELETE FROM vcs_history WHERE key = OLD.key;
@@ -56,4 +62,5 @@ CREATE TRIGGER vcs_gone AFTER DELETE ON spans
 END;
 CREATE TRIGGER vcs_undeployed AFTER DELETE ON spans BEGIN
     DELETE FROM vcs_deploys WHERE key = OLD.key;
+    DELETE FROM vcs_applications WHERE deploy = OLD.key;
 END;

@@ -1,0 +1,88 @@
+"""Finds the changes of applications that a deployment of another repository ships (GitOps): what
+Argo CD applies is a commit of a repository of manifests, in which a bot sets the image."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import Final
+
+from vs_tui.store import rows
+from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
+from vs_tui.store.folding.containment import Deployed, contained, positions
+
+_BEFORE_IT: Final = 5
+"""Most deployments before one that are asked for the commits of applications that they had."""
+_RULES: Final = "IN ('commit', 'built', 'version', 'hierarchy')"
+"""SQL: rules of links that come from a commit or version, of the deployed image or of the message
+of the commit that sets it."""
+_REVISION: Final = "lower(json_extract(s.attributes, '$.\"vcs.ref.head.revision\"'))"
+_NAMED: Final = (
+    "WITH RECURSIVE up(deploy, child, key, depth) AS (SELECT child, child, parent, 1 FROM links "
+    f"WHERE rule {_RULES} AND child {rows.KEYS} "
+    "UNION SELECT up.deploy, up.key, l.parent, depth + 1 FROM up "
+    "CROSS JOIN vcs_deploys d ON d.key = up.deploy CROSS JOIN spans s ON s.key = up.key "
+    "AND s.project = d.project AND s.operation IN ('push', 'pull_request') "
+    f"CROSS JOIN links l ON l.child = up.key AND l.rule {_RULES} WHERE depth < 3), "
+    "found AS (SELECT DISTINCT up.deploy, up.child, s.*, d.ended_at AS until FROM up "
+    "CROSS JOIN vcs_deploys d ON d.key = up.deploy "
+    "CROSS JOIN spans s ON s.key = up.key AND s.project <> d.project) "
+    "SELECT s.deploy, s.project, c.commit_id, s.until FROM found s CROSS JOIN vcs_commits c "
+    "ON c.key = s.key WHERE EXISTS (SELECT 1 FROM seeks k WHERE k.key = s.child "
+    "AND length(k.value) >= 7 AND c.commit_id >= k.value AND c.commit_id < k.value || 'g') "
+    "UNION SELECT s.deploy, s.project, c.commit_id, s.until FROM found s "
+    f"CROSS JOIN vcs_commits c ON c.project = s.project AND c.commit_id = {_REVISION} "
+    "WHERE s.operation NOT IN ('push', 'pull_request')"
+)
+_EARLIER: Final = (
+    rows.asked("key")
+    + "SELECT d.key, e.key FROM asked a CROSS JOIN vcs_deploys d ON d.key = a.key "
+    "CROSS JOIN vcs_deploys e ON e.key IN (SELECT key FROM vcs_deploys f "
+    "WHERE f.project = d.project AND f.service = d.service AND f.environment = d.environment "
+    f"AND f.started_at < d.started_at AND f.ok = 1 ORDER BY f.started_at DESC LIMIT {_BEFORE_IT})"
+)
+
+
+def applied(
+    db: sqlite3.Connection, deploys: Collection[str]
+) -> dict[str, list[tuple[str, Contained]]]:
+    """Deploy -> (project, its changes that the deploy ships), for each other project of which it
+    deploys a commit. The projects are noted, so that late changes of theirs are found."""
+    reached = _positions(db, deploys)
+    asked = [(key,) for key in {key for key, _ in reached}]
+    earlier: dict[str, list[str]] = {}
+    for key, before in rows.select_in(db, _EARLIER, asked):
+        earlier.setdefault(key, []).append(before)
+    had = _positions(db, {before for own in earlier.values() for before in own})
+    stretches = []
+    for (key, project), (branch, at) in reached.items():
+        known = [had[b, project] for b in earlier.get(key, ()) if (b, project) in had]
+        after = max((at for name, at in known if name == branch), default=at - FIRST_SHIPS)
+        stretches.append((key, Stretch(project, branch, after, at)))
+    sql = "INSERT OR IGNORE INTO vcs_applications VALUES (?, ?)"
+    db.executemany(sql, [(stretch.project, key) for key, stretch in stretches])
+    found: dict[str, list[tuple[str, Contained]]] = {}
+    changes = contained(db, [stretch for _, stretch in stretches])
+    for (key, stretch), brought in zip(stretches, changes, strict=True):
+        found.setdefault(key, []).append((stretch.project, brought))
+    return found
+
+
+def _positions(
+    db: sqlite3.Connection, deploys: Collection[str]
+) -> dict[tuple[str, str], tuple[str, int]]:
+    """(deploy, project) -> the newest position there of a commit that it deploys."""
+    named = {
+        f"{key}\n{project}\n{sha}": Deployed(f"{key}\n{project}\n{sha}", project, "", sha, 0, until)
+        for key, project, sha, until in rows.select_in(db, _NAMED, deploys)
+    }
+    found: dict[tuple[str, str], tuple[str, int]] = {}
+    for name, (branch, at) in positions(db, list(named.values())).items() if named else ():
+        key, project, _ = name.split("\n")
+        if at:  # else the commit reached no shared branch
+            found[key, project] = max((branch, at), found.get((key, project), ("", 0)), key=_at)
+    return found
+
+
+def _at(position: tuple[str, int]) -> int:
+    return position[1]
