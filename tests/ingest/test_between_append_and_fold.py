@@ -208,10 +208,19 @@ async def test_a_deployment_that_is_not_folded_yet_is_not_said_to_be_missing(
         status, headers, answer = await ask(runtime, DEPLOYED)
         assert status == 503, answer
         assert "retry-after" in headers
+        asked, caught_up = asyncio.Event(), Writer.caught_up
+
+        async def patiently(self: Writer, _: float = 0) -> bool:
+            asked.set()
+            return await caught_up(self, PATIENCE)
+
+        monkeypatch.setattr(Writer, "caught_up", patiently)
+        waiting = asyncio.create_task(ask(runtime, DEPLOYED))
+        async with asyncio.timeout(PATIENCE):
+            await asked.wait()
         go_on.set()
-        assert await runtime.writer.caught_up(PATIENCE)
-        status, _, answer = await ask(runtime, DEPLOYED)
-        assert status == 200, answer
+        status, _, answer = await waiting
+        assert status == 200, "a request that comes just before the fold waits for it"
 
 
 async def test_a_body_that_only_folding_finds_unreadable_is_quarantined_then(
