@@ -106,3 +106,10 @@ def test_no_argument_is_a_traceback(line) -> None:
     assert "crash" not in err.getvalue()
     if code:
         assert err.getvalue().strip(), "a failure says why"
+
+
+def test_an_address_that_is_none_is_a_wrong_call(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("vs_tui.cli.view.need_terminal", lambda: None)
+    for address in ("ftp://jumpbox", "http://"):
+        assert main(["view", address]) == 2
+        assert "http://HOST:PORT" in capsys.readouterr().err

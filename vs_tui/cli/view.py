@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from vs_tui.cli.commands import add_command
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import (
     CommandError,
     add_log_option,
@@ -154,7 +154,7 @@ async def _remote(
     try:
         address, token = parse_address(url)
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise UsageError(str(error)) from None
     _warn_of_plain_text(address)
     token = token_for(address, token, config)
     try:
