@@ -45,6 +45,18 @@ def azure_release_deployed_again(story: Story) -> Wanted:
     return {"fail": (1, 3), "rework": (1, 3), "recovery": (8.0, 1)}
 
 
+def azure_release_that_is_refused(story: Story) -> Wanted:
+    """Nobody deployed what was refused; approved in a second attempt, it fails by itself."""
+    own = Azure(story, "refused")
+    own.release(1, "09:00", "09:10")
+    refused = {"approvalType": "preDeploy", "status": "rejected", "attempt": 1}
+    own.release(2, "10:00", "10:05", False, preDeployApprovals=[refused])
+    approved = refused | {"status": "approved", "attempt": 2}
+    own.release(2, "11:00", "11:05", False, attempt=2, preDeployApprovals=[refused, approved])
+    own.release(3, "12:00", "12:05", False, preDeployApprovals=[refused])
+    return {"fail": (1, 2), "rework": (0, 2)}
+
+
 def azure_release_of_a_build(story: Story) -> Wanted:
     own = Azure(story, "released-build")
     own.pull(5, "09:00", "10:00")
@@ -205,6 +217,7 @@ def run_that_counts_again_after_its_success(story: Story) -> Wanted:
 HISTORIES = {
     "yaml/shop": azure_yaml_pipeline,
     "redeployed": azure_release_deployed_again,
+    "refused": azure_release_that_is_refused,
     "released-build": azure_release_of_a_build,
     "acme/gitops": argo_of_a_repository,
     "acme/bucket": bitbucket_deployed_by_jenkins,

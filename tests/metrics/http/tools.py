@@ -136,8 +136,10 @@ class Azure:
         build: int = 0,
         attempt: int = 1,
         environment: str = "Production",
+        **ended_with: Any,
     ) -> None:
-        """A deployment of a release, which names the build of its artifact."""
+        """A deployment of a release, which names the build of its artifact; `ended_with` are more
+        fields of the environment at its end."""
         place = {
             "id": number(f"{self.name}{identifier}{environment}"),
             "name": environment,
@@ -159,7 +161,7 @@ class Azure:
             "startedOn": at(began),
             "completedOn": at(end),
         }
-        ended = place | {"status": "succeeded" if ok else "rejected"}
+        ended = place | {"status": "succeeded" if ok else "rejected"} | ended_with
         resource = {"environment": ended, "project": project, "deployment": deployment}
         self.event("ms.vss-release.deployment-completed-event", end, resource)
 

@@ -355,12 +355,25 @@ def _state(hook: Hook, environment: dict[str, Any]) -> tuple[State, str, str]:
     if hook.kind.endswith("started-event"):
         return State.RUNNING, "", ""
     word = text(environment, "status").lower()
-    if word == "rejected":
+    if word == "rejected" and not _is_refused(hook, environment):
         # A release has the same word for a failure and for a refused approval.
         return _FAILED
     if word not in RESULTS:
         raise hook.unreadable(f"the status {word[:40]!r} is not known")
     return RESULTS[word]
+
+
+def _is_refused(hook: Hook, environment: dict[str, Any]) -> bool:
+    """Whether nothing was deployed, because somebody or a gate refused it before."""
+    deployment = obj(hook.resource, "deployment")
+    if status := text(deployment, "deploymentStatus").lower():
+        return status == "notdeployed"
+    attempt = _attempt(hook, environment, deployment)
+    return any(
+        text(approval, "status").lower() == "rejected"
+        and (number(approval, "attempt") or attempt) == attempt
+        for approval in items(environment, "preDeployApprovals")
+    )
 
 
 def _attempt(hook: Hook, environment: dict[str, Any], deployment: dict[str, Any]) -> int:
