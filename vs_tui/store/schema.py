@@ -199,7 +199,7 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 3000")
         # Deleted data is overwritten if that costs no extra page.
         connection.execute("PRAGMA secure_delete = FAST")
-        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute("PRAGMA cache_size = -16000")
         migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
