@@ -219,9 +219,12 @@ def heroku_pipeline_promotes(story: Story) -> Wanted:
 
 
 def netlify_builds_a_commit_again(story: Story) -> Wanted:
-    """A retry has an id of its own: a failed deployment and its repair by a later one."""
+    """A retry has an id of its own: a failed deployment and its repair by a later one. What
+    somebody cancelled is neither."""
     netlify(story, "ntr1", "r1", ("building", "10:00"), ("error", "10:03"), commit="ntr1")
     netlify(story, "ntr1", "r2", ("building", "10:10"), ("ready", "10:15"), commit="ntr1")
+    cancelled = {"error_message": "Canceled build", "skipped": None}
+    netlify(story, "ntr1", "r3", ("building", "11:00"), ("error", "11:01"), commit="n", **cancelled)
     return {"fail": (1, 2), "rework": (0, 2), "recovery": (12.0, 1)}
 
 
