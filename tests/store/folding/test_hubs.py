@@ -194,7 +194,7 @@ def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
     world = World().deliver(seekers)
     db, at_once = world.db, crowded_keys.LINKED_AT_ONCE
     sqlite_log.append(db, later, world.folding.bodies, lambda _: True)
-    projector = Projector(at_once=10)
+    projector = Projector(at_once=10, seconds=0)
     projector.opened(db)
     linked, positions = [0], [projector.position]
     while projector.behind:
@@ -202,7 +202,7 @@ def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
         linked.append(db.execute("SELECT COUNT(*) FROM links").fetchone()[0])
         positions.append(projector.position)
         if len(linked) == 4:  # a process that ends here goes on where it was
-            projector = Projector(at_once=10)
+            projector = Projector(at_once=10, seconds=0)
             projector.opened(db)
     assert linked[-1] == number
     assert max(after - before for before, after in pairwise(linked)) == at_once
