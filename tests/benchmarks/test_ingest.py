@@ -6,16 +6,19 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores whose speed changed by half within minutes, medians of seven pairs at a load
-of 2: custom events 0.52 by the clock and 0.47 by CPU, GitHub bodies 0.55 and 0.50 (0.41 and 0.39
-while the sender waited for the whole parse). At a load of 8 GitHub bodies had 0.60 and 0.53, custom
-events between 0.32 and 0.57. At 500 a second with the dashboard open, half were answered within
-2 ms, 99 of 100 within 30 to 60 ms (custom) and 40 ms (GitHub, 68 before; medians of six pairs).
+Measured on two cores without other load, medians of five pairs: custom events 0.45 by the clock and
+0.44 by CPU (pairs 0.42 to 0.56: a request of ours took 207 to 215 us throughout, the bare handler's
+84 to 117), GitHub bodies 0.57 and 0.54 (0.41 and 0.39 while the sender waited for the whole parse).
+Seven pairs at a load of 2: custom 0.52 and 0.47, GitHub 0.55 and 0.50. At 500 a second with the
+dashboard open, half were answered within 1.5 ms, 99 of 100 within 37 ms (custom) and 88 ms (GitHub;
+40 as the median of six pairs, 68 before).
 
-A burst with the dashboard open, at loads of 2 to 3 from other work: custom events acknowledged at
-2,987/s and folded at 4,119/s, GitHub bodies at 1,847/s and 1,278/s, the longest wait for a key
-0.27 s. A backlog of 10,000 GitHub bodies takes 0.43 ms of CPU time each to fold and 0.18 ms to
-parse, without the dashboard.
+A burst of 50,000 with the dashboard open: custom events acknowledged at 4,010/s and folded at
+3,473/s, GitHub bodies at 2,935/s and 1,225/s, the longest wait for a key 0.18 s. The same machine
+did 6,614 and 5,813, 3,421 and 1,480 in a faster hour before; so paired runs of 15,000 decide:
+GitHub bodies acknowledged at 2,055/s before the outline and 3,340/s with it, folded at 1,474/s and
+1,648/s; custom events alike. A backlog of 10,000 GitHub bodies takes 0.43 ms of CPU time each to
+fold and 0.18 ms to parse, without the dashboard.
 
 `serve` took 91 MB when 25,000 GitHub bodies were acknowledged and 131 MB when they were folded;
 with 32 MB for the pages of SQLite instead of 16 it took 108 and 148 and folded as fast. With the
