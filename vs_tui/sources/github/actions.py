@@ -165,15 +165,14 @@ def read_job(hook: Hook) -> Reading:
         and queued <= started <= at
     ):
         earlier.append(moment(outline, State.RUNNING, started, "running"))
-    steps = _steps(job)
+    steps = _steps(job, outline)
 
     def finish() -> tuple[Event, ...]:
         whole = _job(hook, job, outline, result)
-        below = (_step(hook, obj(step), number, began, whole) for step, number, began in steps)
+        below = (_step(hook, obj(step), ordinal, begun, whole) for step, ordinal, begun in steps)
         return (*earlier, whole, *below)
 
-    named = (_step_outline(outline, number, began) for _, number, began in steps)
-    return Outline((*earlier, outline, *named), finish)
+    return Outline((*earlier, outline, *(begun for _, _, begun in steps)), finish)
 
 
 def _job(hook: Hook, job: dict[str, Any], outline: Event, result: str) -> Event:
@@ -327,15 +326,16 @@ def deployment_alias(hook: Hook, identifier: int) -> str:
     return hook.key("deployment_job", identifier)
 
 
-def _steps(job: dict[str, Any]) -> list[tuple[Any, int, Instant]]:
-    """The steps that have begun, each with its number and its start; steps of a cancelled job may
-    have no times."""
+def _steps(job: dict[str, Any], outline: Event) -> list[tuple[Any, int, Event]]:
+    """The steps that have begun, each with its number and the outline of its event; steps of a
+    cancelled job may have no times."""
     begun = []
     for position, step in enumerate(items(job, "steps")[:MAX_STEPS], start=1):
         began = time_of(step, "started_at")
         if began is None or lowered(step, "status") not in ("in_progress", "completed"):
             continue
-        begun.append((step, _ordinal(step, position), began))
+        ordinal = _ordinal(step, position)
+        begun.append((step, ordinal, _step_outline(outline, ordinal, began)))
     return begun
 
 
@@ -360,7 +360,8 @@ def _step_outline(job: Event, ordinal: int, began: Instant) -> Event:
     )
 
 
-def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole: Event) -> Event:
+def _step(hook: Hook, step: dict[str, Any], ordinal: int, outline: Event, whole: Event) -> Event:
+    began = outline.occurred_at
     try:
         state, _, error, result = _outcome(hook, step)
     except Unreadable:
@@ -374,7 +375,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         state, error, ended = whole.state, whole.error, max(whole.occurred_at, began)
         result = str(whole.attributes.get("cicd.pipeline.task.run.result", ""))
     label = text(step, "name") or f"step {ordinal}"
-    return _step_outline(whole, ordinal, began)._replace(
+    return outline._replace(
         state=state,
         occurred_at=ended if state.terminal else began,
         name=label,
