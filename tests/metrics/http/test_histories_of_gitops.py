@@ -13,6 +13,14 @@ from tests.metrics.http.test_histories import Wanted
 from tests.metrics.http.tools import argo_sync
 
 
+def synced(
+    story: Story, name: str, revision: str, began: str = "09:55", end: str = "10:00", *, image: str
+) -> None:
+    """Argo CD applies a commit of the application's repository of manifests."""
+    app, ops = f"{name}-prod", f"acme/{name}-ops"
+    argo_sync(story, app, began, end, repository=ops, revision=revision, image=image)
+
+
 def bumped(
     title: str, *, image: str = "", known: bool = True, pulls: bool = False, twice: bool = False
 ) -> Tell:
@@ -30,15 +38,7 @@ def bumped(
         said = {"name": name, "sha": sha(commit), "short": sha(commit)[:7]}
         bump = title.format(**said)
         ops.push((bump, "09:50"))
-        argo_sync(
-            story,
-            f"{name}-prod",
-            "09:55",
-            "10:00",
-            repository=ops.name,
-            revision=bump,
-            image=image.format(**said),
-        )
+        synced(story, name, bump, image=image.format(**said))
         wanted: Wanted = (
             {"lead": (2.0, 1), "unknown": 0} if known else {"lead": (None, 0), "unknown": 1}
         )
@@ -56,15 +56,7 @@ def bumped_several(story: Story, name: str) -> Wanted:
         tag = sha(f"{name} {n}")
         bump = f"Bump {name} to {tag[:7]}"
         ops.push((bump, clock))
-        argo_sync(
-            story,
-            f"{name}-prod",
-            clock,
-            end,
-            repository=ops.name,
-            revision=bump,
-            image=f"ghcr.io/acme/{name}:{tag}",
-        )
+        synced(story, name, bump, clock, end, image=f"ghcr.io/acme/{name}:{tag}")
     return {"lead": (1.0, 3), "unknown": 0, "changes": 1.5, "project": ops.name}  # 1, 1.5 and 1 h
 
 
@@ -72,15 +64,7 @@ def config_change(story: Story, name: str) -> Wanted:
     """A person changes the manifests: that is a change like others."""
     ops = GitHub(story, f"acme/{name}-ops")
     ops.push(("Give the pods more memory", "09:00"))
-    argo_sync(
-        story,
-        f"{name}-prod",
-        "09:55",
-        "10:00",
-        repository=ops.name,
-        revision="Give the pods more memory",
-        image=f"ghcr.io/acme/{name}:1.0",
-    )
+    synced(story, name, "Give the pods more memory", image=f"ghcr.io/acme/{name}:1.0")
     return {"lead": (1.0, 1), "changes": 1.0, "project": ops.name}
 
 
