@@ -163,14 +163,20 @@ def rebased_queue(story: Story) -> Wanted:
     return {"lead": (5.0, 3), "changes": (3, 3)}
 
 
+def first_deployed(story: Story, own: Any, name: str) -> Callable[..., None]:
+    """Its first commit is deployed by a script, whose `deploy` this returns."""
+    deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
+    own.push((f"{name} 1", "06:00"))
+    deploy("06:30", commit=sha(f"{name} 1"))
+    return deploy
+
+
 def set_back(tool: type[Any], name: str) -> Tell:
     """Main is set back to the commit before a pushed one, which is never deployed."""
 
     def tell(story: Story) -> Wanted:
         own = tool(story, *name.split("/")) if tool is Azure else tool(story, name)
-        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
-        own.push((f"{name} 1", "06:00"))
-        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        deploy = first_deployed(story, own, name)  # 0.5 h
         own.push((f"{name} 2", "07:00"))
         own.pull(3, "07:10", "07:30")
         if tool in (GitHub, GitLab, Gitea):
@@ -188,9 +194,7 @@ def set_back_and_restored(tool: type[Any], name: str) -> Tell:
 
     def tell(story: Story) -> Wanted:
         own = tool(story, name)
-        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
-        own.push((f"{name} 1", "06:00"))
-        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        deploy = first_deployed(story, own, name)  # 0.5 h
         own.push((f"{name} 2", "07:00"))
         own.push((f"{name} 3", "08:00"))
         own.reset(f"{name} 1", "08:10")
@@ -207,9 +211,7 @@ def set_back_far(tool: type[Any], name: str) -> Tell:
 
     def tell(story: Story) -> Wanted:
         own = tool(story, name)
-        deploy = Script(story, own.name, service=name.rpartition("/")[2]).deploy
-        own.push((f"{name} 1", "06:00"))
-        deploy("06:30", commit=sha(f"{name} 1"))  # 0.5 h
+        deploy = first_deployed(story, own, name)  # 0.5 h
         for n, clock in ((2, "07:00"), (3, "07:30")):
             own.push((f"{name} {n}", clock))
         own.reset(f"{name} 1", "08:00")
