@@ -278,6 +278,28 @@ def test_durations_in_any_grouping(run) -> None:
     assert groups == [("deploy", "core")]
 
 
+def test_a_list_of_many_groups_says_how_many_more_there_are(run, config, capsys) -> None:
+    asked = ("durations", "--since", "30d", "--by", "operation", "-n", "2")
+    found = json.loads(run(*asked, "--json"))
+    # five deployments, two merged pull requests, and an incident that is open
+    assert [(r["operation"], r["finished"]) for r in found["items"]] == [
+        ("deploy", 5),
+        ("pull_request", 2),
+    ]
+    assert found["more"] == 1
+    for form in ("table", "markdown"):
+        assert run(*asked, "--format", form).endswith("\nAnd 1 more; --limit 3 lists all.\n")
+    options = ("--db", str(config.db), "--config", str(config.path), "--format", "csv")
+    assert command.main(["report", *asked, *options]) == 0
+    said = capsys.readouterr()
+    rows = [row.split(",")[0] for row in said.out.splitlines()]
+    assert rows == ["operation", "deploy", "pull_request"]
+    assert said.err == "And 1 more; --limit 3 lists all.\n"
+    everything = run(*asked[:-1], "3")
+    assert "incident" in everything and "more" not in everything
+    assert json.loads(run(*asked[:-1], "3", "--json"))["more"] == 0
+
+
 def test_an_option_that_does_not_exist_is_no_term_of_a_filter(capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["report", "durations", "--by", "team", "kind:deploy", "--groups"])
@@ -308,6 +330,7 @@ def test_teams_stages_flaky_and_expected(run) -> None:
         (["flaky", "--by-period", "week"], "only `report dora` takes --by-period"),
         (["dora", "--tz", "Mars"], "'Mars' is not a time zone"),
         (["dora", "kind:build"], "only `report durations` takes a filter"),
+        (["flaky", "--limit", "5"], "only `report durations` takes --limit"),
         (["durations", "--by", "colour"], "'colour' cannot be grouped by; use one of operation"),
         (["pull-requests", "--by", "year"], "'year' is not a period; use one of day, week, month"),
         (["dora", "--since", "2026-03-09", "--until", "2026-03-02"], "is empty; put --since first"),

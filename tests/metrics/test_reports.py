@@ -270,8 +270,10 @@ def check(base: Database, window: Window, team: str, number: int) -> None:
         wanted = filters.parse(text)
         matching = [span for span in found if wanted.matches(span, window.now)]
         by_hand = durations_by_hand(matching, window, grouping)
-        groups = read_durations(base.db, window, grouping, text, whose)
-        assert figures_of(groups) == by_hand, (text, grouping)
+        groups, of = read_durations(base.db, window, grouping, text, whose)
+        assert (figures_of(groups), of) == (by_hand, len(by_hand)), (text, grouping)
+        most, of = read_durations(base.db, window, grouping, text, whose, 2)
+        assert (most, of) == (groups[:2], len(groups))
     for period in BUCKETS:
         for week_start in (MONDAY, SUNDAY):
             by_hand = periods_by_hand(found, window, period, week_start)
@@ -337,7 +339,7 @@ def test_durations_count_what_began_ended_and_goes_on(base) -> None:
         a_span(8, "deploy", t("2026-02-01T01:00:00Z")),
     ]
     do(base, ("tell", told))
-    (build,) = read_durations(base.db, THE_DAY, ["operation"])
+    (build,), _ = read_durations(base.db, THE_DAY, ["operation"])
     assert build.group == ("build",)
     assert (build.started, build.finished, build.ok, build.failed) == (5, 5, 3, 1)
     assert (build.cancelled, build.in_progress) == (1, 2)
@@ -380,7 +382,7 @@ def test_a_project_that_two_teams_list_is_in_the_reports_of_both(tmp_path) -> No
 
     def seen(team: str):
         whose = spans_of(base.db, team, teams)
-        figures = read_durations(base.db, THE_DAY, ["operation"], "kind:build", whose)
+        figures, _ = read_durations(base.db, THE_DAY, ["operation"], "kind:build", whose)
         return (
             [each.finished for each in figures],
             len(read_pull_requests(base.db, THE_DAY, whose)),

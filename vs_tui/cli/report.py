@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.commands import add_command, usage
+from vs_tui.cli.commands import add_command, usage, whole_number
 from vs_tui.cli.common import add_store_options, load_config, now
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from vs_tui.store.queries.reports import Asked, Reports
 
 VALUESTREAM: Final = "valuestream"
+MOST_SHOWN: Final = 100
+"""Groups that a person is shown: there are as many names as branches, and most have one span."""
+MOST_WRITTEN: Final = 1_000
 REPORTS: Final = {
     "dora": "the five metrics of every team, or by project, service, environment, product",
     "durations": "how often, how long, how well, how much at once: any spans in any grouping",
@@ -47,6 +50,7 @@ def register(subparsers: Any) -> None:
           vs-tui report dora --team core --format markdown
           vs-tui report dora --since 90d --by-period month
           vs-tui report durations kind:build --by operation,team
+          vs-tui report durations --by name --limit 10
           vs-tui report pull-requests --since 90d --by week --format csv
           vs-tui report pull-requests --since 90d --format valuestream > pull-requests.csv
           vs-tui report expected --json
@@ -73,6 +77,12 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--by-period", default="", metavar="PERIOD", help="dora: a column a week or month"
+    )
+    parser.add_argument(
+        *("-n", "--limit"),
+        type=whole_number,
+        help="durations: at most so many groups, those with the most finished spans (default "
+        f"{MOST_SHOWN}, as JSON or CSV {MOST_WRITTEN:,})",
     )
     parser.add_argument("--tz", default="", help="time zone of days, such as Europe/Berlin")
     parser.add_argument(
@@ -128,6 +138,8 @@ def _asked(args: argparse.Namespace) -> Asked:
 
     if args.filter and args.report != "durations":
         raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")
+    if args.limit is not None and args.report != "durations":
+        raise ValueError("only `report durations` takes --limit")
     if args.by_period and args.report != "dora":
         raise ValueError("only `report dora` takes --by-period")
     if args.format == VALUESTREAM and (args.report, args.by) != ("pull-requests", ""):
@@ -173,9 +185,19 @@ async def _teams(reports: Reports, asked: Asked, _: argparse.Namespace) -> Repor
 async def _durations(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:
     from vs_tui.export.report_tables import duration_columns
 
-    window, grouping, groups = await reports.durations(asked, " ".join(args.filter))
-    columns = duration_columns(grouping, window)
-    return _report("Durations", window, columns, groups, labels=len(grouping))
+    grouping = [name.strip() for name in (asked.by or "operation").split(",")]
+    most: int | None = args.limit
+    if most is None:
+        most = MOST_WRITTEN if args.format in ("json", "csv") else MOST_SHOWN
+    groups, of = await reports.durations(asked, grouping, " ".join(args.filter), most)
+    window, left = reports.window(asked), of - len(groups)
+    more = [f"And {left:,} more; --limit {of} lists all."] if left else []
+    if more and args.format == "csv":
+        print(*more, file=sys.stderr)
+    report = _report(
+        "Durations", window, duration_columns(grouping, window), groups, labels=len(grouping)
+    )
+    return replace(report, head={**report.head, "more": left}, remarks=more)
 
 
 async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:

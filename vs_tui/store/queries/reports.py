@@ -172,15 +172,15 @@ class Reports:
         return spans_of(db, asked.team, self.config.teams)
 
     async def durations(
-        self, asked: Asked, filter_text: str = ""
-    ) -> tuple[Window, Sequence[str], Sequence[SpanGroup]]:
-        """(window, names of the grouping, groups)."""
+        self, asked: Asked, grouping: Sequence[str], filter_text: str, most: int
+    ) -> tuple[Sequence[SpanGroup], int]:
+        """(the groups of spans with the most finished spans, at most `most`, number of all)."""
         window = self.window(asked)
-        grouping = [name.strip() for name in (asked.by or "operation").split(",")]
-        found = await self.reader.run(
-            lambda db: read_durations(db, window, grouping, filter_text, self._whose(db, asked))
+        return await self.reader.run(
+            lambda db: read_durations(
+                db, window, grouping, filter_text, self._whose(db, asked), most
+            )
         )
-        return window, grouping, found
 
     async def pull_requests(self, asked: Asked) -> tuple[Window, Sequence[PullRequest]]:
         """(window, pull requests created in it, oldest first)."""

@@ -4,6 +4,7 @@ of spans in flight, and what the rules of the metrics match, for `vs-tui doctor`
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ import orjson
 
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.statistics import (
-    Durations,
     Expectation,
     FlakyJob,
     Group,
@@ -28,7 +28,7 @@ from vs_tui.metrics.statistics import (
 )
 from vs_tui.metrics.windows import MONDAY, Window
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
@@ -84,8 +84,9 @@ def read_durations(
     grouping: Sequence[str],
     filter_text: str = "",
     whose: Whose = Whose(),
-) -> list[SpanGroup]:
-    """Each group of spans with its figures; phases only if they are grouped by or filtered for.
+    most: int = sys.maxsize,
+) -> tuple[list[SpanGroup], int]:
+    """`span_groups` of the spans that match; phases only if they are grouped by or filtered for.
 
     Ended spans are read one kind at a time, in the order of their index, and grouped here: sorting
     all of them by group takes SQLite longer than all the rest. A JSON array of many rows takes
@@ -96,26 +97,29 @@ def read_durations(
     where, bound = f"({where}) AND {whose.where}", [*bound, *whose.bound]
     if "stage" not in grouping and "stage" not in filter_text:
         where = f"derived = 0 AND ({where})"
+    since, until, end = window.since, window.until, window.end
     own = [name for name in grouping if name not in KIND]
     over = (
         f"SELECT {''.join(f'json_group_array({name}), ' for name in own)}json_group_array(CASE "
-        "WHEN started_at >= ? AND started_at <= ended_at AND ended_at <= ? "
-        "THEN ended_at - started_at ELSE COALESCE(started_at, '') || ' ' || ended_at END) "
+        f"WHEN started_at >= {since} AND started_at <= ended_at AND ended_at <= {end} "
+        f"AND ended_at < {until} THEN ended_at - started_at "
+        "ELSE COALESCE(started_at, '') || ' ' || ended_at END) "
         "FROM spans INDEXED BY spans_finished "
-        f"WHERE {' AND '.join(f'{name} = ?' for name in KIND)} AND ended_at >= ? AND ({where})"
+        f"WHERE {' AND '.join(f'{name} = ?' for name in KIND)} AND ended_at >= {since} "
+        f"AND (ended_at < {until} OR started_at >= {since} AND started_at < {until} "
+        f"OR started_at <= {end} AND ended_at > {end}) AND ({where})"
     )
-    bounds = (window.since, min(window.until - 1, window.end))
     in_flight = (
-        f"SELECT {', '.join(grouping)}, started_at FROM spans "
-        f"WHERE ended_at IS NULL AND status = 'in_flight' AND {where}"
+        f"SELECT {', '.join(grouping)}, started_at FROM spans WHERE ended_at IS NULL "
+        f"AND status = 'in_flight' AND (started_at < {until} OR started_at <= {end}) AND {where}"
     )
     others: defaultdict[Group, list[Other]] = defaultdict(list)
-    within: dict[Status, Durations] = {}
+    within: dict[Status, defaultdict[Group, list[Duration]]] = {}
     with one_moment(db):
         for *group, began in db.execute(in_flight, bound):
             others[tuple(group)].append(Other(Status.IN_FLIGHT, began, None))
         for kind in _kinds(db):
-            found = db.execute(over, (*bounds, *kind, window.since, *bound)).fetchone()
+            found = db.execute(over, (*kind, *bound)).fetchone()
             *keys, took = map(orjson.loads, found)
             same = dict(zip(KIND, kind, strict=True))
             status = _STATUSES[same["status"]]
@@ -139,7 +143,7 @@ def read_durations(
                     durations[group].append(each)
             elif took:
                 durations[next(groups)] += took
-    return span_groups(within, others, window)
+    return span_groups(within, others, window, most)
 
 
 def _kinds(db: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
