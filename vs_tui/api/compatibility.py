@@ -204,8 +204,9 @@ class EmMetricsApi:
         return answer(found[: int(limit)] if limit.isascii() and limit.isdigit() else found)
 
     async def deployment(self, request: web.Request) -> web.Response:
-        """One deployment by its id."""
-        span = await self._reader.span(_deploy_key(request.match_info["id"]))
+        """One deployment by its id, and by its `project_id` where several projects have the id."""
+        asked = request.match_info["id"], request.query.get("project_id", "")
+        span = await _deployment(self._reader, *asked)
         if span is None:
             raise not_found("there is no such deployment; /deployments lists them")
         return answer(DEPLOYMENT.write(span))
@@ -254,7 +255,8 @@ class Newness:
             return inbound._replace(headers=headers | {NUMBER: str(number)}) if number else inbound
         query = {name: value for name, value in inbound.query.items() if name != NEW}
         identifier = _deployed_id(inbound)
-        if identifier and await self._reader.span(_deploy_key(identifier)) is None:
+        project = text(small_object(inbound), "project_id", limit=200) if identifier else ""
+        if identifier and await _deployment(self._reader, identifier, project) is None:
             query[NEW] = "true"
         return inbound._replace(query=query)
 
@@ -297,5 +299,10 @@ def _deployed_id(inbound: Inbound) -> str:
     return identifier if creates else ""
 
 
-def _deploy_key(identifier: str) -> str:
-    return keys.reference("emmetrics", "deploy", "", identifier)
+async def _deployment(reader: SqliteReader, identifier: str, project: str) -> Span | None:
+    """The deployment with an id, of a project if one is given."""
+    shared = keys.reference("emmetrics", "deploy", "", identifier)
+    span = await reader.span(shared)
+    if span is None or not project or span.project.lower() in ("", project.lower()):
+        return span
+    return await reader.span(keys.of_project(shared, project.lower()))

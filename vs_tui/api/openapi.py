@@ -150,7 +150,11 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
         {"project_id": TEXT, "limit": COUNT},
         _list(ref_to("Deployment")),
     ),
-    "/deployments/{id}": ("one of em-metrics' deployments", {}, ref_to("Deployment")),
+    "/deployments/{id}": (
+        "one of em-metrics' deployments",
+        {"project_id": TEXT},
+        ref_to("Deployment"),
+    ),
     "/incidents": (
         "em-metrics' incidents",
         dict.fromkeys(("type", "filter"), _INCIDENTS),

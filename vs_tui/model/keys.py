@@ -85,6 +85,22 @@ def alert_group(key: str) -> str:
     return found[1] if found else ""
 
 
+_SHARED_IDS: Final = tuple(
+    f"vstrace-emmetrics-{kind}-" for kind in ("deploy", "incident", "pull_request")
+)
+
+
+def shared_id(key: str) -> str:
+    """The key of an id of em-metrics without its project; empty for every other key."""
+    return key.partition("=")[0] if key.startswith(_SHARED_IDS) else ""
+
+
+def of_project(shared: str, project: str) -> str:
+    """The key of an id that several projects use, for one of them. No id has a `=` in its key,
+    because `quoted` escapes it."""
+    return f"{shared}={quoted(project)}" if project else shared
+
+
 def stable(page: str, identifier: object) -> str:
     """The namespace of keys by id, which survives a rename: `id:github.com/1296269`. `page` is a
     page or clone URL; its host separates equal ids of two servers. Empty without an id or a

@@ -96,7 +96,10 @@ class Key(NamedTuple):
 
 PREFIX_KINDS: Final = frozenset({"commit", "built"})
 """Kinds of keys whose values match by prefix, because people shorten commits."""
-ANY_SCOPE: Final = PREFIX_KINDS | {"artifact"}
+SCOPED_KINDS: Final = frozenset({"artifact", "deployment"})
+"""Kinds of keys of which those in the same scope are meant, or else those of the only other scope:
+versions, and ids of deployments that their sender gives without a project."""
+ANY_SCOPE: Final = PREFIX_KINDS | SCOPED_KINDS
 """Kinds of keys that may match across scopes."""
 
 

@@ -1,8 +1,10 @@
 """em-metrics' API: deployments, incidents and pull requests that a CI posts.
 
-Source of paths, bodies and answers: em-metrics' route handlers and README. Its ids are unique
-without a project, and it has no environment other than production. Where em-metrics answers 404 for
-an unknown id, `Parsed.requires` names the span that must exist.
+Source of paths, bodies and answers: em-metrics' route handlers, models and README. It has no
+environment other than production. Its ids are primary keys, so it refuses one that a second project
+or team uses; here each has its own (`vs_tui.traces.shared_ids`), because ids are often numbers of
+runs. Where em-metrics answers 404 for an unknown id, `Parsed.requires` names the span that must
+exist.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Operation, Scalar, State
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
 from vs_tui.sources.body_schema import Timestamp, Word, validated
 from vs_tui.sources.fields import json_object, known, small_object
@@ -197,7 +199,14 @@ def _deploy_facts(
             service__name=service,
             vs__commit__first_at=iso(first_commit_at),
         ),
+        "offers": (_deployment(identifier, project),) if project else (),
     }
+
+
+def _deployment(identifier: str, project: str) -> Key:
+    """The key by which an incident finds its deployment: the one of its own project, if several
+    projects have deployments with that id."""
+    return Key("deployment", identifier, project.lower(), "deployment_id")
 
 
 def _create_incident(call: _Call) -> Parsed:
@@ -218,8 +227,7 @@ def _create_incident(call: _Call) -> Parsed:
         ),
     }
     if body.deployment_id:
-        deploy = keys.reference("emmetrics", "deploy", "", body.deployment_id)
-        facts["seeks"] = (keys.seek_structure(deploy, "deployment_id"),)
+        facts["seeks"] = (Seek(Rule.STRUCTURE, _deployment(body.deployment_id, body.project_id)),)
     events = [_event(facts, State.RUNNING, start)]
     for verb, at in (("restored", body.restored_at), ("finished", body.finished_at)):
         if at is not None:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vs_tui.model.keys import APPLICATION
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
-from vs_tui.model.vocabulary import PREFIX_KINDS, Key, Link, Operation, Rule, Seek, Span, Status
+from vs_tui.model.vocabulary import (
+    PREFIX_KINDS,
+    SCOPED_KINDS,
+    Key,
+    Link,
+    Operation,
+    Rule,
+    Seek,
+    Span,
+    Status,
+)
 
 if TYPE_CHECKING:
     from vs_tui.metrics.facts import Target
@@ -118,7 +128,7 @@ def fits(sought: Key, offered: Key) -> bool:
     """
     if sought.kind != offered.kind:
         return False
-    if sought.kind == "artifact":
+    if sought.kind in SCOPED_KINDS:
         return sought.value == offered.value
     if sought.kind not in PREFIX_KINDS:
         return sought.value == offered.value and sought.scope == offered.scope
@@ -179,7 +189,7 @@ def links_of(
 
 def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
     """All matches if they can be meant together, else only the exact ones."""
-    if sought.kind == "artifact":
+    if sought.kind in SCOPED_KINDS:
         return _of_scope(sought, answers)
     if sought.kind not in PREFIX_KINDS or not answers:
         return answers
@@ -191,8 +201,8 @@ def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
 
 
 def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
-    """The spans with a version in the sought scope, else those of the only scope that has the
-    version. Custom events know a namespace where GitHub and GitLab know a repository, and an
+    """The spans with a version or id in the sought scope, else those of the only scope that has it.
+    Custom events know a namespace where GitHub and GitLab know a repository, and an
     alert's labels know neither. Two namespaces stay separate: that is their purpose."""
     if exact := [match for match in answers if match.offered.scope == sought.scope]:
         return exact
@@ -202,7 +212,8 @@ def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
     if len(set(scopes.values())) != 1:
         return []
     scope = next(iter(scopes.values()))
-    comparable = not sought.scope or not scope or "/" in sought.scope or "/" in scope
+    comparable = sought.kind != "artifact" or not (sought.scope and scope)
+    comparable |= "/" in sought.scope or "/" in scope
     return answers if comparable else []
 
 

@@ -42,6 +42,7 @@ service = "{project}"
 filter = 'kind:issue label:outage'
 """
 """Jobs that deploy and issues that are incidents, by a rule."""
+_ENDS = ("/incidents/", "/deployments/", "/pull-requests/")
 Histories = Mapping[str, Callable[[Story], dict[str, Any]]]
 Tell = Callable[[Story, str], dict[str, Any]]
 """A history of the project `acme/NAME`, unless it says otherwise."""
@@ -72,8 +73,8 @@ def ordered(posts: list[Post], order: str) -> list[Post]:
     if order == "none":  # all were sent before
         return []
     mixed = random.Random(7).sample(posts + posts, 2 * len(posts))
-    # em-metrics refuses the end of an incident that it does not know.
-    return sorted(mixed, key=lambda post: post.path.startswith("/incidents/"))
+    # em-metrics refuses the end of what it does not know.
+    return sorted(mixed, key=lambda post: post.path.startswith(_ENDS))
 
 
 def told_in(order: str, server: Server, histories: Histories) -> dict[str, tuple[Any, Any]]:

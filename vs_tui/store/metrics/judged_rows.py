@@ -16,6 +16,7 @@ from vs_tui.metrics.failures import Signal, in_order
 from vs_tui.metrics.judging import Judged, group_of
 from vs_tui.metrics.lead_time import STAGES, Shipped
 from vs_tui.store import rows
+from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 TOLD: Final = "(unit < 2 OR product_group = '')"
@@ -116,6 +117,16 @@ def delete_rows(db: sqlite3.Connection, tables: Iterable[str], keys: Iterable[st
     listed = rows.as_json(keys)
     for table in tables:
         db.execute(_of_keys("DELETE", table), (listed,))
+
+
+def forget_moved(db: sqlite3.Connection, spans: Iterable[str]) -> None:
+    """Delete the verdicts on spans whose events now belong to others, unlike those of pruned ones,
+    which stay."""
+    sql = f"SELECT key FROM dora_deployments WHERE span {rows.KEYS}"
+    keys = [key for (key,) in rows.select_in(db, sql, list(spans))]
+    changes = [row[1] for row in stored_rows(db, ["dora_changes"], keys)["dora_changes"]]
+    delete_rows(db, VERDICTS, keys)
+    db.execute(f"{MARK_AGAIN} WHERE change {rows.KEYS}", (rows.as_json(changes),))
 
 
 def _of_keys(action: str, table: str) -> str:

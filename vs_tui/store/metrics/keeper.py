@@ -22,7 +22,7 @@ from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
 from vs_tui.store.metrics.judge_targets import NEVER, Judging
-from vs_tui.store.metrics.judged_rows import OF_TARGET, forget
+from vs_tui.store.metrics.judged_rows import OF_TARGET, forget, forget_moved
 from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ class MetricsKeeper:
         try:
             counted = self._counted.update(db, changes, gone)
             touched = affected_targets(db, changes, gone, counted, self._rules.incident_window)
+            if gone:
+                forget_moved(db, gone)
             db.executemany(_WAIT, [(*target, moment) for target, moment in touched.items()])
             if not more:
                 self._judge_waiting(db, touched)
