@@ -18,6 +18,7 @@ from yarl import URL
 
 from tests.ingest.bodies import honest
 from tests.ingest.inside import TOKEN, Raw, post, receiving
+from tests.patience import PATIENCE
 from vs_tui.api.openapi import EM_BODIES, PREFIX, document
 from vs_tui.api.server import build
 from vs_tui.cli.runtime import Runtime
@@ -229,6 +230,70 @@ async def test_every_answer_is_as_described(tmp_path) -> None:
         status, _, body = await ask(connection, "GET", "/openapi.json")
         assert (status, body) == (200, DOCUMENT)
         connection.close()
+
+
+READS = [
+    (method, path)
+    for method, path, _ in OPERATIONS
+    if method == "GET" or path.startswith("/grafana/")
+]
+AT_ONCE = {"/healthz", "/readyz", "/metrics"}
+"""They show the lag of folding, so they do not wait for it."""
+
+
+async def test_every_read_waits_until_what_was_acknowledged_is_folded(
+    tmp_path, monkeypatch
+) -> None:
+    waiting, folded = asyncio.Event(), asyncio.Event()
+
+    async def caught_up() -> bool:
+        waiting.set()
+        return await folded.wait()
+
+    async with receiving(tmp_path) as runtime:
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime.writer, "caught_up", caught_up)
+            for method, path in READS:
+                target = re.sub(r"\{\w+\}", "7", path)
+                body = b"{}" if method == "POST" else b""
+                if path in AT_ONCE:
+                    connection = await Raw.to(runtime)
+                    assert (await ask(connection, method, target, body))[0] == 200
+                    assert not waiting.is_set(), path
+                    connection.close()
+                    continue
+                await _waits(runtime, method, target, body, waiting, folded)
+            quick = await Raw.to(runtime)
+            assert (await ask(quick, "GET", "/api/spans?quick=1"))[0] == 200
+            assert not waiting.is_set(), "a screen is repainted later"
+            quick.close()
+    assert len(READS) > 30
+
+
+async def _waits(
+    runtime: Runtime,
+    method: str,
+    target: str,
+    body: bytes,
+    waiting: asyncio.Event,
+    folded: asyncio.Event,
+) -> None:
+    """It answers only once `folded` is set."""
+    connection = await Raw.to(runtime)
+    head = f"{method} {target} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
+    await connection.send(head.encode() + body)
+    line = asyncio.create_task(connection.reader.readline())
+    begun = asyncio.create_task(waiting.wait())
+    await asyncio.wait((line, begun), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    assert begun.done(), (method, target)
+    assert not line.done(), (method, target)
+    folded.set()
+    status = int((await asyncio.wait_for(line, PATIENCE)).split()[1])
+    assert status in (200, 400, 404), (method, target)
+    connection.close()
+    waiting.clear()
+    folded.clear()
 
 
 ODD_TEXT = st.one_of(
