@@ -18,6 +18,7 @@ from vs_tui.config import Config
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
+from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.maintenance.backup import restore, verify
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.metric_rows import read_detail
@@ -104,13 +105,18 @@ async def test_a_start_says_that_it_migrates_and_what_it_keeps(tmp_path, script,
         assert (f"a copy as it was stays in vs.db.v{old}.bak\n" in said) == expected
 
 
-def test_nothing_is_said_of_what_is_no_older_database(tmp_path) -> None:
-    assert schema.migration_ahead(tmp_path / "none.db") == ""
-    (tmp_path / "text.db").write_text("x" * 99)
-    (tmp_path / "empty.db").touch()
-    assert schema.migration_ahead(tmp_path / "text.db") == ""
-    assert schema.migration_ahead(tmp_path / "empty.db") == ""
-    assert schema.migration_ahead(tmp_path) == ""
+async def test_a_database_in_use_is_not_said_to_be_migrated(tmp_path, capsys) -> None:
+    path = tmp_path / "vs.db"
+    load(SCHEMAS[0], path)
+    lock = DatabaseLock(path)
+    lock.take()
+    try:
+        with pytest.raises(InUse):
+            await Runtime(Config(db=path), now).open_store()
+    finally:
+        lock.release()
+    assert capsys.readouterr().err == ""
+    assert version(path) < schema.SCHEMA_VERSION
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.schema import migration_ahead
 from vs_tui.store.writer import Writer
 from vs_tui.traces.correlation import LinkRules
 
@@ -69,7 +68,12 @@ def writer_settings(config: Config) -> WriterSettings:
         links=links,
         retention=config.retention,
         low_space=config.low_space,
+        notice=_print_notice,
     )
+
+
+def _print_notice(text: str) -> None:
+    print(f"vs-tui: {text}", file=sys.stderr, flush=True)
 
 
 def open_log(config: Config, clock: Callable[[], Instant], settings: WriterSettings) -> Writer:
@@ -101,8 +105,6 @@ class Runtime:
 
     async def open_store(self) -> None:
         """Open the store; StoreError says what to do."""
-        if note := migration_ahead(self.config.db):
-            print(f"vs-tui: {note}", file=sys.stderr, flush=True)
         self.writer = open_log(self.config, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import sqlite3
 import stat
@@ -26,6 +27,8 @@ from vs_tui.store.storage_errors import RECOVER, explain
 
 if TYPE_CHECKING:
     import aiosqlite
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SCHEMA_VERSION: Final = 6
@@ -167,10 +170,13 @@ class NewerSchema(StoreError):
     """A newer version of vs-tui wrote this database."""
 
 
-def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
+def open_writer(
+    path: Path, *, used: bool = False, notice: Callable[[str], object] = log.info
+) -> sqlite3.Connection:
     """The one writing connection: WAL, synchronous=FULL, file mode 0600. Creates the file.
 
-    `used` means that the file held data before, so that an empty file is an error.
+    `used` means that the file held data before, so that an empty file is an error. `notice` is
+    told when an older schema is migrated.
     """
     used = used and path.is_file()
     _create_private(path)
@@ -200,7 +206,7 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
         # Deleted data is overwritten if that costs no extra page.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.execute("PRAGMA cache_size = -16000")
-        migrate(connection, path)
+        migrate(connection, path, notice)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(explain(error, path)) from error
@@ -289,31 +295,20 @@ def backup_name(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.v{version}.bak")
 
 
-def migration_ahead(path: Path) -> str:
-    """What to say before an older database is opened, because its migration may take minutes;
-    empty for today's schema. Reads the header only: a connection would create files."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(64)
-        size = format_size(path.stat().st_size)
-    except OSError:
-        return ""
-    found = int.from_bytes(header[60:], "big") if header.startswith(b"SQLite format 3\0") else 0
-    if not 0 < found < SCHEMA_VERSION:
-        return ""
-    return (
-        f"migrating {path} ({size}) from schema {found} to {SCHEMA_VERSION} first; "
-        f"a copy as it was stays in {backup_name(path, found).name}"
-    )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Migrate the schema, each step in one transaction, after a backup beside the file."""
+def migrate(
+    connection: sqlite3.Connection, path: Path, notice: Callable[[str], object] = log.info
+) -> None:
+    """Migrate the schema, each step in one transaction, after a backup beside the file. `notice`
+    is told before, because a large database takes minutes."""
     found = schema_version(connection)
     if found > SCHEMA_VERSION:
         check_version(connection, path)
     try:
         if 0 < found < SCHEMA_VERSION:
+            notice(
+                f"migrating {path} ({format_size(path.stat().st_size)}) from schema {found} to "
+                f"{SCHEMA_VERSION} first; a copy as it was stays in {backup_name(path, found).name}"
+            )
             _backup_before(connection, path, found)
         for version in range(found, SCHEMA_VERSION):
             script = f"{MIGRATIONS[version]};PRAGMA user_version = {version + 1}"

@@ -100,7 +100,7 @@ class Writer(Sweeper):
 
     def _connect(self) -> sqlite3.Connection:
         refuse_neighbour(self.path)
-        return open_writer(self.path, used=self._lock.held_data)
+        return open_writer(self.path, used=self._lock.held_data, notice=self._settings.notice)
 
     def _check(self, db: sqlite3.Connection) -> None:
         """StoreError if the file is the cache of a shared log."""

@@ -60,6 +60,8 @@ class WriterSettings:
     """Bytes that stay free on the disk, so that pruning is possible."""
     free_bytes: Callable[[Path], int] = free_bytes
     uptime: Callable[[], Uptime] = uptime
+    notice: Callable[[str], object] = log.info
+    """Is told what takes long before the database is open: a migration."""
 
 
 class Rejections:
