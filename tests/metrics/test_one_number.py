@@ -323,7 +323,10 @@ def test_teams_stages_flaky_and_expected(run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["dora", "--team", "cores"], "there is no team 'cores'; teams: core"),
+        *(
+            ([report, "--team", "cores"], "there is no team 'cores'; teams: core")
+            for report in command_report.REPORTS
+        ),
         (["dora", "--by", "week"], "'week' cannot be grouped by; use one of team, project"),
         (["dora", "--since", "yesterday"], "'yesterday' is not a time; write 7d"),
         (["dora", "--by-period", "year"], "'year' is not a period; use one of week, month"),

@@ -32,6 +32,7 @@ from vs_tui.store.queries.span_reports import (
     read_periods,
     read_pull_requests,
     spans_of,
+    teams_of_spans,
 )
 
 T = TypeVar("T")
@@ -168,7 +169,13 @@ class Reports:
             since = end - DEFAULT_WINDOW
         return Window(since, end, end, configured_zone(self.config), bucket)
 
+    def _check_team(self, db: sqlite3.Connection, asked: Asked) -> None:
+        if asked.team:
+            deploying = scorecards.team_names(db, self.config.teams)
+            asked.check_team(self.config, [*deploying, *teams_of_spans(db)])
+
     def _whose(self, db: sqlite3.Connection, asked: Asked) -> Whose:
+        self._check_team(db, asked)
         return spans_of(db, asked.team, self.config.teams)
 
     async def durations(
@@ -221,7 +228,12 @@ class Reports:
     async def stages(self, asked: Asked) -> Detail:
         """The lead time by stage, with its bottleneck and the stages that became slower."""
         window = self.window(asked)
-        return await self.reader.run(lambda db: read_detail(db, window, asked.team, "lead"))
+
+        def read(db: sqlite3.Connection) -> Detail:
+            self._check_team(db, asked)
+            return read_detail(db, window, asked.team, "lead")
+
+        return await self.reader.run(read)
 
     async def expected(self, asked: Asked) -> Sequence[Expected]:
         """Spans in flight with their expected ends."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.statistics import (
     Expectation,
@@ -53,6 +54,8 @@ def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
     they are stored. All spans for an empty team."""
     if not team:
         return Whose()
+    if team == NO_TEAM:
+        return Whose("team = ?", ("",))
     projects = {kind[KIND.index("project")] for kind in _kinds(db)}
     shared = [
         project
@@ -63,6 +66,13 @@ def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
         return Whose("team = ?", (team,))
     where = "(team = ? OR project IN (SELECT value FROM json_each(?)))"
     return Whose(where, (team, rows.as_json(shared)))
+
+
+def teams_of_spans(db: sqlite3.Connection) -> list[str]:
+    """The teams that have spans, configured or not."""
+    ended = {kind[KIND.index("team")] for kind in _kinds(db)}
+    open_ones = "SELECT DISTINCT team FROM spans WHERE status = 'in_flight' AND derived = 0"
+    return sorted(team or NO_TEAM for team in ended | {team for (team,) in db.execute(open_ones)})
 
 
 @contextmanager
