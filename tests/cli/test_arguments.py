@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from vs_tui.cli import vscli
 from vs_tui.cli.main import main
+from vs_tui.cli.report import REPORTS
 from vs_tui.store.schema import open_writer
 
 COMMANDS = {
@@ -85,6 +87,65 @@ def test_an_argument_that_cannot_be_used_is_told_without_controlling_the_termina
     said = capsys.readouterr().err
     assert said.strip()
     assert "\x1b" not in said
+
+
+WRONG = [
+    *(f"report {name} --since 7" for name in REPORTS),
+    *("report dora --by nothing", "report dora --by-period day", "report dora --tz Mars"),
+    *("report durations dur>x", "report durations --by nothing", "report pull-requests --by year"),
+    *(
+        "report dora kind:build",
+        "report teams --by-period week",
+        "report dora --format valuestream",
+    ),
+    *("ls dur>x", "ls --sort nothing", "ls section:flight", "ls --by trace --sort nothing"),
+    *("ls --by trace wait>x", "record --since x", "record --until x"),
+    *("replay gone --speed x", "replay gone --to ftp://x", "replay gone --only github"),
+    *("link show ''", "link pin a ''", "link clear ''", "link list --url ftp://x"),
+    *("db prune --older-than x", "db copy-log a b", "db forget --actor ''"),
+    *("view --at x", "view ftp://x", "view postgresql://host/db#part"),
+    *("export postgres nowhere", "export postgres postgresql://h/d --schema 'a b'"),
+    *("import github a", "import github a/b --since x", "import github a/b --to ftp://x"),
+    *("connect github 'a b'", "connect github ''", "connect nothing", "connect jenkins a/b"),
+    *(
+        "connect github a/b --public-url x",
+        "connect github a/b --api x",
+        "source test nothing gone",
+    ),
+    *("source test github gone --header x", "secret show nothing", "secret revoke nothing"),
+    *("serve --log nowhere", "serve --export-otlp nowhere", "serve --port x"),
+    *("event --tag x start", "event end --event-id ''", "run --", "run --tag x -- true"),
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_arguments_are_judged_before_files_databases_and_the_network(
+    line, tmp_path, monkeypatch
+) -> None:
+    """Nothing that these commands would use is there."""
+    monkeypatch.setattr("vs_tui.cli.view.need_terminal", lambda: None)
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    try:
+        code = main(shlex.split(line))
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert not (tmp_path / "vs-tui.db").exists()
+
+
+def test_without_a_database_a_right_call_says_so(tmp_path, capsys) -> None:
+    """Which teams there are, only the database knows."""
+    for line in ("report dora --team core", "report durations --team core", "ls kind:deploy"):
+        assert main(line.split()) == 1
+        assert "vs-tui.db does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["", "/", ".."])
+def test_a_folder_is_no_file_to_write(path, tmp_path, capsys) -> None:
+    with contextlib.closing(open_writer(tmp_path / "vs-tui.db")):
+        assert main(["db", "backup", path]) == 1
+        assert main(["record", "--out", path]) == 1
+        assert capsys.readouterr().err.count(" exists; choose another") == 2
 
 
 @given(LINES)

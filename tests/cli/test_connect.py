@@ -151,6 +151,7 @@ async def test_a_webhook_of_github_is_made_and_pinged_and_brought_up_to_date(
     assert "ping    arrived: OK" in out
     assert SECRETS["github"] not in out + err
     assert [(d["kind"], d["verdict"]) for d in deliveries(server)] == [("ping", "ignored")]
+    words = ("github", "https://github.com/acme/api.git", *words[2:])  # as the browser has it
     code, out, _ = await run(shell, *words, "--json", **env)
     assert (code, len(github.hooks)) == (0, 1)
     assert json.loads(out)["made"] is False

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from vs_tui.cli.commands import UsageError
-from vs_tui.cli.http_client import ReceiverAccess, is_loopback, sender_settings
+from vs_tui.cli.http_client import HttpError, ReceiverAccess, address, is_loopback, sender_settings
 from vs_tui.config import Config, load
 from vs_tui.config.loading import Signing
-from vs_tui.config.model import configure
+from vs_tui.config.model import checked_url, configure
+from vs_tui.log.address import parse_log_url
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import SECOND, Duration, Instant, parse_duration, parse_instant
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from vs_tui.store.queries.reader import SqliteReader
+
+
+Question = Callable[["SqliteReader"], Awaitable[object]]
 
 
 class SourceName(str):
@@ -127,6 +131,7 @@ def add_log_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log",
         metavar="URL",
+        type=log_url,
         help="PostgreSQL that holds the delivery log for several nodes, such as "
         "postgresql://USER@HOST/DATABASE; --db is then a cache (a password: PGPASSFILE, VS_LOG)",
     )
@@ -150,6 +155,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export-otlp",
         metavar="URL",
+        type=collector_url,
         help="send traces and metrics to this OTLP/HTTP collector, such as http://collector:4318",
     )
     parser.add_argument(
@@ -171,6 +177,23 @@ def port_number(text: str) -> int:
     if not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port; give a number from 0 to 65535")
     return int(text)
+
+
+def log_url(text: str) -> str:
+    """For argparse: the address of a shared log, as written."""
+    try:
+        parse_log_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def collector_url(text: str) -> str:
+    """For argparse: the address of a collector, as written; empty for none."""
+    try:
+        return checked_url("it", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def load_config(
@@ -231,33 +254,65 @@ def reader_settings(config: Config) -> dict[str, Any]:
 
 @asynccontextmanager
 async def reading(
-    config: Config, clock: Callable[[], Instant] = now
+    config: Config, clock: Callable[[], Instant] = now, judge: Question | None = None
 ) -> AsyncIterator[SqliteReader]:
-    """The database of a configuration, open for reading. StoreError says what is wrong with it."""
+    """The database of a configuration, open for reading. StoreError says what is wrong with it;
+    before that, `judge` asks an empty database, so that a wrong argument is its ValueError
+    whatever the state of the files."""
     from vs_tui.store.queries.reader import SqliteReader
+    from vs_tui.store.schema import StoreError
 
-    reader = await SqliteReader(config.db, clock, **reader_settings(config)).open()
+    reader = SqliteReader(config.db, clock, **reader_settings(config))
+    try:
+        await reader.open()
+    except StoreError:
+        if judge is not None:
+            await _ask_nothing(judge, config, clock)
+        raise
     try:
         yield reader
     finally:
         await reader.close()
 
 
+async def _ask_nothing(question: Question, config: Config, clock: Callable[[], Instant]) -> None:
+    """Ask an empty database."""
+    from tempfile import TemporaryDirectory
+
+    from vs_tui.store.queries.reader import SqliteReader
+    from vs_tui.store.schema import open_writer
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        open_writer(path).close()
+        reader = await SqliteReader(path, clock, **reader_settings(config)).open()
+        try:
+            await question(reader)
+        finally:
+            await reader.close()
+
+
 def receiver(url: str = "", token: str = "") -> ReceiverAccess:
     """The address of the running receiver: from the command line, else VS_URL and VS_TOKEN, else
-    this machine's. CommandError if our token is not meant for it."""
+    this machine's. UsageError if it is none, CommandError if our token is not meant for it."""
     found = sender_settings(url=url, token=token)
+    plain = found.url.partition("?")[0]
+    try:
+        address(plain)
+    except HttpError:
+        shown = plain.rpartition("@")[2][:100]  # never a password
+        raise UsageError(f"'{shown}' is no receiver's address; write http://HOST:PORT") from None
     if found.refusal:
         raise CommandError(found.refusal)
     return found
 
 
-def token_for(address: str, named: str, config: Config) -> str:
+def token_for(url: str, named: str, config: Config) -> str:
     """The token for a receiver: the one in its address, else --token or VS_TOKEN, else on this
     machine the configured one. CommandError if only a token for another receiver is known."""
-    if named or "token" in config.origins or is_loopback(address):
+    if named or "token" in config.origins or is_loopback(url):
         return named or config.secrets.token
-    return receiver(address).token
+    return receiver(url).token
 
 
 def stop_event() -> asyncio.Event:

@@ -72,24 +72,32 @@ def run(args: argparse.Namespace) -> int:
     if args.tool not in found:
         raise UsageError(f"there is no source '{args.tool}'; `vs-tui source list` prints them")
     connection = found[args.tool]
-    base = args.public_url or config.public_url or agent_url(config.port)
     if args.public_url:
         check_url(args.public_url, "--public-url")
-    if args.name and args.tool not in _BY_API:
+    if args.name is not None and args.tool not in _BY_API:
         raise UsageError(
             f"only the webhooks of {' and '.join(_BY_API)} can be made from here; `vs-tui connect "
             f"{args.tool}` prints what to enter at {connection.title}"
         )
-    if not args.name:
-        return _print_form(args, connection, base, config)
-    return _make(args, connection, base)
+    if args.name is None:
+        return _print_form(args, connection, _base(args, config), config)
+    return _make(args, connection, config)
 
 
-def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
+def _base(args: argparse.Namespace, config: Config) -> str:
+    """Where tools reach the receiver; empty if nothing says so."""
+    return args.public_url or config.public_url or agent_url(config.port)
+
+
+def _make(args: argparse.Namespace, connection: Connection, config: Config) -> int:
     """Make the webhook and let the tool send a ping."""
     tool = TOOLS[args.tool]
     if args.api:
         check_url(args.api, "--api")
+    args.name, typed = tool.plain(args.name.strip()), args.name
+    if not args.name or any(c.isspace() for c in args.name):
+        raise UsageError(f"'{typed}' is not a name of {tool.title}; write it like acme or acme/api")
+    base = _base(args, config)
     if not base:
         raise CommandError(
             f"{tool.title} cannot reach this machine: nothing says where. Start a tunnel (ngrok "

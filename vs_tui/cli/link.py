@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.commands import add_command
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.receiver_api import Missing, ReceiverApi
 from vs_tui.model.display import clean
@@ -66,6 +66,10 @@ def _add_receiver_options(parser: argparse.ArgumentParser, *, again: bool) -> No
 
 
 def run(args: argparse.Namespace) -> int:
+    refs = [args.child] if "child" in args else []
+    refs += [args.parent] if args.action in ("pin", "cut") else []
+    if "" in refs:
+        raise UsageError("a ref is empty; `vs-tui ls` lists spans with their refs")
     api = ReceiverApi(args.url or "", args.token or "")
     if args.action in (None, "list"):
         return _list(api, as_json=args.json)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vs_tui.api.codec.traces import STANDING
 from vs_tui.cli.commands import add_command, usage, whole_number
@@ -23,6 +23,9 @@ from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.traces.standing import Standing
+
+if TYPE_CHECKING:
+    from vs_tui.store.queries.reader import SqliteReader
 
 PAGE: Final = 1_000
 """Spans in memory at a time."""
@@ -89,7 +92,11 @@ def run(args: argparse.Namespace) -> int:
 async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None:
     """Print page after page. ValueError for a wrong filter or order."""
     left, cursor, terms = args.limit, "", " ".join(args.filter)
-    async with reading(load_config(args)) as reader:
+
+    def judge(empty: SqliteReader) -> Awaitable[object]:
+        return empty.all_spans(terms, sort=args.sort)
+
+    async with reading(load_config(args), judge=judge) as reader:
         await reader.caught_up()
         while True:
             page = await reader.all_spans(
@@ -111,8 +118,9 @@ async def _list_traces(args: argparse.Namespace) -> None:
     order = "state" if args.sort == "live" else args.sort
     if order.lstrip("-") not in ORDERS:
         raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
-    async with reading(load_config(args)) as reader:
-        board = await reader.board(" ".join(args.filter))
+    terms = " ".join(args.filter)
+    async with reading(load_config(args), judge=lambda empty: empty.board(terms)) as reader:
+        board = await reader.board(terms)
     if not args.json:
         print(TRACE_HEADER)
     for found in ordered(board.rows, order, now())[: args.limit]:
@@ -121,7 +129,7 @@ async def _list_traces(args: argparse.Namespace) -> None:
         else:
             print(trace_row(found, now()))
     if not board.rows:
-        _say_none("trace that is open or has just ended", " ".join(args.filter))
+        _say_none("trace that is open or has just ended", terms)
 
 
 def _say_none(what: str, terms: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.http_client import Connection, HttpError, Response, address
 from vs_tui.cli.importing import Delivery
@@ -43,14 +42,7 @@ class ReceiverApi:
     def __init__(self, url: str = "", token: str = "") -> None:
         found = receiver(url, token)
         self._token = found.token
-        plain = found.url.partition("?")[0]
-        try:
-            where = address(plain)
-        except HttpError:
-            shown = plain.rpartition("@")[2]  # never a password
-            raise UsageError(f"'{shown}' is no receiver's address; write http://HOST:PORT") from (
-                None
-            )
+        where = address(found.url.partition("?")[0])
         self._base = where.path.rstrip("/").removesuffix("/customhttp")
         self._shown = f"{'https' if where.secure else 'http'}://{where.name}{self._base}"
         self._connection = Connection(where)

@@ -80,6 +80,11 @@ def _register_replay(subparsers: Any) -> None:
 
 
 def replay(args: argparse.Namespace) -> int:
+    speed = speed_of(args.speed)
+    if args.to:
+        ReceiverApi(args.to, args.token or "").close()
+    if args.only and not args.only.startswith("/"):
+        raise UsageError(f"--only '{args.only[:100]}': write a path such as /github")
     deliveries = load(args.paths)
     if args.only:
         deliveries = [d for d in deliveries if d.path.partition("?")[0] == args.only]
@@ -89,7 +94,7 @@ def replay(args: argparse.Namespace) -> int:
         delta = whole_seconds(now() - deliveries[-1].received_at)
         deliveries = [shift(delivery, delta) for delivery in deliveries]
     config = load_config(args)
-    counts = asyncio.run(_replay(config, args, deliveries))
+    counts = asyncio.run(_replay(config, args, deliveries, speed))
     if args.json:
         import json
 
@@ -136,9 +141,8 @@ def speed_of(text: str) -> float:
 
 
 async def _replay(
-    config: Config, args: argparse.Namespace, deliveries: list[Delivery]
+    config: Config, args: argparse.Namespace, deliveries: list[Delivery], speed: float
 ) -> dict[str, int]:
-    speed = speed_of(args.speed)
     async with _target(config, args) as target:
         with Bar(sys.stderr) as bar:
             counts = await _send_all(target, deliveries, speed, bar)

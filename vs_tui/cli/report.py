@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.commands import add_command, usage, whole_number
-from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.cli.common import add_store_options, load_config, now, reading
 
 if TYPE_CHECKING:
     from vs_tui.export.report_tables import Column
     from vs_tui.export.report_writer import Report
     from vs_tui.metrics.windows import Window
+    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.store.queries.reports import Asked, Reports
 
 VALUESTREAM: Final = "valuestream"
@@ -104,7 +105,6 @@ def _choices() -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.store.queries.reports import Reports
 
     config = load_config(args)
@@ -114,15 +114,17 @@ def run(args: argparse.Namespace) -> int:
     async def write() -> None:
         from vs_tui.export.report_writer import written
 
-        reader = await SqliteReader(config.db, now).open()
-        await reader.caught_up()
-        try:
-            reports = Reports(reader, config, now)
-            report = await _READ[args.report](reports, _asked(args), args)
+        asked, read = _asked(args), _READ[args.report]
+        of_any = replace(asked, team="")  # which teams there are, the database says
+
+        def judge(empty: SqliteReader) -> Awaitable[Report]:
+            return read(Reports(empty, config, now), of_any, args)
+
+        async with reading(config, judge=judge) as reader:
+            await reader.caught_up()
+            report = await read(Reports(reader, config, now), asked, args)
             async for piece in written(report, "csv" if form == VALUESTREAM else form, width):
                 sys.stdout.write(piece)
-        finally:
-            await reader.close()
 
     gc.disable()  # hundreds of thousands of groups, none of them garbage
     try:

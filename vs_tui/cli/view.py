@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from vs_tui.cli.commands import UsageError, add_command
+from vs_tui.cli.commands import UsageError, add_command, usage
 from vs_tui.cli.common import (
     CommandError,
     add_log_option,
@@ -38,7 +38,8 @@ from vs_tui.cli.dashboard import (
 from vs_tui.cli.http_client import is_loopback
 from vs_tui.cli.logs import log_to_file
 from vs_tui.config import Config, take_secrets_out
-from vs_tui.log.address import SCHEMES
+from vs_tui.log.address import SCHEMES, parse_log_url
+from vs_tui.model.display import shown_url
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 
@@ -103,7 +104,8 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     what = args.what or ""
     if what.partition("://")[0] in SCHEMES:
-        args.log, what = what, ""
+        with usage(f"'{shown_url(what)}' "):
+            args.log, what = parse_log_url(what).url, ""
     url = what if "://" in what else ""
     if what and not url:
         args.db = what

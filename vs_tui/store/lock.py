@@ -168,7 +168,7 @@ def refuse_neighbour(path: Path) -> None:
 
 
 def _owner(path: Path) -> Path | None:
-    for ending in _NEIGHBOURS:
+    for ending in _NEIGHBOURS if path.name else ():  # a root has no name
         owner = path.with_name(path.name.removesuffix(ending) or path.name)
         if owner != path and (owner.is_file() or _owner(owner)):
             return owner

@@ -333,14 +333,14 @@ class Project:
     @classmethod
     def projects(cls, names: Iterable[str]) -> list[str]:
         """The names as the API has them; ValueError quotes a wrong one."""
-        found = [cls._plain(name.strip()) for name in names]
+        found = [cls.plain(name.strip()) for name in names]
         for name, plain in zip(names, found, strict=True):
             if not cls._is_name(plain):
                 raise ValueError(f"'{name}' is not {cls.wanted}")
         return found
 
     @classmethod
-    def _plain(cls, name: str) -> str:
+    def plain(cls, name: str) -> str:
         return name.removesuffix(".git").removeprefix(cls.host).strip("/")
 
     @classmethod

@@ -50,7 +50,7 @@ class Jira(Project):
         self._statuses = {str(status.get("id")): status for status in objects(listed)}
 
     @classmethod
-    def _plain(cls, name: str) -> str:
+    def plain(cls, name: str) -> str:
         return name.upper()
 
     @classmethod
