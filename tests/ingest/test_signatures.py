@@ -157,6 +157,24 @@ async def test_only_the_right_proof_is_taken(tmp_path, way) -> None:
         connection.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/github", "with what `vs-tui secret show github` prints (header X-Hub-Signature-256)"),
+        ("/gitlab", "show gitlab` prints (header X-Gitlab-Token or Webhook-Signature), or with"),
+        ("/jenkins", "show token` prints (header Authorization, or ?token= in the URL)"),
+    ],
+)
+async def test_a_request_without_a_proof_is_told_which_one_is_taken(tmp_path, path, said) -> None:
+    async with receiving(tmp_path, secrets=SECRETS) as runtime:
+        connection = await Raw.to(runtime)
+        await connection.send(post(b"{}", path, "x-hub-signature: sha1=00"))
+        status, _, answer = await connection.answer()
+        assert status == 401
+        assert said in answer["detail"]
+        connection.close()
+
+
 def test_every_source_that_signs_is_tried() -> None:
     """Presets' signatures are tried beside their bodies, in tests/sources/test_presets.py."""
     signing = {
@@ -170,5 +188,5 @@ def test_every_source_that_signs_is_tried() -> None:
         tried = {
             header for found, sign in SIGNERS.values() if found == name for header in sign("s", b"")
         }
-        missing = set(source.signature_headers) - tried - {"x-hub-signature"}
+        missing = set(source.signature_headers) - tried
         assert not missing, "a header of it is in none of the ways above"

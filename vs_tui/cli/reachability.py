@@ -18,6 +18,7 @@ from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
+from vs_tui.model.request_advice import shown_header
 from vs_tui.tui.source_status import Connection
 
 AGENT: Final = "http://127.0.0.1:4040/api"
@@ -105,7 +106,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
                 name=source.name,
                 title=source.title,
                 paths=tuple(source.paths),
-                proof=_header(source.signature_headers) if signs else "",
+                proof=shown_header(source.signature_headers[0]) if signs else "",
                 token_in_url=source.token_in_url,
                 kept_as=source.name if signs else "token",
                 secret=own or secrets.token,
@@ -126,11 +127,6 @@ def with_new_secrets(config: Config) -> Config:
     stored = complete_secrets(config.secrets_path, signing_sources)
     sources = {**stored.sources, **config.secrets.sources}
     return replace(config, secrets=replace(config.secrets, sources=sources))
-
-
-def _header(names: Sequence[str]) -> str:
-    """The first of a tool's headers, in the case of its documentation."""
-    return "-".join(part.capitalize() for part in names[0].split("-")) if names else ""
 
 
 def risks(config: Config) -> Iterator[str]:

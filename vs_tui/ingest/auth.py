@@ -16,6 +16,7 @@ from typing import Final
 from vs_tui.config import Config, ConfigError, NamedToken, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
 from vs_tui.log.delivery import DECISION_SOURCE
+from vs_tui.model.request_advice import shown_header
 from vs_tui.model.request_signing import NAMED_TOKEN, delivery_message, signing_key
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.sources.base import Inbound, Source, Unauthorized
@@ -354,11 +355,10 @@ def _signed(source: Source, headers: Mapping[str, str]) -> bool:
 
 def missing_proof(source: Source) -> str:
     """An error message that lists the proofs that this tool can send."""
-    proofs = [f"the header {name}" for name in source.signature_headers]
-    proofs.append("the token in the Authorization header")
-    if source.token_in_url:
-        proofs.append("`?token=` in the URL")
-    shown = "`vs-tui secret show token` prints the token"
+    proofs = []
     if source.signature_headers:  # a tool that signs nothing has no secret of its own
-        shown += f", `vs-tui secret show {source.name}` the secret to sign with"
-    return f"missing or wrong proof: send {' or '.join(proofs)}; {shown}"
+        headers = " or ".join(map(shown_header, source.signature_headers))
+        proofs.append(f"with what `vs-tui secret show {source.name}` prints (header {headers})")
+    elsewhere = ", or ?token= in the URL" if source.token_in_url else ""
+    proofs.append(f"with what `vs-tui secret show token` prints (header Authorization{elsewhere})")
+    return f"missing or wrong proof: prove the request {', or '.join(proofs)}"

@@ -36,6 +36,11 @@ NOT_KEPT: Final = "refused requests are not kept whole; ask the sender to send i
 _NONE: Final = Advice()
 
 
+def shown_header(name: str) -> str:
+    """A header's name in the case of documentations."""
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
 def why(verdict: str, status: int, reason: str, proof: Proof) -> str:
     """The reason of a verdict in a few words. For a refused proof or path these are the words of
     `advice`; any other reason already says what is wrong."""

@@ -20,7 +20,6 @@ from vs_tui.sources.base import (
     Parsed,
     Reading,
     Source,
-    Unauthorized,
     parsed,
 )
 from vs_tui.sources.fields import json_object, text
@@ -129,7 +128,7 @@ class GitHub(Source):
         "Statuses, Deployments, Deployment statuses",
     )
     version = 2
-    signature_headers = ("x-hub-signature-256", "x-hub-signature")
+    signature_headers = ("x-hub-signature-256",)
     # The same when a delivery is sent again by hand.
     delivery_headers = ("x-github-delivery",)
     stored_headers = (
@@ -145,11 +144,6 @@ class GitHub(Source):
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the HMAC-SHA256 of the raw body; the older SHA-1 header alone is not accepted."""
         given = inbound.header("x-hub-signature-256")
-        if not given and inbound.header("x-hub-signature"):
-            raise Unauthorized(
-                "X-Hub-Signature is SHA-1 and not accepted; this sender must send "
-                "X-Hub-Signature-256 as well"
-            )
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature-256")
 
     def parse(self, inbound: Inbound) -> Parsed:
