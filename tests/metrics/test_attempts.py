@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from tests.metrics.world import t
-from vs_tui.metrics.attempts import merge_attempts, merge_repeats, merge_runs
+from vs_tui.metrics.attempts import (
+    merge_attempts,
+    merge_regions,
+    merge_repeats,
+    merge_runs,
+    order,
+)
 from vs_tui.metrics.facts import Deployment, DeployOutcome
 
 OK, FAILED = DeployOutcome.OK, DeployOutcome.FAILED
@@ -126,13 +132,59 @@ def test_deploys_at_once_without_a_run_are_one_if_of_one_version(more, deploymen
 
 
 @pytest.mark.parametrize(
-    ("repeat", "ended", "deployments"),
-    [("drift", "10:05", 1), ("promotion", "11:05", 1), ("", "10:05", 2)],
+    ("repeat", "of_same_span", "ended", "deployments"),
+    [
+        ("drift", False, "10:05", 1),
+        ("promotion", True, "11:05", 1),
+        ("promotion", False, "10:05", 2),
+        ("", False, "10:05", 2),
+    ],
 )
-def test_what_is_live_already_is_no_new_deployment(repeat, ended, deployments) -> None:
+def test_what_is_live_already_is_no_new_deployment(
+    repeat, of_same_span, ended, deployments
+) -> None:
+    """Another build of the same commit is no promotion of the first one."""
     first = deploy("10:00", "10:05", OK, commit="c1")
-    again = deploy("11:00", "11:05", OK, commit="c1", repeat=repeat)
+    run_of = first.key if of_same_span else ""
+    again = deploy("11:00", "11:05", OK, commit="c1", repeat=repeat, run_of=run_of)
     found = merge_repeats([first, again])
     assert (len(found), found[0].ended_at) == (deployments, t(ended))
     broken = deploy("10:00", "10:05", FAILED, commit="c1")
     assert len(merge_repeats([broken, again])) == 2, "what failed is not live"
+
+
+WAVES = [
+    ("one after another", [("eu", "09:00"), ("us", "11:00")], 1),
+    ("back in one", [("eu", "09:00"), ("us", "09:10"), ("us", "10:00")], 2),
+    ("back in both", [("eu", "09:00"), ("us", "09:10"), ("eu", "10:00"), ("us", "10:10")], 2),
+    ("unknown", [("", "09:00"), ("", "11:00")], 2),
+]
+
+
+@pytest.mark.parametrize(("told_of", "count"), [w[1:] for w in WAVES], ids=[w[0] for w in WAVES])
+@pytest.mark.parametrize("version", ["1", "latest"])
+def test_a_version_reaches_one_region_after_another(told_of, count, version) -> None:
+    """A name that moves is no version."""
+    found = [
+        deploy(began, began[:-1] + "5", OK, regions=(region,) if region else (), version=version)
+        for region, began in told_of
+    ]
+    merged = merge_regions(reversed(found))
+    assert len(merged) == (len(found) if version == "latest" else count)
+    assert max(merged, key=order).ended_at == found[-1].ended_at
+
+
+def test_a_region_fails_though_another_succeeds_later() -> None:
+    one = deploy("09:00", "09:05", FAILED, regions=("eu",), leg="eu", name="api to production")
+    other = deploy("09:10", "09:15", OK, regions=("us",), leg="us", name="api to production")
+    assert told(merge_regions([other, one])) == meant(("09:00", "09:15", FAILED))
+
+
+def test_what_is_live_in_another_region_is_no_repeat() -> None:
+    own: dict[str, Any] = {"repeat": "drift", "commit": "c"}
+    first = deploy("09:00", "09:05", OK, regions=("eu",), **own)
+    again = deploy("10:00", "10:05", OK, regions=("eu",), **own)
+    other = deploy("11:00", "11:05", FAILED, regions=("us",), **own)
+    unknown = deploy("12:00", "12:05", OK, **own)
+    assert merge_repeats([first, again, other]) == [first, other]
+    assert merge_repeats([first, unknown]) == [first]

@@ -9,7 +9,7 @@ from typing import Final
 
 from vs_tui.metrics.facts import Deployment, DeployOutcome, same_version
 from vs_tui.model.artifacts import MOVING_VERSIONS
-from vs_tui.model.time import MINUTE, Instant, iso, parse_instant
+from vs_tui.model.time import DAY, MINUTE, Duration, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
 
 
@@ -67,19 +67,20 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     continues an unsuccessful one; after a success it is a new deployment. Deploys without a known
     run are merged if they deploy one version at the same time, with each other and with a run.
     """
-    groups: dict[tuple[str, str], list[Deployment]] = {}
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
     for deployment in deployments:
         version = deployment.version or deployment.commit
         if deployment.run:
-            groups.setdefault((deployment.run, version), []).append(deployment)
+            key = (deployment.run, version, deployment.regions)
+            groups.setdefault(key, []).append(deployment)
         elif version and version not in MOVING_VERSIONS:
             alone.setdefault((deployment.correlation, version), []).append(deployment)
         else:
             found.append(deployment)
     runs: dict[str, list[tuple[list[Deployment], list[Deployment]]]] = {}
-    for (_, version), group in groups.items():
+    for (_, version, _), group in groups.items():
         runs.setdefault(version, []).append((group, group.copy()))
     for (correlation, version), members in alone.items():
         left: list[Deployment] = []
@@ -152,6 +153,7 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         outcome=outcome,
         reason=failed.reason if outcome is DeployOutcome.FAILED else "",
         members=tuple(span for d in members for span in d.spans),
+        regions=tuple(sorted({region for d in members for region in d.regions})),
     )
 
 
@@ -171,31 +173,71 @@ def merge_repeats(deployments: Iterable[Deployment]) -> list[Deployment]:
     """Leave out deployments of what is live already, if their tool says that these are none (see
     `Deployment.repeat`). A promotion moves the end of the deployment that it makes live.
 
-    `deployments` are all of one target, sorted by `order`.
+    `deployments` are all of one target, sorted by `order`. What is live in another region is not
+    live in this one.
     """
     found: list[Deployment] = []
-    live = -1
+    live: dict[tuple[str, ...], int] = {}
     for deployment in deployments:
-        if deployment.repeat and live >= 0 and _is_repeat(deployment, found[live]):
+        at = max((live[region] for region in _covering(deployment, live)), default=-1)
+        if deployment.repeat and at >= 0 and _is_repeat(deployment, found[at]):
             if deployment.repeat == _PROMOTION and deployment.ok:
-                found[live] = replace(found[live], ended_at=deployment.ended_at)
+                found[at] = replace(found[at], ended_at=deployment.ended_at)
             continue
         found.append(deployment)
         if deployment.finished:
-            live = len(found) - 1
+            live[deployment.regions] = len(found) - 1
     return sorted(found, key=order)
+
+
+def _covering(deployment: Deployment, live: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Those of these regions that hold one of a deployment's; no region stands for all."""
+    own = deployment.regions
+    return (each for each in live if not own or not each or not set(own).isdisjoint(each))
+
+
+WAVE: Final[Duration] = DAY
+"""A version that reaches another region at most this long after the last one is still the same
+deployment."""
+
+
+def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
+    """Merge the deployments of one version in one region after another, of one target, into one: a
+    tool that knows clusters has no run that joins them. The whole failed if it failed in any.
+
+    A region only goes forward: a version that comes back to it is a new deployment.
+    """
+    waves: list[list[Deployment]] = []
+    last_in: dict[str, int] = {}
+    last_of: dict[tuple[str, str], int] = {}
+    for deployment in sorted(deployments, key=begun):
+        version = (deployment.version, deployment.commit)
+        is_named = bool(deployment.commit) or version[0] not in ("", *MOVING_VERSIONS)
+        wave = last_of.get(version, -1) if deployment.regions and is_named else -1
+        before = max((last_in.get(region, -1) for region in deployment.regions), default=-1)
+        if wave > before and deployment.started_at - max(d.ended_at for d in waves[wave]) <= WAVE:
+            waves[wave].append(deployment)
+        else:
+            wave = len(waves)
+            waves.append([deployment])
+        if deployment.regions:
+            last_of[version] = wave
+            last_in.update(dict.fromkeys(deployment.regions, wave))
+    return sorted(map(_joined, waves), key=order)
 
 
 _PROMOTION: Final = "promotion"
 
 
 def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
-    """Whether it deploys what the one before it deployed successfully."""
+    """Whether it deploys what the one before it deployed successfully. A promotion is of the very
+    build; the same commit built again is a deployment."""
     if not live.ok:
         return False
     mine = (deployment.version, deployment.commit)
     same_commit = bool(deployment.commit) and mine == (live.version, live.commit)
-    return same_commit or deployment.span in live.spans
+    is_promotion = deployment.repeat == _PROMOTION
+    return deployment.span in live.spans or (same_commit and not is_promotion)
 
 
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:

@@ -99,6 +99,8 @@ class Deployment:
     """Number of the attempt; 0 if unknown."""
     leg: str = ""
     """The job of the run, if a run deploys several regions."""
+    regions: tuple[str, ...] = ()
+    """The clusters that it deployed to, if its tool tells them."""
     repeat: str = ""
     """What it means to deploy what is live already: `drift` was put right, or a `promotion` made
     live what was only built; empty: a deployment like others."""

@@ -121,12 +121,13 @@ def deployment_of(span: Span) -> Deployment:
         name=span.name,
         trace_id=span.trace_id,
         is_plyzen=span.source == "plyzen",
+        regions=(region,) if (region := text(names, "vs.deploy.region")) else (),
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
         repeat=text(names, "vs.deploy.repeat"),
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,
-        leg=text(names, "vs.deploy.job", "cicd.pipeline.task.name"),
+        leg=text(names, "vs.deploy.job", "cicd.pipeline.task.name", "vs.deploy.region"),
     )
 
 

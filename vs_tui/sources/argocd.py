@@ -69,6 +69,12 @@ class Sync(BaseModel):
         return value[:500] if isinstance(value, str) else value
 
     @property
+    def host(self) -> str:
+        """The host of Argo CD itself. Each cluster may have its own, whose destination is then
+        `https://kubernetes.default.svc` in all of them."""
+        return web_url(self.url).partition("://")[2].partition("/")[0]
+
+    @property
     def where(self) -> str:
         """The environment: the label, or else a word in a name, or else the destination."""
         named = environment_in(self.app) or environment_in(self.namespace)
@@ -140,6 +146,8 @@ def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
     sha = sync.revision if keys.commit(sync.revision) else ""
     version = sync.own_version(service)
     begun = iso(sync.started_at) or sync.revision
+    # Clusters with an Argo CD each have applications of one name, which one push starts at once.
+    begun += f"@{sync.host}" if sync.host else ""
     whole = Event(
         key=keys.reference("argocd", "deploy", sync.app_namespace, f"{sync.app}/{begun}"),
         source="argocd",
@@ -168,6 +176,7 @@ def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
             vs__argocd__health=sync.health,
             vs__argocd__cluster=sync.cluster,
             vs__argocd__namespace=sync.namespace,
+            vs__deploy__region="/".join(filter(None, (sync.host, sync.cluster, sync.app))),
             vs__deploy__repeat="drift" if sha and not sync.user else None,
             vs__argocd__images=", ".join(sync.images[:MAX_IMAGES])[:1000],
             vs__error__message=sync.message if state is State.ERROR else None,

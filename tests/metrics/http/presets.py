@@ -126,17 +126,23 @@ def sentry_alert(story: Story, service: str, began: str, *told: tuple[str, str])
         story.add("/sentry", body | {"installation": {"uuid": "a8e5d37a"}})
 
 
+INTERRUPTED = {"Waits": "ManualIntervention", "Guided": "GuidedFailure"}
+"""Interruptions of Octopus' deployments."""
+
+
 def octopus(
     story: Story, service: str, *told: tuple[str, str, str, str], place: str = "Production"
 ) -> None:
     """Deployments, each told by (id, category, version, time)."""
-    words = {"Succeeded": "succeeded", "Failed": "failed", "Started": "started", "Queued": "queued"}
-    for identifier, category, version, clock in told:
-        text = f"Deploy to {place} {words[category]} for {service} release {version} to {place}"
+    words = {"Waits": "requires manual intervention", "Guided": "requires guided failure"}
+    for identifier, word, version, clock in told:
+        said = words.get(word, word.lower())
+        text = f"Deploy to {place} {said} for {service} release {version} to {place}"
         related = [f"Deployments-{identifier}", f"Projects-{number(service)}", "Releases-1"]
+        kind = f"{INTERRUPTED.get(word, '')}InterruptionRaised"
         event = {
-            "Id": f"Events-{service}-{identifier}-{category}",
-            "Category": f"Deployment{category}",
+            "Id": f"Events-{service}-{identifier}-{word}",
+            "Category": kind if word in INTERRUPTED else f"Deployment{word}",
             "RelatedDocumentIds": related,
             "Occurred": at(clock),
             "Username": "kim",
@@ -149,12 +155,14 @@ def octopus(
 
 def flux(
     story: Story, name: str, revision: str, *told: tuple[str, str], kind: str = "HelmRelease",
-    namespace: str = "prod",
+    namespace: str = "prod", cluster: str = "",
 ) -> None:  # fmt: skip
-    """What a controller says of a revision, each (reason, time); a reason with `Failed` fails."""
+    """What a controller says of a revision, each (reason, time); a reason with `Failed` fails. An
+    object has another uid in each cluster."""
     for reason, clock in told:
         body = {
-            "involvedObject": {"kind": kind, "namespace": namespace, "name": name},
+            "involvedObject": {"kind": kind, "namespace": namespace, "name": name}
+            | ({"uid": f"7d0cdc51-{number(name + cluster)}"} if cluster else {}),
             "metadata": {"revision": revision},
             "severity": "error" if "Failed" in reason else "info",
             "reason": reason,

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from vs_tui.metrics.attempts import WAVE
 from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
@@ -67,6 +68,10 @@ class Judging:
         while True:
             since = self._before(target, self._success_before(target, low))
             facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
+            if low > moment - WAVE and any(d.regions for d in facts.deployments):
+                # It may continue a deployment that ended before the last ones.
+                low = moment - WAVE
+                continue
             concerned = [d for d in facts.deployments if d.ended_at >= low]
             reverted = self._reverted(target, facts, concerned)
             if reverted is None or reverted >= low:

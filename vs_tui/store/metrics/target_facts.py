@@ -12,6 +12,7 @@ from vs_tui.metrics.attempts import (
     SpanRun,
     each_run,
     merge_attempts,
+    merge_regions,
     merge_repeats,
     merge_runs,
     runs_seen,
@@ -134,7 +135,8 @@ class TargetReader:
             for span in spans
             for run in each_run(self._deployment(span, placed.get(span.key)), told[span.key])
         ]
-        merged = merge_repeats(merge_runs(_with_runs(self.db, merge_attempts(runs, retries))))
+        merged = merge_runs(_with_runs(self.db, merge_attempts(runs, retries)))
+        merged = merge_regions(merge_repeats(merged))
         if self.rules.failed_deploys == "ignore":
             cancelled = DeployOutcome.CANCELLED
             return [d if d.ok or not d.finished else replace(d, outcome=cancelled) for d in merged]
