@@ -358,6 +358,9 @@ def _state(hook: Hook, environment: dict[str, Any]) -> tuple[State, str, str]:
     if word == "rejected" and not _is_refused(hook, environment):
         # A release has the same word for a failure and for a refused approval.
         return _FAILED
+    if word == "canceled" and _deployment_status(hook) == "succeeded":
+        # It was stopped after it had deployed: while a gate or an approval was missing.
+        word = "succeeded"
     if word not in RESULTS:
         raise hook.unreadable(f"the status {word[:40]!r} is not known")
     return RESULTS[word]
@@ -365,15 +368,19 @@ def _state(hook: Hook, environment: dict[str, Any]) -> tuple[State, str, str]:
 
 def _is_refused(hook: Hook, environment: dict[str, Any]) -> bool:
     """Whether nothing was deployed, because somebody or a gate refused it before."""
-    deployment = obj(hook.resource, "deployment")
-    if status := text(deployment, "deploymentStatus").lower():
+    if status := _deployment_status(hook):
         return status == "notdeployed"
-    attempt = _attempt(hook, environment, deployment)
+    attempt = _attempt(hook, environment, obj(hook.resource, "deployment"))
     return any(
         text(approval, "status").lower() == "rejected"
         and (number(approval, "attempt") or attempt) == attempt
         for approval in items(environment, "preDeployApprovals")
     )
+
+
+def _deployment_status(hook: Hook) -> str:
+    """What became of the deployment itself, apart from its approvals and gates."""
+    return text(obj(hook.resource, "deployment"), "deploymentStatus").lower()
 
 
 def _attempt(hook: Hook, environment: dict[str, Any], deployment: dict[str, Any]) -> int:
