@@ -163,6 +163,8 @@ class Test:
     commit: str = ""
     deployment: str = ""
     """Key of the parent span, which may be a deploy."""
+    elsewhere: bool = False
+    """Whether another target had the latest deployment of its artifact before it."""
     cut: tuple[str, ...] = ()
     """Keys of spans that a user unlinked from it."""
 
@@ -193,6 +195,8 @@ class Incident:
     """False if only its end was received: then `started_at` is that end."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
+    elsewhere: bool = False
+    """Whether another target had the latest deployment of its artifact before it."""
     only_named: bool = False
     """Whether only its named deployment or version may be blamed in this target, because another
     possible target has a deployment that began later."""

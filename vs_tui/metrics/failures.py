@@ -168,6 +168,8 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
         if runs := course.runs_of(test.deployment):
             # The deploy's own result already includes the tests that ended before it did.
             live = _last_until(runs, test.ended_at)
+        elif test.elsewhere:
+            continue
         else:
             live = course.live_at(test.ended_at, test.service)
             version = live and (live.part_of(test.service) or live.version)
@@ -217,7 +219,7 @@ def _blamed(
     if alike := [_last_until(runs, at) or runs[0] for runs in _runs_of(course, incident.alike)]:
         before = [d for d in alike if d.started_at <= at]
         return [max(before or alike, key=lambda d: (d.started_at, d.key))]
-    if incident.only_named:
+    if incident.only_named or incident.elsewhere:
         return []
     begun_last = course.begun_at(at, *incident.services)
     going_on = [d for d in pending if d.started_at <= at and d.brought(*incident.services)]
@@ -254,23 +256,42 @@ def _is_of(deployment: Deployment, incident: Incident) -> bool:
 
 
 def signals_of(
-    course: Course, tests: Iterable[Test], blames: Iterable[tuple[Incident, Deployment]]
+    course: Course,
+    tests: Iterable[Test],
+    blames: Iterable[tuple[Incident, Deployment]],
+    elsewhere: Sequence[Deployment] = (),
 ) -> dict[str, list[Signal]]:
-    """Deployment key -> all signals of its failure, except rollbacks."""
+    """Deployment key -> all signals of its failure, except rollbacks. The empty key has the failed
+    tests of artifacts that another target had last. A success of the same artifact in another
+    target (`elsewhere`) also repairs a deploy."""
     found: dict[str, list[Signal]] = {}
     for deployment in course.deployments:
         if not deployment.ok:
             repair = course.success_after(deployment.ended_at)
-            end = repair.ended_at if repair else None
+            ends = [repair.ended_at] if repair else []
+            ends += [
+                other.ended_at
+                for other in elsewhere
+                if other.ok
+                and other.service == deployment.service
+                and other.ended_at > deployment.ended_at
+            ]
+            end = min(ends, default=None)
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
+    tests = list(tests)
     by_deployment = tested(course, tests)
-    closings = _Closings(course, by_deployment)
+    others = [test for test in tests if test.elsewhere]
+    closings = _Closings(course, by_deployment, others)
     for key, of_key in by_deployment.items():
         for test in of_key:
             if not test.passed:
                 signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
                 found.setdefault(key, []).append(signal)
+    for test in others:
+        if not test.passed:
+            signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
+            found.setdefault("", []).append(signal)
     for incident, deployment in blames:
         began, ended = incident.started_at, incident.restored_at
         if ended is not None and not incident.start_known:
@@ -284,8 +305,14 @@ class _Closings:
     """Finds the end of a failed test: the next passing run of its suite in the target, or a later
     successful deployment whose suites all pass in their last run."""
 
-    def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
+    def __init__(
+        self, course: Course, by_deployment: Mapping[str, Sequence[Test]], others: Iterable[Test]
+    ) -> None:
+        """`others` are tests of later deployments of the same artifacts in other targets."""
         self._passes: dict[str, list[Instant]] = {}
+        for test in others:
+            if test.passed:
+                self._passes.setdefault(test.suite, []).append(test.ended_at)
         self._clear: list[Instant] = []
         for deployment in course.deployments:
             tests = by_deployment.get(deployment.key, ())

@@ -65,6 +65,9 @@ class TargetFacts:
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     """Deployment key -> the pull requests it contains."""
     builds: Sequence[Build] = ()
+    elsewhere: Sequence[Deployment] = ()
+    """Deployments of the same artifacts in other targets, each of one artifact: alone, or together
+    with others."""
     seen: Sequence[EarlierVersion] = ()
     shipped_before: frozenset[str] = frozenset()
     """Keys of the reverts and hotfixes among the changes that deployments before these shipped."""
@@ -103,7 +106,7 @@ def judge(
     tests = {test.key: test for test in facts.tests}.values()
     blames = _blames(course, facts, rules)
     causes = [(incident, d) for incident, found in blames for d in found if d.finished]
-    signals = signals_of(course, tests, causes)
+    signals = signals_of(course, tests, causes, facts.elsewhere)
     others = (incident for incident, found in blames if not found and _is_of_target(incident))
     repaired = repairs(course, signals, others if rules.incident_window else ())
     first_seen = _first_seen(course, facts.seen)

@@ -261,7 +261,7 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
         service="" if adds else product or only[0],
         environment=where,
         attributes=_known({**attributes, **({} if adds else _about(*only))}),
-        offers=_offers(operation, names),
+        offers=(*_offers(operation, names), *_parts(operation, names)),
         seeks=keys.seeks(
             *(seek_version(*name) for name in names[:20]), _tickets(activity.extensions)
         ),
@@ -359,6 +359,12 @@ def _offers(operation: str, names: Sequence[tuple[str, str, str]]) -> tuple[Key,
         for name, version, scope in names
     )
     return keys.offers(*chain.from_iterable(found))
+
+
+def _parts(operation: str, names: Sequence[tuple[str, str, str]]) -> Iterator[Key]:
+    """Keys by which the deploys that brought an artifact are found, whatever else they brought."""
+    for name, _, scope in names if operation == Operation.DEPLOY else ():
+        yield Key(PART, name.lower(), scope.lower(), "artifact")
 
 
 def _change_request(extensions: Extensions | None) -> dict[str, Scalar | None]:

@@ -152,9 +152,11 @@ class _Affected:
     def test(self, span: Span) -> None:
         """Add the targets that a test is about."""
         names = spellings(span.environment)
+        # A late report may be about an earlier run of it.
+        moment = span.ended_at if not span.reopens or span.ended_at is None else _earliest(span)
         for target in self._targets("project = ?1 AND service = ?2", span.project, span.service):
             if target.environment in names:
-                self.touch(target, span.ended_at)
+                self.touch(target, moment)
 
     def incident(self, span: Span, places: Iterable[tuple[str, str]]) -> None:
         """Add the targets of an incident's services, each (project, service), also from the
@@ -213,6 +215,11 @@ class _Affected:
         for project, artifact in set[tuple[str, str]]().union(*parts):
             if len(parts) == 1 or parts[0] != parts[1]:
                 self.sharing_incidents(Target(project, artifact, ""), 0)
+        for project, artifact in places.union(*parts):
+            # A success repairs what failed where the artifact was deployed in another way.
+            for target in self._targets("project = ?1 AND service = ?2", project, artifact):
+                if any(s.environment in spellings(target.environment) for s in spans):
+                    self.touch(target, min(map(_earliest, spans)))
         if len(spans) == 2 and len(places) == 1:
             return
         sql = (

@@ -45,6 +45,7 @@ from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
 from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
+from vs_tui.store.metrics.shared_artifacts import Elsewhere
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
@@ -97,6 +98,7 @@ class TargetReader:
         finished = [d for d in deployments if d.finished]
         keys = list(dict.fromkeys(span for d in finished for span in d.spans))
         services = self._services(deployments)
+        elsewhere = Elsewhere.read(self.db, self.target, self.since, deployments)
         shipped = shipped_by(self.db, finished, self.rules, self.target)
         pruned = self._pruned()
         bare = [d for d in finished if d.ok and d.key not in shipped]
@@ -105,10 +107,11 @@ class TargetReader:
         return TargetFacts(
             deployments=deployments,
             pruned=pruned,
-            tests=self._tests(services, keys),
-            incidents=self._incidents(begun, services, keys),
+            tests=elsewhere.tests(self._tests(services, keys)),
+            incidents=elsewhere.incidents(self._incidents(begun, services, keys)),
             shipped=shipped,
             builds=builds_of(self.db, self.target, [*finished, *pruned], bare),
+            elsewhere=elsewhere.others,
             seen=self._seen(finished),
             shipped_before=self._shipped_before(shipped),
         )
@@ -159,16 +162,9 @@ class TargetReader:
         return replace(deployment_of(span), team=team_text(span, self.teams), position=position)
 
     def _services(self, deployments: Iterable[Deployment]) -> list[str]:
-        """The names that tests and incidents may use for the service. An artifact that is deployed
-        together with others counts, unless it is also deployed by itself."""
+        """The names that tests and incidents may use for the service, with those of artifacts that
+        are deployed together."""
         artifacts = {name for d in deployments for name, _ in d.parts}
-        alone = (
-            f"SELECT service FROM metric_deploys WHERE service {rows.KEYS} AND project = ? "
-            "AND environment = ?"
-        )
-        bound = (rows.as_json(artifacts), self.target.project, self.target.environment)
-        if artifacts:
-            artifacts -= {name for (name,) in self.db.execute(alone, bound)}
         return sorted({self.target.service, *artifacts} - {""})
 
     def _tests(self, services: Sequence[str], keys: Sequence[str]) -> list[Test]:
@@ -231,7 +227,7 @@ class TargetReader:
         )
         found = lasting(self.db, found)
         named, alike = self._deploys_of([span.key for span in found])
-        later = self._later_elsewhere([span.key for span in found], services)
+        later = self._later_elsewhere([span.key for span in found])
         runs = _runs(self.db, found)
         own, incidents = set(keys), list[Incident]()
         for span in found:
@@ -282,17 +278,16 @@ class TargetReader:
             (named if stated else alike).setdefault(child, []).append(parent)
         return named, alike
 
-    def _later_elsewhere(self, keys: Sequence[str], services: Sequence[str]) -> set[str]:
+    def _later_elsewhere(self, keys: Sequence[str]) -> set[str]:
         """The incidents that name too little to belong to one target alone (no environment, or a
         ticket of a repository), if another target had the latest deployment before them."""
         sql = (
             f"SELECT i.key, CASE WHEN i.service = '' THEN {_OF_PROJECT} ELSE {_OF_SERVICE} END "
             "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1)) "
-            "AND (i.service IN (SELECT value FROM json_each(?3)) "
-            "OR (i.service = '' AND i.project = ?4))"
+            "AND (i.service = ?3 OR (i.service = '' AND i.project = ?4))"
         )
         names = rows.as_json(spellings(self.target.environment))
-        bound = (rows.as_json(keys), names, rows.as_json(services), self.target.project)
+        bound = (rows.as_json(keys), names, self.target.service, self.target.project)
         own = "\n".join(self.target)
         return {key for key, last in self.db.execute(sql, bound) if last not in (None, own)}
 
