@@ -1,6 +1,7 @@
 """The DORA view and what is behind a number, on a database of its own."""
 
 from contextlib import asynccontextmanager
+from datetime import UTC
 
 import pytest
 
@@ -8,12 +9,15 @@ from tests.metrics.conftest import BEGIN, NOW
 from tests.metrics.deliveries import Database, deploy
 from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.api.codec.metrics import DETAIL
+from vs_tui.export.report_writer import _figure
 from vs_tui.metrics.cards import delta_text, value_text
 from vs_tui.metrics.definitions import METRICS, Figure
+from vs_tui.metrics.report import Detail
+from vs_tui.metrics.windows import Window
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reports import Reports
-from vs_tui.tui.metric_detail import chart
+from vs_tui.tui.metric_detail import chart, facts_of
 from vs_tui.tui.theme import ASCII, UNICODE, choose
 from vs_tui.tui.widgets.dora import condensed, sparkline
 
@@ -152,6 +156,22 @@ def test_sparklines_stand_on_zero_and_show_gaps() -> None:
     assert sparkline([0, None, 8], 3, UNICODE) == "▁·█"
     assert sparkline([1, None], 2, ASCII) == "@."
     assert condensed([1, 3, None, None, 5, None], 3) == [2, None, 5]
+
+
+@pytest.mark.parametrize(
+    ("n", "before_n", "said", "colour"),
+    [(5, 5, "40% worse than before", "bad"), (4, 9, "", "dim"), (9, 4, "", "dim")],
+)
+def test_a_change_of_few_values_is_no_verdict(n, before_n, said, colour) -> None:
+    """A median of four may be another one with the next value: 7 h after 5 h is 40 % more."""
+    figure = Figure("lead", 7.0 * HOUR, n, before=5.0 * HOUR, before_n=before_n)
+    look = choose("dark", ascii_only=True, env={})
+    lines = facts_of(Detail("core", figure, Window(NOW - DAY, NOW, NOW)), look)
+    (role,) = [role for line in lines for text, role in line if text == "+40% "]
+    assert role == colour
+    digest = _figure(figure, UTC)
+    assert ("than before" in digest) == bool(said)
+    assert said in digest
 
 
 def test_a_chart_has_a_bar_a_value_and_none_where_there_is_none() -> None:

@@ -21,6 +21,7 @@ from vs_tui.metrics.cards import (
     is_small,
     remarks,
     since_text,
+    trend_of,
     value_text,
 )
 from vs_tui.metrics.definitions import Figure
@@ -245,11 +246,11 @@ def _lines(card: Scorecard, detail: Detail) -> Iterator[str]:
 
 
 def _figure(figure: Figure, zone: tzinfo) -> str:
-    changed = delta_text(figure)
-    if changed and figure.direction and figure.direction != "same":
-        changed = f"{changed} {figure.direction} than before"
+    changed, trend = delta_text(figure), trend_of(figure)
+    if trend.startswith("few"):
+        changed = ""
     elif changed:
-        changed = "as before"
+        changed = "as before" if trend in ("same", "") else f"{changed} {trend} than before"
     small = f"n={figure.n}, a small sample" if is_small(figure) else ""
     goal = goal_text(figure)
     since = since_text(figure, zone)

@@ -59,11 +59,15 @@ class Card:
 
     @property
     def trend(self) -> str:
-        """`direction`, or `few` and `few before` where a sample is too small to compare."""
-        if self.n < SMALL_SAMPLE:
-            return "few"
-        few_before = self.direction and self.before_n < SMALL_SAMPLE
-        return "few before" if few_before else self.direction
+        return trend_of(self)
+
+
+def trend_of(compared: Card | Figure) -> str:
+    """`direction`, or `few` and `few before` where a sample is too small to compare."""
+    if compared.n < SMALL_SAMPLE:
+        return "few"
+    few_before = compared.direction and compared.before_n < SMALL_SAMPLE
+    return "few before" if few_before else compared.direction
 
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:

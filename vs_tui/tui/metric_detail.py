@@ -21,6 +21,7 @@ from vs_tui.metrics.cards import (
     remarks,
     since_text,
     text_of,
+    trend_of,
     value_text,
     wanted_text,
 )
@@ -63,7 +64,7 @@ def _summary(detail: Detail) -> list[list[Piece]]:
         lines[0].append((f"  p90 {texts.brief(figure.p90)}", "dim"))
     before = delta_text(figure)
     if before:
-        role = {"better": "good", "worse": "bad"}.get(figure.direction, "dim")
+        role = {"better": "good", "worse": "bad"}.get(trend_of(figure), "dim")
         lines.append([(f"{before} ", role), (f"against n={figure.before_n} before", "dim")])
     else:
         lines.append([("nothing before to compare with", "dim")])
