@@ -51,7 +51,8 @@ _CHANGE_REF: Final = re.compile(
     r"(?:^|/)(?:pull|merge-requests)/(\d{1,9})(?:/|$)|gh-readonly-queue/.+/pr-(\d{1,9})-[0-9a-f]+"
 )
 _MERGE_MESSAGE: Final = re.compile(
-    r"Merge pull request #(\d{1,9})|See merge request [\w./-]*!(\d{1,9})|\(#(\d{1,9})\)\s*$",
+    # Not of `Revert "Merge pull request #7 ..."`: the commit is no merge of it.
+    r"(?<!\")Merge pull request #(\d{1,9})|See merge request [\w./-]*!(\d{1,9})|\(#(\d{1,9})\)\s*$",
     re.MULTILINE,
 )
 _UNQUOTED: Final = re.compile(r"[A-Za-z0-9/._:@+~-]*")

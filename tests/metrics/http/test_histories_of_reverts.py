@@ -154,6 +154,18 @@ def reverted_in_trunk(tool: type[Any], words: str) -> Tell:
     return tell
 
 
+def merge_reverted_by_git(story: Story, name: str) -> Wanted:
+    """`git revert -m 1` of a merge, pushed without a pull request: the commit is no merge of it."""
+    own, deploy, _ = hosted(GitHub, story, name)
+    merge = f"Merge pull request #1 from acme/{name}"
+    own.pull(1, "07:00", "07:20", commits=[(f"{name} a", "07:00")], merge=merge, pushed=True)
+    deploy("07:30", commit=merge)
+    text = f'Revert "{merge}"\n\nThis reverts commit {sha(merge)}, reversing\nchanges made to x.'
+    own.push((text, "08:00"))
+    deploy("08:30", commit=text)
+    return TAKEN_BACK
+
+
 def reverted_squash(tool: type[Any], merge: str, title: str, body: str) -> Tell:
     """A squashed pull request; another one, titled by a person, takes its commit back."""
 
@@ -217,6 +229,7 @@ HISTORIES |= {
         for tool in HOSTS
     },
     "trunk-azure-ui": reverted_in_trunk(Azure, "Take it out\n\nReverted commit `{short}`."),
+    "merge-by-git": merge_reverted_by_git,
     "trunk-title": reverted_in_trunk(GitHub, 'Revert "Add {name}"'),
     "trunk-scoped": reverted_in_trunk(GitHub, "revert: Add {name}"),
     "trunk-reapply": reverted_in_trunk(GitHub, "Undo the cart\n\nthis reverts commit {short}"),

@@ -20,7 +20,7 @@ class Azure:
         self.repository = repository or project
         self.url = f"https://acme@dev.azure.com/acme/{project}/_git/{self.repository}"
         self._count = 0
-        self._head = "0" * 40
+        self._heads: dict[str, str] = {}
 
     def _repository(self) -> dict[str, Any]:
         return {
@@ -44,14 +44,15 @@ class Azure:
         }
         self.story.add("/azure", body)
 
-    def push(self, *commits: tuple[str, str]) -> None:
-        """Push commits to main, each a (name, authored time)."""
+    def push(self, *commits: tuple[str, str], ref: str = "main") -> None:
+        """Push commits, each a (name, authored time), to a branch."""
         listed = [
             {"commitId": sha(name), "author": {"name": "Bob", "date": at(clock)}, "comment": name}
             for name, clock in reversed(commits)
         ]
-        old, self._head = self._head, sha(commits[-1][0])
-        update = {"name": "refs/heads/main", "oldObjectId": old, "newObjectId": self._head}
+        old, new = self._heads.get(ref, "0" * 40), sha(commits[-1][0])
+        self._heads[ref] = new
+        update = {"name": f"refs/heads/{ref}", "oldObjectId": old, "newObjectId": new}
         pushed = {"commits": listed, "refUpdates": [update], "repository": self._repository()}
         clock = commits[-1][1]
         person = {"displayName": "Bob"}
@@ -68,7 +69,8 @@ class Azure:
     def pull(
         self, identifier: int, opened: str, merged: str, *, title: str = "", body: str = ""
     ) -> None:
-        """A pull request to main and the push of its merge."""
+        """A pull request to main, of what was pushed to its branch, and the push of its merge."""
+        tip = self._heads.get(f"feature/{identifier}", sha(f"{self.name} source {identifier}"))
         found = {
             "repository": self._repository(),
             "pullRequestId": identifier,
@@ -79,7 +81,7 @@ class Azure:
             "description": body,
             "sourceRefName": f"refs/heads/feature/{identifier}",
             "targetRefName": "refs/heads/main",
-            "lastMergeSourceCommit": {"commitId": sha(f"{self.name} source {identifier}")},
+            "lastMergeSourceCommit": {"commitId": tip},
             "lastMergeCommit": {"commitId": sha(f"{self.name} trial {identifier}")},
             "reviewers": [],
         }

@@ -102,6 +102,7 @@ def _moved(
             vcs__ref__head__name=tag or branch,
             vcs__ref__head__type="tag" if tag else "branch",
             vcs__ref__head__revision=sha,
+            vcs__ref__base__revision=before,
             vs__commit__first_at=iso(first),
             vs__push__log=push_log(
                 (

@@ -131,6 +131,7 @@ _ABOVE: Final = (
     "ON p.key = s.parent_key AND p.operation = 'pull_request' LEFT JOIN vcs_history h "
     f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {rows.KEYS}"
 )
+_MERGED: Final = f"SELECT key FROM vcs_history WHERE kind = 0 AND key {rows.KEYS}"
 _COMMITS: Final = (
     "SELECT commit_id, key, at, authored, title, paths, reverts FROM vcs_commits "
     f"WHERE key {rows.KEYS} ORDER BY at, commit_id"
@@ -170,15 +171,18 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
             carried.append((merge, stretch))
     if carried:
-        for (merge, stretch), brought in zip(
-            carried, contained(db, [stretch for _, stretch in carried]), strict=True
-        ):
+        below = contained(db, [stretch for _, stretch in carried])
+        known = {key for brought in below for key in brought.pull_requests}
+        merged = {key for (key,) in rows.select_in(db, _MERGED, known)}
+        for (merge, stretch), brought in zip(carried, below, strict=True):
             own_found = found[merge.stretch]
             if brought and keys.is_shared_branch(merge.source, defaults[stretch.project]):
                 own_found.update(brought)
                 own_found.promotions.add(merge.key)
-            else:  # a stacked pull request; the pushes to its branch are its own commits
-                own_found.pull_requests.update(brought.pull_requests)
+            else:  # stacked ones; the pushes to its branch are its own commits
+                own_found.pull_requests.update(
+                    (key, at) for key, at in brought.pull_requests.items() if key in merged
+                )
                 own_found.pull_requests[merge.key] = merge.at
     return found
 
