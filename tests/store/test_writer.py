@@ -16,7 +16,6 @@ from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.store import writer as store_writer
 from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import sweeper
 from vs_tui.store.maintenance.sweeper import WriterSettings
@@ -443,11 +442,7 @@ async def test_a_caller_that_goes_away_leaves_nobody_else_on_the_connection(open
     assert met == [0, 0]
 
 
-@pytest.mark.parametrize("at_once", [0, store_writer.AT_ONCE])
-async def test_a_batch_is_stored_whole_or_not_at_all_on_either_thread(
-    open_writer, monkeypatch, at_once: int
-) -> None:
-    monkeypatch.setattr(store_writer, "AT_ONCE", at_once)
+async def test_a_batch_is_stored_whole_or_not_at_all(open_writer) -> None:
     writer = await open_writer()
     await writer.submit(custom("build", 1, "start"))
     broken = custom("build", 2, "start")._replace(kind=object())

@@ -14,34 +14,24 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import AppendQueue, Queued, Tell, Unavailable
 from vs_tui.log.delivery import Intake, Receipt, Rejection
-from vs_tui.model.limits import MIB, READ_WAIT_SECONDS
+from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.folding.projector import FoldLoop
 from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.folding.transaction import (
-    Folding,
-    exists,
-    has_begun,
-    in_transaction,
-    next_seq,
-    undo,
-)
+from vs_tui.store.folding.transaction import Folding, exists, in_transaction, next_seq
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
-from vs_tui.store.schema import StoreError, connect, here, open_checked, open_writer, run_on
+from vs_tui.store.schema import StoreError, connect, open_checked, open_writer
 from vs_tui.store.storage_errors import explain, is_storage
 
 log = logging.getLogger(__name__)
-
-AT_ONCE: Final = MIB
-"""Most bytes of bodies that are stored on the event loop's thread; more would hold it up."""
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
@@ -58,8 +48,6 @@ class Writer(Sweeper):
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
-        self._turn = asyncio.Lock()
-        """Held while the connection is used."""
         self._fold_loop = FoldLoop(self._transaction, self._condition, self._line, self._notify)
         self._projector = self._fold_loop.projector
         self.receipt_time = self._watch.receipt_time
@@ -123,7 +111,7 @@ class Writer(Sweeper):
             if self._condition.check_file():
                 await self._rejections.store(self._transaction, self._clock())
                 await self._run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)"))
-        except (sqlite3.Error, ValueError) as error:
+        except sqlite3.Error as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
         try:
             await self._db.close()
@@ -137,6 +125,7 @@ class Writer(Sweeper):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._run(lambda _: None)  # a transaction whose task was cancelled goes on
 
     @property
     def trouble(self) -> str:
@@ -205,13 +194,7 @@ class Writer(Sweeper):
         return await self._run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        async with self._turn:
-            running = asyncio.ensure_future(run_on(self._db, work))
-            try:
-                return await asyncio.shield(running)
-            finally:
-                if not running.done():  # the caller was cancelled, but the thread goes on
-                    await asyncio.wait((running,))
+        return await self._db.run(work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
@@ -292,7 +275,7 @@ class Writer(Sweeper):
             self._give_up(waiting, self.trouble)
             return
         try:
-            appended = await self._to_log([entry.intake for entry in waiting])
+            appended = await self._transaction(lambda db, folding: _stored(db, folding, waiting))
         except Exception as error:
             if is_storage(error):
                 self._condition.fail(error)
@@ -312,32 +295,6 @@ class Writer(Sweeper):
             return
         for entry, receipt in zip(waiting, appended.receipts, strict=True):
             entry.tell(receipt)
-
-    async def _to_log(self, intakes: Sequence[Intake]) -> sqlite_log.Appended:
-        """Commit deliveries to the log.
-
-        Only the COMMIT, which waits for the disk, runs on the connection's thread, unless there are
-        large bodies or another process is writing. With all statements there, each waits for the
-        interpreter again: 6 % fewer deliveries were acknowledged a second, for 4 % more CPU time
-        each (medians of six pairs of runs of wrk, 32 connections)."""
-
-        def append(db: sqlite3.Connection, folding: Folding) -> sqlite_log.Appended:
-            return sqlite_log.append(db, intakes, folding.bodies, lambda name: exists(db, name))
-
-        if sum(len(intake.body) for intake in intakes) <= AT_ONCE:
-            async with self._turn:
-                db = here(self._db)
-                if has_begun(db):
-                    try:
-                        appended = self._current(append)(db, self._folding)
-                        await run_on(self._db, lambda db: db.execute("COMMIT"))
-                    except BaseException:
-                        # After a COMMIT that may still be running.
-                        await run_on(self._db, lambda db: undo(db, self._folding))
-                        raise
-                    self._folding.bodies.keep()
-                    return appended
-        return await self._transaction(append)
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until everything acknowledged by now is folded. Returns False after `seconds`."""
@@ -374,10 +331,15 @@ class Writer(Sweeper):
     async def _try_again(self) -> None:
         """Commit a small change, on a new connection if the old one may be stale."""
         if self._condition.reopen:
-            async with self._turn:
-                await self._db.close()
-                self._db = await connect(lambda: open_checked(self.path))
+            await self._db.reopen(lambda: open_checked(self.path))
             self._condition.opened()
             self._generation = -1
         await self._transaction(lambda db, _: next_seq(db))
         self._condition.recover()
+
+
+def _stored(
+    db: sqlite3.Connection, folding: Folding, waiting: Sequence[Queued]
+) -> sqlite_log.Appended:
+    intakes = [entry.intake for entry in waiting]
+    return sqlite_log.append(db, intakes, folding.bodies, lambda name: exists(db, name))

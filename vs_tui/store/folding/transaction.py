@@ -1,9 +1,8 @@
 """One transaction of the writer: folds events, links spans and updates the read models, or does
 nothing.
 
-It runs on the writer's thread, or, for a few deliveries, on the event loop's thread until its
-COMMIT. The writer has one at a time, so that no two interleave (400 acknowledged rows became 200
-when handlers shared a connection).
+It runs on the writer's thread. The writer has one at a time, so that no two interleave (400
+acknowledged rows became 200 when handlers shared a connection).
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from vs_tui.store.folding.span_folding import (
     refold,
 )
 from vs_tui.store.folding.stored_events import EventCache
-from vs_tui.store.schema import BUSY_MILLISECONDS
 from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import Folded
 
@@ -86,27 +84,20 @@ def in_transaction(
     if not synced:
         db.execute("PRAGMA synchronous = NORMAL")
     try:
-        return _in_transaction(db, folding, work)
-    finally:
-        if not synced:
-            db.execute("PRAGMA synchronous = FULL")
-
-
-def _in_transaction(
-    db: sqlite3.Connection, folding: Folding, work: Callable[[sqlite3.Connection, Folding], T]
-) -> T:
-    db.execute("BEGIN IMMEDIATE")
-    try:
+        db.execute("BEGIN IMMEDIATE")
         result = work(db, folding)
         db.execute("COMMIT")
     except BaseException:
-        undo(db, folding)
+        _undo(db, folding)
         raise
+    finally:
+        if not synced:
+            db.execute("PRAGMA synchronous = FULL")
     folding.bodies.keep()
     return result
 
 
-def undo(db: sqlite3.Connection, folding: Folding) -> None:
+def _undo(db: sqlite3.Connection, folding: Folding) -> None:
     """Roll the transaction back, and forget what it left in memory."""
     folding.cache.clear()
     folding.context.gone.clear()
@@ -114,19 +105,6 @@ def undo(db: sqlite3.Connection, folding: Folding) -> None:
     folding.bodies.drop()
     if db.in_transaction:
         db.execute("ROLLBACK")
-
-
-def has_begun(db: sqlite3.Connection) -> bool:
-    """Begin a transaction without waiting. Returns False if that is impossible now, such as while
-    another process is writing."""
-    db.execute("PRAGMA busy_timeout = 0")
-    try:
-        db.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error:
-        return False
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-    return True
 
 
 def fold_and_link(
