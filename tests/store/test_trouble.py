@@ -18,6 +18,7 @@ from tests.store.conftest import custom, rows_of
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Rejection
+from vs_tui.log.sqlite_log import Appended
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
 from vs_tui.store.maintenance.backup import verify
@@ -142,14 +143,15 @@ async def test_a_file_that_moves_between_commit_and_answer_is_not_acknowledged(
     open_writer, monkeypatch
 ) -> None:
     writer = await open_writer()
-    append = writer._to_log
+    transact = writer._transaction
 
-    async def then_moved(intakes):
-        appended = await append(intakes)
-        writer.path.rename(writer.path.with_suffix(".away"))
-        return appended
+    async def then_moved(work, **options):
+        result = await transact(work, **options)
+        if isinstance(result, Appended):
+            writer.path.rename(writer.path.with_suffix(".away"))
+        return result
 
-    monkeypatch.setattr(writer, "_to_log", then_moved)
+    monkeypatch.setattr(writer, "_transaction", then_moved)
     with pytest.raises(Unavailable, match="was moved, deleted or replaced"):
         await writer.submit(custom("build", 1, "start"))
     writer.path.with_suffix(".away").rename(writer.path)

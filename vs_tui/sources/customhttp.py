@@ -189,6 +189,9 @@ class CustomHttp(Source):
             )
 
     def parse(self, inbound: Inbound) -> Parsed:
+        return self.outline(inbound).finished()
+
+    def outline(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
         if has_rounded(payload) or has_rounded(payload.get("tags")):
             inbound = with_exact_numbers(inbound)
@@ -199,12 +202,18 @@ class CustomHttp(Source):
                 body = checked_body(respelt(payload))
             except BadBody as error:
                 return _not_ours(inbound, payload, error)
-        event = _event(body, inbound)
-        events: tuple[Event, ...] = (event,)
-        if body.action != "start":  # a default name in case there is no start
-            name = _name(body, event.service, event.environment, event.attributes)
-            events = (defaults(event, name=name, project=body.namespace), event)
-        return Parsed(kind=f"{body.type}.{body.action}", events=events)
+        outline = Event(
+            key=keys.reference("customhttp", body.type, body.namespace, body.id),
+            source="customhttp",
+            operation=body.type,
+            state=_state(body),
+            occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
+        )
+        return Parsed(
+            kind=f"{body.type}.{body.action}",
+            events=(outline,),
+            finish=lambda: _events(body, inbound, outline),
+        )
 
 
 def _not_ours(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:
@@ -242,9 +251,17 @@ def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Par
     return parsed._replace(kind=f"{title}: {parsed.kind}"[:100], reason=reason)
 
 
-def _event(body: CustomBody, inbound: Inbound) -> Event:
+def _events(body: CustomBody, inbound: Inbound, outline: Event) -> tuple[Event, ...]:
+    event = _event(body, inbound, outline)
+    if body.action == "start":
+        return (event,)
+    # A default name in case there is no start.
+    name = _name(body, event.service, event.environment, event.attributes)
+    return defaults(event, name=name, project=body.namespace), event
+
+
+def _event(body: CustomBody, inbound: Inbound, outline: Event) -> Event:
     tags = _tags(body)
-    state = _state(body)
     said = tags.get
     place = str(said("vcs.repository.url.full", said("repository", "")))
     repo = keys.repository(place) if place else ""
@@ -257,12 +274,7 @@ def _event(body: CustomBody, inbound: Inbound) -> Event:
         service = repo.rpartition("/")[2]
     environment = str(said("deployment.environment.name", said("environment", "")))
     version = str(said("version", said("vs.version", "")))
-    return Event(
-        key=keys.reference("customhttp", body.type, body.namespace, body.id),
-        source="customhttp",
-        operation=body.type,
-        state=state,
-        occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
+    return outline._replace(
         # A start after an end is the next episode of the same span.
         supersedes=begins and ("if begun" if body.timestamp is None else "if later"),
         # A value that an end does not state must not replace the start's.
@@ -275,7 +287,7 @@ def _event(body: CustomBody, inbound: Inbound) -> Event:
         environment=environment,
         actor=str(said("actor", said("user", ""))),
         url=str(said("url", "")),
-        error=_error(body, state),
+        error=_error(body, outline.state),
         attributes={**tags, "vs.version": version} if version else tags,
         offers=_offers(body, tags, sha, repo, service, version),
         seeks=keys.seeks(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,6 @@ HELD_SECONDS: Final = 0.1
 """The same while a running transaction, perhaps of another database, holds entries back."""
 PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE: Final = 5.0
-REMEMBERED: Final = 5_000
-"""Most own deliveries whose parsed events are kept until they are read back from the log."""
-REMEMBERED_BYTE_SIZE: Final = 256 * 1024
-"""Events of larger bodies are not kept but parsed again."""
 _KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")
 """Tables about the node itself, so that it does not send or count anything again. Refused requests
 and waiting notices are deleted, because they may name a person who is forgotten."""
@@ -96,7 +92,6 @@ class SharedWriter(Writer):
         self._moved = asyncio.Event()
         self._away = ""
         self._away_since: Instant = 0
-        self._own: OrderedDict[int, Intake] = OrderedDict()
 
     async def open(self) -> None:
         """Open the cache and start to follow the log. If the log is away, the cached data is
@@ -154,12 +149,7 @@ class SharedWriter(Writer):
             self._give_up(waiting, self.trouble)
             return
         for entry, stored in zip(waiting, appended, strict=True):
-            is_small = len(entry.intake.body) <= REMEMBERED_BYTE_SIZE
-            if is_small and not stored.repeated and not entry.intake.are_outlines:
-                self._own[stored.id] = entry.intake
             entry.tell(_receipt(entry.intake, stored))
-        while len(self._own) > REMEMBERED:
-            self._own.popitem(last=False)
 
     async def _admitted(self, waiting: Sequence[Queued]) -> Sequence[Queued]:
         """Refuse deliveries that require a span that does not exist; returns the others."""
@@ -216,10 +206,12 @@ class SharedWriter(Writer):
         return True
 
     async def _store(self, entries: Sequence[Entry], reached: LogPlace) -> None:
-        numbers = await self._transaction(
+        head = await self._transaction(
             lambda db, folding: store(db, folding, entries, reached), synced=False
         )
-        self._reached(reached, numbers)
+        self._place = reached
+        self._fold_loop.stored(head)
+        self._moved.set()
 
     async def _prune(self, before: Instant) -> Pruned:
         pruned = await super()._prune(before)
@@ -246,17 +238,6 @@ class SharedWriter(Writer):
             self._note_away(error)
             return False
 
-    def _reached(self, reached: LogPlace, numbers: Sequence[tuple[int, int]]) -> None:
-        self._place = reached
-        for own, log_id in numbers:
-            intake = self._own.pop(log_id, None)
-            if intake is None:
-                self._fold_loop.stored(own)
-            else:
-                self._fold_loop.appended([(own, intake)])
-        self._fold_loop.appended(())  # repeats were counted
-        self._moved.set()
-
     async def _start_over(self, reached: LogPlace) -> None:
         """Build the cache again from the first entry of the log."""
         if self._place.epoch:
@@ -269,7 +250,6 @@ class SharedWriter(Writer):
         if self._place.epoch:
             # Deleted data may name a person who must be forgotten.
             await self._run(forgetting.wipe)
-        self._own.clear()
         self._place = reached
         await self._look_anew()
 
@@ -354,11 +334,10 @@ def store(
     folding: transaction.Folding,
     entries: Sequence[Entry],
     reached: LogPlace,
-) -> list[tuple[int, int]]:
-    """Store entries as deliveries, in order. Returns (own id, id in the log) of the new ones."""
+) -> int:
+    """Store entries as deliveries, in order. Returns the own id of the last one."""
     next_id = sqlite_log.head(db) + 1
     rows: list[tuple[object, ...]] = []
-    numbers: list[tuple[int, int]] = []
     repeats: Counter[int] = Counter()
     tallies = sqlite_log.Tallies()
     for entry in entries:
@@ -373,7 +352,6 @@ def store(
         if earlier := folding.bodies.first(entry.path, entry.sha256, entry.id):
             reason = flagged(reason, earlier)
         rows.append((next_id, entry.id, *entry[1:10], reason, *entry[11:15]))
-        numbers.append((next_id, entry.id))
         next_id += 1
     sqlite_log.insert(db, rows)
     db.executemany(
@@ -382,7 +360,7 @@ def store(
     )
     sqlite_log.count(db, tallies)
     set_place(db, reached)
-    return numbers
+    return next_id - 1
 
 
 def missing(db: sqlite3.Connection, log_ids: Sequence[int]) -> list[int]:

@@ -142,13 +142,21 @@ async def test_a_rebuild_folds_in_large_transactions_although_it_waits_for_them(
     assert max(folds) == 20 * SENDERS
 
 
-async def test_a_backlog_that_is_not_kept_as_it_was_parsed_is_not_parsed_again(
+async def test_what_is_not_kept_of_a_backlog_is_parsed_from_the_log(
     open_writer, monkeypatch
 ) -> None:
     monkeypatch.setattr(projector, "REMEMBERED", 2)
-    monkeypatch.setattr(Projector, "reread", None)
+    reread, parsed = Projector.reread, []
+
+    def counted(self, db, entry):
+        parsed.append(entry.id)
+        return reread(self, db, entry)
+
+    monkeypatch.setattr(Projector, "reread", counted)
     writer = await open_writer()
     await send(writer, 5)
     await writer.folded()
     found = await writer.run(lambda db: db.execute("SELECT COUNT(*) FROM spans").fetchone())
     assert found == (5 * SENDERS,)
+    assert 0 < len(parsed) < 5 * SENDERS, "those kept are not parsed again"
+    assert parsed == sorted(set(parsed)), "each once, in order"

@@ -2,8 +2,8 @@
 
 Live traffic, a start after a crash and a rebuild work the same way: deliveries after a position are
 read, folded, linked and judged, in small transactions. Whole events that were parsed for the
-sender's answer stay in memory until they are folded, within bounds: most of a long backlog as
-packed bytes. All others, and those with an outline only, are parsed from the log.
+sender's answer stay in memory until they are folded, within bounds. All others, and those with an
+outline only, are parsed from the log.
 
 Appending and folding both need the interpreter and the one writing connection, and a fold costs
 more than a receipt. So receiving goes first while deliveries keep coming. Folding waits for a quiet
@@ -38,7 +38,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 from vs_tui.store.folding import crowded_keys, transaction
 from vs_tui.store.folding.span_folding import Change
-from vs_tui.store.folding.stored_events import pack, renamed_spans, unpack
+from vs_tui.store.folding.stored_events import renamed_spans
 from vs_tui.store.folding.transaction import Folding, Transact
 from vs_tui.store.storage_errors import Condition, is_storage
 
@@ -71,13 +71,8 @@ PAUSE_SECONDS: Final = 1.0
 REMEMBERED: Final = 1_000
 """Most deliveries whose events are kept in memory as they were parsed, until they are folded."""
 REMEMBERED_BYTES: Final = 8 * MIB
-"""Most bytes of the bodies of these deliveries."""
-PACKED_BYTES: Final = 16 * MIB
-"""Most bytes of these and of the packed events of further deliveries. To pack and unpack an event
-costs a tenth of reading and parsing a GitHub body again, and a third for a custom event."""
-_ENTRY: Final = 512
-"""Bytes that a packed delivery takes beside its events."""
-
+"""With so many bytes of their bodies no more are kept. One body may be larger: to parse it again
+would hold up all others."""
 
 Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
 """(source, path, headers, body, received at) -> the adapter's result."""
@@ -114,9 +109,8 @@ class Projector:
     """Whether spans wait in `link_queue`."""
     _until_link: float = 0.0
     """CPU seconds of folding until the next transaction that links waiting spans."""
-    _parsed: OrderedDict[int, tuple[int, Sequence[Event] | bytes]] = field(
-        default_factory=OrderedDict
-    )
+    _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
+    """Delivery -> (size of its body, its whole events), in order."""
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
     """(position, time of the append), for the lag."""
@@ -153,22 +147,13 @@ class Projector:
 
     def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
         """Note that deliveries were committed to the log."""
-        for delivery_id, intake in fresh:
-            events = intake.events if intake.verdict is Verdict.ACCEPTED else ()
-            size = len(intake.body)
-            if intake.path == PRUNE_PATH or intake.are_outlines:
-                continue
-            if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
-                self._remember(delivery_id, size, events)
-            elif self._bytes < PACKED_BYTES and (packed := pack(events)) is not None:
-                self._remember(delivery_id, len(packed) + _ENTRY, packed)
+        for number, intake in fresh:
+            is_whole = not intake.are_outlines and intake.path != PRUNE_PATH
+            if is_whole and len(self._parsed) < REMEMBERED and self._bytes < REMEMBERED_BYTES:
+                self._parsed[number] = len(intake.body), intake.events
+                self._bytes += len(intake.body)
         if fresh:
-            self.head = max(self.head, fresh[-1][0])
-            self._appended.append((self.head, monotonic()))
-
-    def _remember(self, delivery_id: int, size: int, events: Sequence[Event] | bytes) -> None:
-        self._parsed[delivery_id] = (size, events)
-        self._bytes += size
+            self.stored(fresh[-1][0])
 
     def stored(self, head: int) -> None:
         """Note that deliveries up to `head` came from a shared log; they are parsed when they are
@@ -193,7 +178,7 @@ class Projector:
             self._until_link = (thread_time() - started) * LEAST_FOLDING
             return Folded(self.position, 0, changes)
         most = limit or self._wanted()
-        found = self._next(most) or sqlite_log.ids_after(db, self.position, most)
+        found = sqlite_log.ids_after(db, self.position, most)
         if found and found[0][1]:
             self.tried = found[0][0]
             before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
@@ -201,9 +186,7 @@ class Projector:
             return self.pass_over(db, folding)
         ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
         self.tried = ids[-1] if ids else 0
-        parsed = {
-            number: unpack(self._parsed[number][1]) for number in ids if number in self._parsed
-        }
+        parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
         unread = [number for number in ids if number not in parsed]
         for n in range(0, len(unread), READ_AT_ONCE):
             for entry in sqlite_log.read(db, unread[n : n + READ_AT_ONCE]):
@@ -220,12 +203,6 @@ class Projector:
             self._adapt(len(ids), took)
         self.look(db)
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
-
-    def _next(self, most: int) -> list[tuple[int, bool]]:
-        """As `sqlite_log.ids_after`, for deliveries whose events are in memory; empty if those of
-        the next one are not. To look their bodies up costs a thirtieth of folding GitHub's."""
-        following = range(self.position + 1, self.position + 1 + most)
-        return [(number, False) for number in takewhile(self._parsed.__contains__, following)]
 
     def pass_over(self, db: sqlite3.Connection, folding: Folding, why: str = "") -> Folded:
         """Skip the next delivery: a decision that was stored, or one that cannot be folded. The

@@ -13,12 +13,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-import orjson
-
 from vs_tui.model.keys import alert_group, of_project, shared_id
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, event_from_row, event_to_row
+from vs_tui.model.vocabulary import Event, Key
 from vs_tui.store import rows
 from vs_tui.traces.repository_renames import Name, Renames, names_in
 from vs_tui.traces.shared_ids import owners
@@ -287,19 +285,3 @@ def folded_again(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
     """Remove spans that were folded again."""
     sql = f"DELETE FROM renamed_spans WHERE key {rows.KEYS}"
     connection.execute(sql, (rows.as_json(list(keys)),))
-
-
-def pack(events: Sequence[Event]) -> bytes | None:
-    """Events in little memory; None if they cannot be stored, which folding finds out."""
-    try:
-        # Copied, because orjson leaves the rest of its buffer as a hole in memory.
-        return bytes(memoryview(orjson.dumps([event_to_row(event) for event in events])))
-    except TypeError:
-        return None
-
-
-def unpack(events: Sequence[Event] | bytes) -> Sequence[Event]:
-    """Events, whether they were packed or not."""
-    if isinstance(events, bytes):
-        return [event_from_row(row) for row in orjson.loads(events)]
-    return events
