@@ -8,7 +8,8 @@ and every node sees the same order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any, Final
@@ -49,6 +50,7 @@ BYTES_AT_ONCE: Final = 32 * 1024 * 1024
 DEADLOCK_TRIES: Final = 3
 CLAIMED_SECONDS: Final = 60.0
 """Longer than sending a message takes."""
+Values = Mapping[str, Any] | Sequence[Any] | None
 
 
 class PostgresLog:
@@ -89,42 +91,27 @@ class PostgresLog:
 
         A delivery that is already stored is not stored again; the repeat is counted.
         """
-        for tries in range(DEADLOCK_TRIES):
-            try:
-                async with self._writing.use() as connection:
-                    return await self._append(connection, entries)
-            except RETRIED:
-                if tries == DEADLOCK_TRIES - 1:
-                    raise
-        raise AssertionError  # unreachable: the last try returns or raises
+        for _ in range(DEADLOCK_TRIES - 1):
+            with suppress(*RETRIED):
+                return await self._append(entries)
+        return await self._append(entries)
 
     async def read(self, after: Position, limit: int = READ_AT_ONCE) -> list[Entry]:
         """The next entries; empty while all of them are newer than the oldest running
         transaction."""
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(
-                self._sql(sql.READ), [after.xid, after.id, limit, BYTES_AT_ONCE], binary=True
-            )
-            rows = await cursor.fetchall()
-        return [Entry._make(row) for row in rows]
+        values = [after.xid, after.id, limit, BYTES_AT_ONCE]
+        return [Entry._make(row) for row in await self._asked(sql.READ, values, binary=True)]
 
     async def state(self, position: Position, prune: int) -> LogState:
         """Whether a follower at `position` that knows deletion `prune` can go on."""
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(
-                self._sql(sql.STATE),
-                {"xid": position.xid, "id": position.id, "prune": prune},
-            )
-            row = await cursor.fetchone()
-        assert row is not None
+        values = {"xid": position.xid, "id": position.id, "prune": prune}
+        (row,) = await self._asked(sql.STATE, values)
         return LogState(*row)
 
     async def head(self) -> Position:
         """The position of the last committed entry, which may not be readable yet."""
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(self._sql(sql.HEAD))
-            row = await cursor.fetchone()
-        return Position(int(row[0]), row[1]) if row else Position()
+        found = await self._asked(sql.HEAD)
+        return Position(*found[0]) if found else BEGINNING
 
     async def wait(self, seconds: float) -> None:
         """Wait until an entry is committed, at most `seconds`. Who begins to listen does not wait:
@@ -139,11 +126,7 @@ class PostgresLog:
     async def summary(self) -> str:
         """Server version, entries and size as text, and the number of entries that wait for a
         transaction."""
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(self._sql(sql.SUMMARY))
-            row = await cursor.fetchone()
-        assert row is not None
-        version, entries, size, held_back = row
+        ((version, entries, size, held_back),) = await self._asked(sql.SUMMARY)
         text = f"PostgreSQL {version}, about {max(int(entries), 0)} entries, {size}"
         return f"{text}; {held_back} entries wait for a transaction to end" if held_back else text
 
@@ -152,36 +135,28 @@ class PostgresLog:
         another delivery has one of the ids."""
         values = {**_arrays(entries), "generation": list(generations)}
         async with self._writing.use() as connection:
-            await connection.execute(self._sql(sql.COPY), values)
-            cursor = await connection.execute(self._sql(sql.SAME), values)
-            row = await cursor.fetchone()
-            await connection.execute(self._sql(sql.SET_NEXT_ID))
-        return row is not None and int(row[0]) == len(entries)
+            await self._rows(connection, sql.COPY, values)
+            ((same,),) = await self._rows(connection, sql.SAME, values)
+            await self._rows(connection, sql.SET_NEXT_ID)
+        return bool(same == len(entries))
 
     async def claim(self, name: str, now: Instant, every: Duration) -> bool:
         """Whether this node may do `name` now; only one node may, at most once in `every`."""
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(
-                self._sql(sql.CLAIM), {"name": name, "now": now, "every": every}
-            )
-            return await cursor.fetchone() is not None
+        return bool(await self._asked(sql.CLAIM, {"name": name, "now": now, "every": every}))
 
     async def claim_notices(self, hashes: Sequence[int]) -> tuple[set[int], set[int]]:
         """(notices that this node may send within the next CLAIMED_SECONDS, notices that a node has
         sent). A node that dies before it has noted what it sent leaves its claims to the others:
         they may send those notices once more, and none is lost."""
         values = {"ids": list(hashes), "node": self._node, "seconds": CLAIMED_SECONDS}
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(self._sql(sql.CLAIM_NOTICES), values)
-            claimed = {row[0] for row in await cursor.fetchall()}
-            cursor = await connection.execute(self._sql(sql.SENT_NOTICES), values)
-            return claimed, {row[0] for row in await cursor.fetchall()}
+        claimed = await self._asked(sql.CLAIM_NOTICES, values)
+        sent = await self._asked(sql.SENT_NOTICES, {"ids": list(hashes)})
+        return {number for (number,) in claimed}, {number for (number,) in sent}
 
     async def settle_notices(self, hashes: Sequence[int], *, sent: bool) -> None:
         """End this node's claims: the notices were sent, or any node may try now."""
         values = {"ids": list(hashes), "node": self._node, "sent": sent}
-        async with self._reading.use() as connection:
-            await connection.execute(self._sql(sql.SETTLE_NOTICES), values)
+        await self._asked(sql.SETTLE_NOTICES, values)
 
     async def old(
         self, before: Instant, upto: Position, after: int, limit: int = 2_000
@@ -189,108 +164,106 @@ class PostgresLog:
         """(id, original) of the next entries up to a position that were received before an
         instant."""
         values = {"before": before, "after": after, "xid": upto.xid, "id": upto.id, "limit": limit}
-        async with self._reading.use() as connection:
-            cursor = await connection.execute(self._sql(sql.OLD), values)
-            return [(row[0], row[1]) for row in await cursor.fetchall()]
+        return [(number, original) for number, original, _ in await self._asked(sql.OLD, values)]
 
     async def delete(self, ids: Sequence[int], now: Instant) -> None:
         """Delete entries and record the position that the deletion reached."""
         async with self._writing.use() as connection:
-            await connection.execute(self._sql(sql.DELETE), {"ids": list(ids), "now": now})
+            await self._rows(connection, sql.DELETE, {"ids": list(ids), "now": now})
 
     async def rewrite(self, change: Callable[[Entry], Entry]) -> int:
         """Change entries in one transaction; afterwards every node reads all entries again. Returns
         the number of changed entries. `change` returns an entry unchanged if there is nothing to
         do."""
         changed, last = 0, 0
-        page = f"SELECT {COLUMNS} FROM {self.schema}.deliveries WHERE id > %s ORDER BY id LIMIT 100"
+        page = f"SELECT {COLUMNS} FROM {{schema}}.deliveries WHERE id > %s ORDER BY id LIMIT 100"
         async with self._writing.use(LONG_SECONDS) as connection, connection.transaction():
-            while True:
-                cursor = await connection.execute(page, [last], binary=True)
-                rows = await cursor.fetchall()
-                if not rows:
-                    break
+            while rows := await self._rows(connection, page, [last], binary=True):
                 last = rows[-1][0]
                 for before in (Entry(*row) for row in rows):
                     after = change(before)
                     if after != before:
                         changed += 1
                         values = {**after._asdict(), "sha256": sha256(after.body).digest()}
-                        await connection.execute(self._sql(sql.REWRITE), values)
+                        await self._rows(connection, sql.REWRITE, values)
             if changed:
-                await connection.execute(
-                    f"UPDATE {self.schema}.meta SET value = %s WHERE name = 'epoch'", [token_hex(8)]
-                )
-                await connection.execute("SELECT pg_notify(%s, '')", [self.channel])
+                begin_again = "UPDATE {schema}.meta SET value = %s WHERE name = 'epoch'"
+                await self._rows(connection, begin_again, [token_hex(8)])
+                await self._rows(connection, "SELECT pg_notify(%s, '')", [self.channel])
         return changed
 
-    def _sql(self, text: str) -> str:
-        return text.replace("{schema}", self.schema)
+    async def _asked(
+        self, text: str, values: Values = None, *, binary: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one statement on the reading connection."""
+        async with self._reading.use() as connection:
+            return await self._rows(connection, text, values, binary=binary)
 
-    async def _append(
-        self, connection: AsyncConnection[Any], entries: Sequence[Entry]
-    ) -> list[AppendedEntry]:
+    async def _rows(
+        self,
+        connection: AsyncConnection[Any],
+        text: str,
+        values: Values = None,
+        *,
+        binary: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one statement; empty if it returns none."""
+        named = text.replace("{schema}", self.schema)
+        cursor = await connection.execute(named, values, binary=binary)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def _append(self, entries: Sequence[Entry]) -> list[AppendedEntry]:
         receipts: dict[int, AppendedEntry] = {}
         repeats: list[Entry] = []
-        waiting = list(enumerate(entries))
-        while waiting:
-            # First insert one entry of each name; later ones with another body wait.
-            first: dict[tuple[str, str], Entry] = {}
-            for _, entry in waiting:
-                first.setdefault((entry.source, entry.dedupe), entry)
-            found = await self._insert(connection, list(first.values()))
-            if missing := [name for name in first if name not in found]:
-                found |= await self._stored(connection, missing)
-            later: list[tuple[int, Entry]] = []
-            for place, entry in waiting:
-                name = entry.source, entry.dedupe
-                stored = found[name]
-                if first.get(name) is entry and not stored.repeated:
-                    receipts[place] = stored._replace(reason=entry.reason)
-                elif name in first and _is_same(entry, stored):
-                    repeats.append(_repeat_of(entry, stored.id))
-                    receipts[place] = stored._replace(repeated=True)
-                else:
-                    later.append((place, _again(entry, stored)))
-                    if entry.dedupe.startswith("run:"):
-                        first.pop(name, None)
-            waiting = later
-        if repeats:
-            await self._insert_repeats(connection, repeats)
+        waiting = [(n, each._replace(dedupe=_text(each.dedupe))) for n, each in enumerate(entries)]
+        async with self._writing.use() as connection:
+            while waiting:
+                # First insert one entry of each name; later ones with another body wait.
+                first: dict[tuple[str, str], Entry] = {}
+                for _, entry in waiting:
+                    first.setdefault((entry.source, entry.dedupe), entry)
+                found = await self._insert(connection, first)
+                later: list[tuple[int, Entry]] = []
+                for place, entry in waiting:
+                    name = entry.source, entry.dedupe
+                    stored = found[name]
+                    if first.get(name) is entry and not stored.repeated:
+                        receipts[place] = stored
+                    elif name in first and _is_same(entry, stored):
+                        repeats.append(_repeat_of(entry, stored.id))
+                        receipts[place] = stored._replace(repeated=True)
+                    else:
+                        later.append((place, _again(entry, stored)))
+                        if entry.dedupe.startswith("run:"):
+                            first.pop(name, None)
+                waiting = later
+            if repeats:
+                values = {**_arrays(repeats), "channel": self.channel}
+                await self._rows(connection, sql.REPEATS, values)
         return [receipts[place] for place in range(len(entries))]
 
     async def _insert(
-        self, connection: AsyncConnection[Any], entries: Sequence[Entry]
+        self, connection: AsyncConnection[Any], entries: Mapping[tuple[str, str], Entry]
     ) -> dict[tuple[str, str], AppendedEntry]:
-        values = {**_arrays(entries), "window": BODY_DEDUPE_WINDOW, "channel": self.channel}
-        cursor = await connection.execute(self._sql(sql.APPEND), values)
-        bodies = {(entry.source, _text(entry.dedupe)): entry for entry in entries}
+        """Insert one entry of each name, unless it is there. Returns what is stored of each."""
+        values = {
+            **_arrays([*entries.values()]),
+            "window": BODY_DEDUPE_WINDOW,
+            "channel": self.channel,
+        }
         found = {}
-        for number, source, dedupe, keys, _ in await cursor.fetchall():
-            entry = bodies[source, dedupe]
-            found[source, entry.dedupe] = AppendedEntry(number, False, keys, entry.sha256)
+        for number, source, dedupe, _ in await self._rows(connection, sql.APPEND, values):
+            entry = entries[source, dedupe]
+            found[source, dedupe] = AppendedEntry(
+                number, False, entry.keys, entry.sha256, entry.reason
+            )
+        if missing := [name for name in entries if name not in found]:
+            sources, dedupes = zip(*missing, strict=True)
+            names = {"sources": list(sources), "dedupes": list(dedupes)}
+            for source, dedupe, *stored in await self._rows(connection, sql.STORED, names):
+                number, keys, digest = stored
+                found[source, dedupe] = AppendedEntry(number, True, keys, bytes(digest))
         return found
-
-    async def _stored(
-        self, connection: AsyncConnection[Any], names: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], AppendedEntry]:
-        sources, dedupes = zip(*names, strict=True)
-        cursor = await connection.execute(
-            self._sql(sql.STORED),
-            {"sources": list(sources), "dedupes": [_text(name) for name in dedupes]},
-        )
-        rows = {(row[0], row[1]): row[2:] async for row in cursor}
-        found = {}
-        for name in names:
-            number, keys, digest = rows[name[0], _text(name[1])]
-            found[name] = AppendedEntry(number, True, keys, bytes(digest))
-        return found
-
-    async def _insert_repeats(
-        self, connection: AsyncConnection[Any], repeats: Sequence[Entry]
-    ) -> None:
-        values = {**_arrays(repeats), "channel": self.channel}
-        await connection.execute(self._sql(sql.REPEATS), values)
 
     async def connect(self, listen: str) -> AsyncConnection[Any]:
         """A new connection. Before the first one the tables are created or upgraded."""

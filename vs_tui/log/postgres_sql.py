@@ -135,9 +135,9 @@ WITH inserted AS (
     ) l ON true
     ORDER BY i.place
     ON CONFLICT (source, dedupe, generation) WHERE original = 0 DO NOTHING
-    RETURNING id, source, dedupe, keys
+    RETURNING id, source, dedupe
 )
-SELECT id, source, dedupe, keys, (SELECT pg_notify(%(channel)s, '')) FROM inserted
+SELECT id, source, dedupe, (SELECT pg_notify(%(channel)s, '')) FROM inserted
 """
 REPEATS: Final = f"""
 WITH inserted AS (
