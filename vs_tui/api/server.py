@@ -186,16 +186,16 @@ def build(receiver: Receiver) -> web.Application:
         if source.name not in prepare and not path.endswith("/*") and path != OTLP_TRACES:
             app[PLAIN][path] = receiving.plain_handler(source)
         handler = receiving.handler(source, prepare.get(source.name))
-        for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
-            app.router.add_post(prefix + _pattern(path), handler, expect_handler=_expected)
-            if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
-                app.router.add_route("HEAD", prefix + _pattern(path), _head)
-            app.router.add_route("OPTIONS", prefix + _pattern(path), _handshake)
+        prefixes = ("", "/api/v1") if source.name == "emmetrics" else ("",)
+        patterns = [prefix + _pattern(path) for prefix in prefixes]
         if not path.endswith("/*") and source.name != DECISION_SOURCE:
-            loose = f"/{{lead:/*}}{path[1:]}{{tail:/*}}"
-            app.router.add_post(loose, handler, expect_handler=_expected)
-            app.router.add_route("HEAD", loose, _head)
-            app.router.add_route("OPTIONS", loose, _handshake)
+            patterns.append(f"/{{lead:/*}}{path[1:]}{{tail:/*}}")
+        is_read = path == "/api/links" or path.startswith(("/deployments", "/incidents"))
+        for pattern in patterns:
+            app.router.add_post(pattern, handler, expect_handler=_expected)
+            app.router.add_route("OPTIONS", pattern, _handshake)
+            if not is_read:  # else GET answers HEAD, too
+                app.router.add_route("HEAD", pattern, _head)
     guard, grafana = Guard(gate, receiver.writer), GrafanaApi(receiver.reports, receiver.reader)
     reading: dict[str, Handler] = {
         **Api(receiver.reader, receiver.writer).paths(),

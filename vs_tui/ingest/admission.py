@@ -31,74 +31,53 @@ class Admission:
     """The counters of one receiver. `clock` is monotonic seconds."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
-        self._running: Counter[str] = Counter()
-        self._arriving: dict[Load, None] = {}
+        self.of_source: Counter[str] = Counter()
+        self.arriving: dict[Load, None] = {}
         """Requests whose body is arriving, longest without a new piece first."""
-        self._bytes = 0
+        self.bytes = 0
         self.running = 0
         """Requests being handled."""
 
     def request(self, source: str, *, arriving: bool = False) -> Load:
         """Reserve a place while a request is handled; Refused (503) if there is none. `arriving`
         means that its body is not complete yet."""
-        most = self._limits.concurrent
-        of_source = _share(most)
+        most = self.limits.concurrent
+        share = _share(most)
         if (
             self.running >= most
-            or self._running[source] >= of_source
-            or (arriving and not self._make_room(source, of_source))
+            or self.of_source[source] >= share
+            or (arriving and not self._make_room(source, share))
         ):
             raise too_many(source)
         self.running += 1
-        self._running[source] += 1
+        self.of_source[source] += 1
         load = Load(self, source)
         if arriving:
-            self._arriving[load] = None
+            self.arriving[load] = None
         return load
 
     def _make_room(self, source: str, most: int) -> bool:
         """Whether one more body may arrive. If not, the request without a proof that has waited
         longest for a piece of its body gives way: a sender that proves itself by its body sends it
         at once, and one that never proves itself keeps nobody out."""
-        same = [load for load in self._arriving if load.source == source]
-        full = same if len(same) >= _share(most) else self._arriving
-        if full is self._arriving and len(full) < most:
+        same = [load for load in self.arriving if load.source == source]
+        full = same if len(same) >= _share(most) else self.arriving
+        if full is self.arriving and len(full) < most:
             return True
         stalled = next((load for load in full if load.give_way is not None), None)
         if stalled is None or stalled.give_way is None:
             return False
         stalled.give_way()
-        self.arrived(stalled)
+        stalled.arrived()
         return True
-
-    def arrived(self, load: Load) -> None:
-        self._arriving.pop(load, None)
-
-    def grew(self, load: Load) -> None:
-        """Note that a piece of its body arrived."""
-        if load in self._arriving:
-            self._arriving[load] = self._arriving.pop(load)
-
-    def leave(self, load: Load) -> None:
-        self.arrived(load)
-        self.running -= 1
-        self._running[load.source] -= 1
-        self._bytes -= load.size
-
-    def hold(self, size: int, whole: int) -> None:
-        """Reserve memory for a piece of a body of `whole` bytes; large bodies leave room for small
-        ones."""
-        if not fits(self._bytes, size, self._limits.bodies, whole):
-            raise unavailable("too many large bodies at once; send it again")
-        self._bytes += size
 
     def pay(self, source: str) -> None:
         """Spend one request of a source's rate. Call it only for a proven sender; others use
         `pay_as_stranger`. Refused (503) if the rate is used up."""
-        rate = self._limits.rate
+        rate = self.limits.rate
         if rate and not self._spend(source, rate):
             raise unavailable(
                 f"more than {rate:g} requests a second from {source}; send it again later, or "
@@ -155,18 +134,25 @@ class Load:
         it."""
 
     def add(self, size: int, whole: int) -> None:
-        """Reserve memory for a piece of a body of `whole` announced bytes. Refused (503) if all
-        bodies together would be too large."""
-        self._admission.hold(size, max(whole, self.size + size))
+        """Reserve memory for a piece of a body of `whole` announced bytes; large bodies leave room
+        for small ones. Refused (503) if all bodies together would be too large."""
+        admission = self._admission
+        if not fits(admission.bytes, size, admission.limits.bodies, max(whole, self.size + size)):
+            raise unavailable("too many large bodies at once; send it again")
+        admission.bytes += size
         self.size += size
-        self._admission.grew(self)
+        if self in admission.arriving:
+            admission.arriving[self] = admission.arriving.pop(self)
 
     def arrived(self) -> None:
         """Note that the whole body has arrived."""
-        self._admission.arrived(self)
+        self._admission.arriving.pop(self, None)
 
     def end(self) -> None:
-        self._admission.leave(self)
+        self.arrived()
+        self._admission.bytes -= self.size
+        self._admission.running -= 1
+        self._admission.of_source[self.source] -= 1
 
     def __enter__(self) -> Load:
         return self

@@ -26,20 +26,15 @@ from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-import orjson
 from aiohttp import web
 
-from vs_tui.ingest.http_errors import JSON_TYPE, Answer, Refused, error_body, refusal, unavailable
+from vs_tui.ingest.http_errors import JSON_TYPE, Answer, Refused, refusal, unavailable
 from vs_tui.model.limits import Limits
 
 log = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 64
 """File descriptors kept for the database, logs and exports."""
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s"
-)
 MOST_BYTES: Final = 64 * 1024
 """Most bytes that are read at once, and so the largest request that the fast path accepts. asyncio
 reads 256 KiB, for which the C library maps and unmaps memory each time: 24 of the 30 microseconds
@@ -329,8 +324,7 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.WriteTransport):
-            body = orjson.dumps(error_body(unavailable("too many connections; send it again")))
-            transport.write(_FULL % (len(body), body))
+            transport.write(written(refusal(unavailable("too many connections; send it again"))))
             transport.close()
 
 

@@ -78,16 +78,9 @@ def answer(payload: object, status: int = 200) -> web.Response:
 
 
 def refusal(refused: Refused) -> Answer:
+    body = {"error": refused.error, "detail": refused.detail, "request_id": refused.request_id}
     headers = {**refused.headers, REQUEST_ID: refused.request_id}
-    return Answer(error_body(refused), refused.status, headers)
-
-
-def error_body(refused: Refused) -> dict[str, str]:
-    return {
-        "error": refused.error,
-        "detail": refused.detail,
-        "request_id": refused.request_id,
-    }
+    return Answer(body, refused.status, headers)
 
 
 class _Nameless(web.Response):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -45,9 +45,6 @@ from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024
 _PLAIN_ENCODINGS: Final = frozenset({"", "identity"})
-_AT_ONCE: Final = 4096
-"""Largest compressed body that is decoded at once, in bytes; larger ones are decoded in a
-thread."""
 _REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
 Prepare = Callable[[Inbound], Awaitable[Inbound]]
 _REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
@@ -171,14 +168,13 @@ class Receiving:
         """The decompressed body. A small body that expands a lot uses no more memory than the
         limit."""
         body = bytearray()
-        pieces = decoded(encoding, raw)
-        small = len(raw) <= _AT_ONCE
         try:
-            while (piece := next(pieces, None) if small else await _next(pieces)) is not None:
+            for piece in decoded(encoding, raw):
                 if len(body) + len(piece) > self._limits.body:
                     raise _too_large(_limit(self._limits))
                 load.add(len(piece), self._limits.body)
                 body += piece
+                await asyncio.sleep(0)  # other requests go on between two pieces
         except Broken as error:
             raise Refused(400, "bad_request", str(error)) from None
         return bytes(body)
@@ -324,10 +320,6 @@ def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
 
 def _encoding(headers: Mapping[str, str]) -> str:
     return headers.get("content-encoding", "").strip().lower()
-
-
-async def _next(pieces: Iterator[bytes]) -> bytes | None:
-    return await asyncio.to_thread(next, pieces, None)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from secrets import token_hex
@@ -44,6 +43,7 @@ AT_THE_START: Final = 2_000
 """Most bodies that are loaded when the database is opened; fewer if they are large, because SQLite
 reads the whole body to reach the hash stored behind it."""
 READ_AT_THE_START: Final = 4 * MIB
+_NONE: Final[Mapping[str, str]] = {}
 _FLAGS: Final = re.compile(
     r"(?:same id as delivery \d+, another body|same body as delivery \d+|; )+$"
 )
@@ -102,8 +102,7 @@ class Intake(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(NamedTuple):
     """A refused request, kept in a bounded list for the Events view."""
 
     source: str
@@ -113,7 +112,7 @@ class Rejection:
     status: int
     reason: str
     size: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NONE
     body: bytes = b""
 
 
@@ -124,11 +123,6 @@ class Receipt(NamedTuple):
     verdict: Verdict
     reason: str
     span_refs: Sequence[str] = ()
-
-
-def receipt(intake: Intake, delivery_id: int, reason: str, refs: Iterable[str]) -> Receipt:
-    """The receipt of a delivery that was stored, with the shown `refs` of its spans."""
-    return Receipt(delivery_id, intake.verdict, reason, list(refs))
 
 
 def receipt_of_repeat(intake: Intake, original: int, keys: Sequence[str]) -> Receipt:

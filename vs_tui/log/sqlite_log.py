@@ -23,7 +23,6 @@ from vs_tui.log.delivery import (
     flagged,
     flagged_id,
     makes,
-    receipt,
     receipt_of_repeat,
     receipt_without,
     with_body,
@@ -128,7 +127,7 @@ def append(
         stored.append((next_id, None, *intake.columns(digest, reason, latest.keys)))
         tallies.add(intake.source, intake.verdict, intake.received_at, intake.kind)
         appended.fresh.append((next_id, intake))
-        appended.receipts.append(receipt(intake, next_id, reason, refs.values()))
+        appended.receipts.append(Receipt(next_id, intake.verdict, reason, [*refs.values()]))
         next_id += 1
     insert(db, stored)
     if repeats:
@@ -253,20 +252,11 @@ def record_rejections(
         )
         if updated.rowcount:
             continue
+        *told, headers, body = rejection
         connection.execute(
             "INSERT INTO rejections (source, kind, path, received_at, status, reason, size, "
             "headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                rejection.source,
-                rejection.kind,
-                rejection.path,
-                rejection.received_at,
-                rejection.status,
-                rejection.reason,
-                rejection.size,
-                orjson.dumps(dict(rejection.headers)).decode(),
-                rejection.body,
-            ),
+            (*told, orjson.dumps(dict(headers)).decode(), body),
         )
     count(connection, tallies)
     # Separate limits, so that scanners do not displace refused requests of tools.

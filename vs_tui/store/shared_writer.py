@@ -29,7 +29,6 @@ from vs_tui.log.delivery import (
     Receipt,
     flagged,
     makes,
-    receipt,
     receipt_of_repeat,
     receipt_without,
 )
@@ -276,7 +275,7 @@ def entry_of(intake: Intake) -> Entry:
 def _receipt(intake: Intake, stored: AppendedEntry) -> Receipt:
     if stored.repeated:
         return receipt_of_repeat(intake, stored.id, orjson.loads(stored.keys))
-    return receipt(intake, stored.id, stored.reason, intake.refs.values())
+    return Receipt(stored.id, intake.verdict, stored.reason, [*intake.refs.values()])
 
 
 def check(db: sqlite3.Connection, name: str, log: str) -> None:

@@ -275,7 +275,7 @@ class Writer(Sweeper):
             self._give_up(waiting, self.trouble)
             return
         try:
-            appended = await self._transaction(lambda db, folding: _stored(db, folding, waiting))
+            appended = await self._transaction(lambda db, folding: _append(db, folding, waiting))
         except Exception as error:
             if is_storage(error):
                 self._condition.fail(error)
@@ -338,7 +338,7 @@ class Writer(Sweeper):
         self._condition.recover()
 
 
-def _stored(
+def _append(
     db: sqlite3.Connection, folding: Folding, waiting: Sequence[Queued]
 ) -> sqlite_log.Appended:
     intakes = [entry.intake for entry in waiting]

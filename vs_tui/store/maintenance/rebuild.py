@@ -149,8 +149,7 @@ class _Side(Writer):
         db.execute("INSERT INTO meta SELECT * FROM live.meta WHERE name = 'clock'")
         for table in table_swap.model_tables(db):
             if table not in (*DERIVED_TABLES, "corrected"):
-                names = table_swap.columns(db, table)
-                db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM live.{table}")
+                db.execute(f"INSERT INTO main.{table} SELECT * FROM live.{table}")
         # Pruned data is data without a span in the live tables.
         db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")
         self.kept = judged_rows.forget(db)

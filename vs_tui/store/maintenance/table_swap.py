@@ -57,22 +57,6 @@ def model_tables(db: sqlite3.Connection) -> list[str]:
     ]
 
 
-def columns(db: sqlite3.Connection, table: str) -> str:
-    """The column names of a table, with `rowid` if no column stands for it."""
-    found = db.execute(f"PRAGMA main.table_info({table})").fetchall()
-    names = [row[1] for row in found]
-    keys = [row for row in found if row[5]]
-    numbered = len(keys) == 1 and keys[0][2] == "INTEGER"
-    if not (numbered or _is_without_rowid(db, table)):
-        names.insert(0, "rowid")
-    return ", ".join(names)
-
-
-def _is_without_rowid(db: sqlite3.Connection, table: str) -> bool:
-    row = db.execute("SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,))
-    return bool(row.fetchone()[0])
-
-
 @contextmanager
 def small_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """A transaction whose commit does not wait for the disk. Afterwards it pauses for as long as it
@@ -106,10 +90,9 @@ def copy_fresh(
                 db.execute(_fresh_sql(kind, name, table, made))
     for number, table in enumerate(tables):
         progress("tables", number, len(tables))
-        names = columns(db, table)
-        marks = ", ".join("?" * (names.count(",") + 1))
-        insert = f"INSERT INTO main.{FRESH}{table} ({names}) VALUES ({marks})"
-        reading = side.execute(f"SELECT {names} FROM {table}")
+        reading = side.execute(f"SELECT * FROM {table}")
+        marks = ", ".join("?" * len(reading.description))
+        insert = f"INSERT INTO main.{FRESH}{table} VALUES ({marks})"
         while found := reading.fetchmany(ROWS_AT_ONCE):
             with small_transaction(db):
                 db.executemany(insert, found)
@@ -199,7 +182,8 @@ def _drop_some(db: sqlite3.Connection) -> bool:
         db.execute(f"DROP INDEX main.{name}")
         return True
     keys = "rowid"
-    if _is_without_rowid(db, name):
+    (without_rowid,) = db.execute("SELECT wr FROM pragma_table_list(?)", (name,)).fetchone()
+    if without_rowid:
         columns = db.execute(f"PRAGMA main.table_info({name})").fetchall()
         keys = ", ".join(row[1] for row in sorted(columns, key=lambda row: row[5]) if row[5])
     deleted = db.execute(
