@@ -307,7 +307,7 @@ async def test_when_every_connection_is_busy_the_next_is_told_to_come_again(tmp_
             await connection.send(post(START[:9], length=len(START)))
         await busy(runtime, 3)
         status, headers, body = await ask(runtime, b"")
-        assert (status, headers["retry-after"]) == (503, "5")
+        assert (status, headers["retry-after"]) == (503, "15")
         assert "too many connections" in body["detail"]
         await slow[0].send(START[9:])
         assert (await slow[0].answer())[0] == 200, "what was begun is finished"

@@ -200,7 +200,7 @@ async def test_a_stop_waits_for_the_answer(tmp_path) -> None:
 
 async def test_an_answer_that_cannot_be_written_is_a_500(tmp_path, monkeypatch) -> None:
     strange = Parsed("x", answer={"neither JSON": object()})
-    monkeypatch.setattr(CustomHttp, "parse", lambda *_: strange)
+    monkeypatch.setattr(CustomHttp, "outline", lambda *_: strange)
     async with receiving(tmp_path) as runtime:
         connection = await Raw.to(runtime)
         for _ in range(2):
