@@ -189,6 +189,8 @@ def _event(
     own = _attributes(span)
     said = {**resource, **own} if is_top else own
     is_jenkins = any(name.startswith(_JENKINS) for name in (*own, *resource))
+    if is_jenkins:  # its resource is the server, not what it builds
+        resource = {n: value for n, value in resource.items() if not n.startswith("service.")}
     merged = {**resource, **own, **({**job, **_checkout(own)} if is_jenkins else {})}
     started = _time(span, "startTimeUnixNano")
     ended = _time(span, "endTimeUnixNano")
@@ -196,10 +198,7 @@ def _event(
     operation = _operation(said)
     path = _repository(merged)
     repo = keys.repository(path)
-    # The resource of Jenkins is the server, not what it builds.
-    about = {} if is_jenkins else resource
-    service = _word(own, "service.name") or _word(about, "service.name")
-    version = _word(own, "service.version") or _word(about, "service.version")
+    service, version = _word(merged, "service.name"), _word(merged, "service.version")
     environment = _word(merged, "deployment.environment.name") or _word(
         merged, "deployment.environment"
     )
@@ -212,7 +211,8 @@ def _event(
         occurred_at=(started if ended is None else ended) or received_at,
         started_at=started,
         name=text(span, "name") or operation,
-        project=path or service or _word(job, "cicd.pipeline.name"),
+        # A step of Jenkins has the project of its run, which may be known later.
+        project=path or _word(job, "cicd.pipeline.name") or ("" if is_jenkins else service),
         service=service,
         environment=environment,
         actor=_word(merged, "cicd.pipeline.run.actor.name"),

@@ -22,6 +22,13 @@ from vs_tui.traces.correlation import Node, series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
 
+INHERITING: Final = "otlp"
+"""The source whose spans without a project get that of the span above."""
+_OF_RUN: Final = (
+    *("cicd.pipeline.name", "cicd.pipeline.run.id"),
+    *("vcs.repository.name", "vcs.ref.head.name", "vcs.ref.head.type"),
+)
+"""Attributes that such spans get, too."""
 _UNNUMBERED: Final = -1
 """Slice end that cuts the last column, the number of the writing transaction."""
 
@@ -37,6 +44,8 @@ class Context:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
     """Jobs that are ended by their run -> time of their end, None to reopen; see `missing_ends`."""
+    above: Mapping[str, Span] = field(default_factory=dict)
+    """Spans that name no project -> the span above, which does; see `inherited_projects`."""
     gone: list[str] = field(default_factory=list)
     """Spans that this batch deleted, because their events belong to another span."""
     unplaced: dict[str, rows.Row] = field(default_factory=dict)
@@ -298,16 +307,27 @@ def _complete(
 ) -> Span:
     """The folded span with the values that the store adds: team, timeout, ref and its place in a
     trace."""
-    if (ended := context.ended_with_parent.get(result.span.key)) is not None:
-        span = result.span._replace(status=Status.CANCELLED, ended_at=ended)
+    told = result.span
+    if told.source == INHERITING and not told.project:
+        told = _inheriting(told, context.above.get(told.key, old))
+    if (ended := context.ended_with_parent.get(told.key)) is not None:
+        span = told._replace(status=Status.CANCELLED, ended_at=ended)
     else:
-        span = with_timeout(result.span, context.now, context.timeouts)
+        span = with_timeout(told, context.now, context.timeouts)
     return span.placed(
         team=context.teams.of(span.project, span.service, span.actor),
         ref=(result.full_ref or span.key) if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",
         trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
     )
+
+
+def _inheriting(span: Span, above: Span | None) -> Span:
+    """The span with the project, run and branch of another one, as far as it names none."""
+    if above is None:
+        return span
+    names = {name: above.attributes[name] for name in _OF_RUN if name in above.attributes}
+    return span._replace(project=above.project, attributes={**names, **span.attributes})
 
 
 def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:

@@ -188,8 +188,10 @@ def _end_jobs(
         _link(connection, changed, folding)
 
     # As the linker in `_link`.
+    from vs_tui.store.folding.inherited_projects import with_projects
     from vs_tui.store.folding.missing_ends import end_with_parents
 
+    changes = with_projects(connection, changes, folding.context, folding.cache, link)
     return end_with_parents(connection, changes, folding.context, folding.cache, link)
 
 
