@@ -314,8 +314,11 @@ def _complete(
         span = told._replace(status=Status.CANCELLED, ended_at=ended)
     else:
         span = with_timeout(told, context.now, context.timeouts)
+    team = context.teams.of(span.project, span.service, span.actor)
+    if not team and old is not None and span.operation == "incident":
+        team = old.team  # that of its deployment: see `incident_teams`
     return span.placed(
-        team=context.teams.of(span.project, span.service, span.actor),
+        team=team,
         ref=(result.full_ref or span.key) if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",
         trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),

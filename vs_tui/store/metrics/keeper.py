@@ -21,6 +21,7 @@ from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.counted_spans import CountedSpans, know_since_all
+from vs_tui.store.metrics.incident_teams import write_all_teams, write_teams
 from vs_tui.store.metrics.judge_targets import NEVER, Judging
 from vs_tui.store.metrics.judged_rows import OF_TARGET, forget, forget_moved
 from vs_tui.traces.correlation import LinkRules
@@ -61,6 +62,8 @@ class MetricsKeeper:
         self._rules = rules
         self._links = links
         self._teams = Teams(tuple(teams))
+        self._blamed: set[str] = set()
+        """Incidents that this transaction counts otherwise than before."""
         self._counted = CountedSpans(rules, environments, self._teams)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
@@ -87,6 +90,8 @@ class MetricsKeeper:
             db.executemany(_WAIT, [(*target, moment) for target, moment in touched.items()])
             if not more:
                 self._judge_waiting(db, touched)
+            write_teams(db, self._teams, changes, self._blamed)
+            self._blamed.clear()
         except sqlite3.OperationalError:
             raise  # a storage error, which the writer handles
         except Exception:
@@ -114,6 +119,7 @@ class MetricsKeeper:
         reached = self._step(db, *reached)
         db.execute("DELETE FROM meta WHERE name = 'dora_from'")
         if not reached:
+            write_all_teams(db, self._teams)
             db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (self._wanted,))
             return False
         text = orjson.dumps([self._wanted, *reached]).decode()
@@ -217,4 +223,5 @@ class MetricsKeeper:
         judging.mark_shipped_again()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
+            self._blamed |= judging.blamed
         return ends
