@@ -17,7 +17,7 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
-from vs_tui.store.folding.stored_events import EventCache, regrouped
+from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.traces.correlation import Node, series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
@@ -85,6 +85,9 @@ def fold_events(
     connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
 ) -> list[Change]:
     """Store new events, fold their spans and write the rows that changed."""
+    # Imported with the first events, after the first rows.
+    from vs_tui.store.folding.regrouping import regrouped
+
     events, gone = regrouped(connection, events, cache)
     context.gone.extend(gone)
     stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
