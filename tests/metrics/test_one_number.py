@@ -324,8 +324,9 @@ def test_teams_stages_flaky_and_expected(run) -> None:
     ("arguments", "said"),
     [
         *(
-            ([report, "--team", "cores"], "there is no team 'cores'; teams: core")
+            ([report, "--team", "cores", *form], "there is no team 'cores'; teams: core")
             for report in command_report.REPORTS
+            for form in ((), ("--json",))
         ),
         (["dora", "--by", "week"], "'week' cannot be grouped by; use one of team, project"),
         (["dora", "--since", "yesterday"], "'yesterday' is not a time; write 7d"),
@@ -343,4 +344,22 @@ def test_a_wrong_question_is_told_what_is_accepted(run, config, capsys, argument
     options = ["--db", str(config.db), "--config", str(config.path)]
     tz = [] if "--tz" in arguments else ["--tz", "UTC"]
     assert command.main(["report", *arguments, *options, *tz]) == 2
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("durations", "kind:none"), "No span that matches was in flight or ended"),
+        (("pull-requests", "--until", "2026-01-01"), "No pull request was created"),
+        (("pull-requests", "--until", "2026-01-01", "--by", "week"), "No pull request was created"),
+        (("flaky",), "No job had both results"),
+    ],
+)
+def test_a_report_without_rows_says_so(run, arguments, said) -> None:
+    for form in ("table", "markdown"):
+        assert said in run(*arguments, "--format", form).splitlines()[-1]
+    assert said not in run(*arguments, "--format", "csv")
+    assert json.loads(run(*arguments, "--json"))["items"] == []

@@ -470,7 +470,7 @@ def test_devlakes_deployment_is_read_as_devlakes():
 
 @pytest.mark.parametrize("body", [{"pipelineRun": {"metadata": {"name": "x"}}}, {"id": "1"}, {}])
 def test_a_body_that_is_nobodys_is_refused_with_what_to_do(body):
-    with pytest.raises(BadBody, match=r"needs a source, see docs/sources/mapped.md"):
+    with pytest.raises(BadBody, match=r"to the path of that tool .*docs/sources/mapped\.md"):
         SOURCE.parse(Inbound("/customhttp", {}, json.dumps(body).encode(), RECEIVED))
 
 

@@ -199,7 +199,12 @@ async def _durations(reports: Reports, asked: Asked, args: argparse.Namespace) -
     report = _report(
         "Durations", window, duration_columns(grouping, window), groups, labels=len(grouping)
     )
-    return replace(report, head={**report.head, "more": left}, remarks=more)
+    return replace(
+        report,
+        head={**report.head, "more": left},
+        remarks=more,
+        nothing="No span that matches was in flight or ended in this window.",
+    )
 
 
 async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:
@@ -213,7 +218,7 @@ async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespac
         pages = at_once(await reports.pull_request_periods(asked, start))
         columns = tables.PULL_REQUEST_PERIODS
     else:
-        pages = reports.pull_request_pages(asked)
+        pages = await reports.pull_request_pages(asked)
         is_theirs = args.format == VALUESTREAM
         named = tables.valuestream_columns if is_theirs else tables.pull_request_columns
         columns = named(window.now)
@@ -221,6 +226,7 @@ async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespac
         _report("Pull requests created", window, columns, (), labels=3 if asked.by else 2),
         title=f"Pull requests created {tables.window_title(window)}",
         pages=pages,
+        nothing="No pull request was created in this window.",
     )
 
 

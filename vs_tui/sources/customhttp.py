@@ -245,7 +245,11 @@ def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Par
     else:
         why = error.why
         if not {"type", "action"} <= payload.keys():
-            why += "; a tool's own body needs a source, see docs/sources/mapped.md"
+            why += (
+                "; if this is the body of another tool, send it to the path of that tool (`vs-tui "
+                "source list` prints all), or describe it in ten lines of the configuration: "
+                "docs/sources/mapped.md"
+            )
         raise BadBody(error.field, why, error.kind)
     reason = parsed.reason or f"read as a body of {title}; send it to {path}"
     return parsed._replace(kind=f"{title}: {parsed.kind}"[:100], reason=reason)

@@ -265,7 +265,11 @@ class Commands(Provider):
             for name, text in app.setup.views.items()
         ]
         places += [
-            (f"team {clean(team, 80) or 'all'}", "only this team", partial(app.choose_team, team))
+            (
+                f"team {clean(team, 80) or 'all'}",
+                "only this team" if team else "every team",
+                partial(app.choose_team, team),
+            )
             for team in ("", *app.teams)
         ]
         found[len(VIEWS) : len(VIEWS)] = places

@@ -198,8 +198,10 @@ class Reports:
 
     async def pull_request_pages(self, asked: Asked) -> AsyncIterator[Sequence[PullRequest]]:
         """The same pull requests in pages, so that any number fits."""
-        window = self.window(asked)
         whose = await self.reader.run(lambda db: self._whose(db, asked))
+        return self._pages(self.window(asked), whose)
+
+    async def _pages(self, window: Window, whose: Whose) -> AsyncIterator[Sequence[PullRequest]]:
         last: PullRequest | None = None
         while True:
             page = await self.reader.run(
@@ -272,7 +274,7 @@ class Asked:
 
 def local_zone() -> tzinfo:
     """The zone from `TZ`, else from /etc/localtime; today's offset if neither names one."""
-    linked = os.path.realpath("/etc/localtime")
+    linked = os.path.realpath("/etc/localtime").replace("/Etc/UTC", "/UTC")  # one name for it
     for name in (os.environ.get("TZ", "").lstrip(":"), linked.partition("zoneinfo/")[2]):
         try:
             if name and not Path(name).is_absolute():
