@@ -18,6 +18,7 @@ from vs_tui.metrics.report import Detail, MetricRow
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.display import Count
+from vs_tui.model.filters import Filter
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, all_as_of, trace_id_of
 from vs_tui.store.queries.reader_protocol import (
@@ -571,12 +572,15 @@ class FakeReader:
         now = self.clock() if at is None else at
         if at is not None:
             known = all_as_of(known, at)
-        members = []
+        rows = []
         for trace_id in dict.fromkeys(s.trace_id for s in known):
             spans = sorted((s for s in known if s.trace_id == trace_id), key=lambda s: s.at)
-            row = standing(trace_id, spans, now, usual=self.history, custom=self.custom)
-            members.append((row, spans))
-        return board(members, filter, now, finished_for=finished_for or 2 * HOUR)
+            rows.append(standing(trace_id, spans, now, usual=self.history, custom=self.custom))
+
+        def having(wanted: Filter) -> set[str]:
+            return {span.trace_id for span in known if wanted.matches(span, now)}
+
+        return board(rows, filter, now, having, finished_for=finished_for or 2 * HOUR)
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         self._asked("baselines")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from vs_tui.model import filters
@@ -17,8 +17,10 @@ from vs_tui.traces.trace_facts import severity_rank
 
 ORDERS: Final = ("state", "over", "person", "project", "name")
 """Sort orders of the rows in a section; the first is each section's default."""
-Member = tuple[Standing, Sequence[Span]]
-"""A row and the spans of its trace."""
+SHOWN: Final = ("vs.incident.severity", "vs.issue.severity")
+"""Attributes of a row's spans that are shown."""
+Having = Callable[[Filter], Container[str]]
+"""Returns the ids of the traces of which one span matches a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +66,50 @@ class Board:
     """Number of rows that match each term alone; filled only if no row matches all terms."""
 
 
+def without_details(row: Standing) -> Standing:
+    """The row with those attributes of its two spans that are shown."""
+    step = row.action.step
+    root = of_row(row.root)
+    if step is None:
+        return replace(row, root=root)
+    kept = root if step is row.root else of_row(step)
+    return replace(row, root=root, action=replace(row.action, step=kept))
+
+
+def of_row(span: Span) -> Span:
+    """The span with those attributes that a row shows."""
+    kept = {name: span.attributes[name] for name in SHOWN if name in span.attributes}
+    return span._replace(attributes=kept)
+
+
 def board(
-    members: Iterable[Member],
+    rows: Iterable[Standing],
     text: str,
     now: Instant,
+    having: Having,
     *,
     finished_for: Duration = DEFAULT_THRESHOLDS.finished_for,
 ) -> Board:
     """The rows that match a filter; ValueError as in `filters.parse`."""
     wanted = filters.parse(text, traces=True)
-    listed = [m for m in members if _is_current(m[0], now, finished_for)]
-    everything = totals((row for row, _ in listed), now)
+    listed = [row for row in rows if is_current(row, now, finished_for)]
+    everything = totals(listed, now)
     found, matched, others = listed, everything, []
     if wanted.terms:
-        found = [m for m in listed if matches(wanted, m, now)]
-        matched = totals((row for row, _ in found), now)
-        kept = {row.trace_id for row, _ in found}
-        incidents = [m for m in listed if m[0].section is Section.INCIDENT]
-        others = [m for m in incidents if m[0].trace_id not in kept]
+        found = matching(wanted, listed, now, having)
+        matched = totals(found, now)
+        kept = {row.trace_id for row in found}
+        incidents = [row for row in listed if row.section is Section.INCIDENT]
+        others = [row for row in incidents if row.trace_id not in kept]
     terms = {}
     if wanted.terms and not found:
         for term in wanted.terms:
-            alone = Filter((term,))
-            terms[str(term)] = sum(matches(alone, m, now) for m in listed)
-    rows = sorted((row for row, _ in [*found, *others]), key=lambda r: _place(r, now))
+            terms[str(term)] = len(matching(Filter((term,)), listed, now, having))
     return Board(
-        rows,
+        sorted([*found, *others], key=lambda row: _place(row, now)),
         matched,
         everything,
-        frozenset(row.trace_id for row, _ in others),
+        frozenset(row.trace_id for row in others),
         terms,
     )
 
@@ -133,14 +150,20 @@ def ordered(rows: Sequence[Standing], order: str, now: Instant) -> list[Standing
     return found
 
 
-def matches(wanted: Filter, member: Member, now: Instant) -> bool:
-    """Whether one span matches all terms about spans, and the trace all terms about traces."""
-    row, spans = member
-    own = [term for term in wanted.terms if _is_of_trace(term)]
-    if not all(_holds(term, row, spans, now) != term.negated for term in own):
-        return False
+def matching(
+    wanted: Filter, rows: Iterable[Standing], now: Instant, having: Having
+) -> list[Standing]:
+    """The rows of which one span matches all terms about spans, and the trace all terms about
+    traces."""
+    own = [(_test(term, now, having), term.negated) for term in wanted.terms if _is_of_trace(term)]
     rest = Filter(tuple(term for term in wanted.terms if not _is_of_trace(term)))
-    return not rest.terms or any(rest.matches(span, now) for span in spans)
+    among = having(rest) if rest.terms else None
+    return [
+        row
+        for row in rows
+        if (among is None or row.trace_id in among)
+        and all(holds(row) != negated for holds, negated in own)
+    ]
 
 
 def _is_of_trace(term: Term) -> bool:
@@ -149,11 +172,18 @@ def _is_of_trace(term: Term) -> bool:
     return term.key in filters.TRACE_KEYS or term.key in ("", "team")
 
 
-def _holds(term: Term, row: Standing, spans: Sequence[Span], now: Instant) -> bool:
+def _test(term: Term, now: Instant, having: Having) -> Callable[[Standing], bool]:
+    """The test of a term about traces, as if it was not negated."""
+    if term.key in ("", "team"):
+        among = having(Filter((replace(term, negated=False),)))
+        if term.key == "team":
+            return lambda row: row.trace_id in among
+        return lambda row: row.trace_id in among or matches_text(row, term.values[0])
+    return lambda row: _holds(term, row, now)
+
+
+def _holds(term: Term, row: Standing, now: Instant) -> bool:
     action = row.action
-    if term.key == "":
-        alone = Filter((Term("", "", term.values),))
-        return matches_text(row, term.values[0]) or any(alone.matches(s, now) for s in spans)
     if term.key == "wait":
         waited = row.waited(now) if row.section is Section.WAITING else None
         return waited is not None and filters.compare(waited, term.op, term.number)
@@ -171,12 +201,12 @@ def _holds(term: Term, row: Standing, spans: Sequence[Span], now: Instant) -> bo
         "section": (row.section.value, row.section.value.replace("_", "-")),
         "next": action.who or ((action.nobody,) if action.nobody else ()),
         "step": (action.verb, action.verb.replace(" ", "_"), action.what),
-        "team": (row.team, *(span.team for span in spans)),
     }[term.key]
     return any(filters.glob_matches(text, value) for text in texts for value in term.values)
 
 
-def _is_current(row: Standing, now: Instant, finished_for: Duration) -> bool:
+def is_current(row: Standing, now: Instant, finished_for: Duration) -> bool:
+    """Whether a trace is listed: it is open, or has finished within `finished_for`."""
     ended = row.action.since
     return row.section is not Section.FINISHED or (ended or 0) > now - finished_for
 

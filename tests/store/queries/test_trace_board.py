@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sqlite3
+from types import ModuleType
+
 import orjson
 import pytest
 
@@ -24,6 +28,8 @@ from tests.traces.test_next_action import (
 from vs_tui.log.delivery import Intake
 from vs_tui.model.filters import FilterError
 from vs_tui.model.time import DAY, MINUTE
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.queries import trace_board
 from vs_tui.store.queries.trace_board import TraceBoard
 from vs_tui.traces.board import Board, ordered
 from vs_tui.traces.next_action import Section
@@ -57,16 +63,76 @@ def test_a_trace_follows_its_deliveries_from_section_to_section() -> None:
     assert stands("15:00") == [], "after two hours it is history"
 
 
-def test_what_is_kept_up_is_what_a_fresh_look_finds() -> None:
-    story = [issue(**NO_ONE), run("in_progress"), job("in_progress"), pull(), review("approved"),
-             *CI_FAILED[1:], merged(), deploy("waiting"),
-             deploy("success", "11:50:00")]  # fmt: skip
+STORY = [issue(**NO_ONE), run("in_progress"), job("in_progress"), pull(), review("approved"),
+         *CI_FAILED[1:], merged(), deploy("waiting"), deploy("success", "11:50:00")]  # fmt: skip
+
+
+FINISHED = [*STORY, run("completed", "10:50:00", 2)]
+
+
+@pytest.mark.parametrize("text", ["", "invoices", "-invoices", "kind:pr state:open", "env:prod*"])
+def test_what_is_kept_up_is_what_a_fresh_look_finds(text) -> None:
     world, kept = World(), TraceBoard()
-    for delivery in story:
+    for delivery in FINISHED:
         world.deliver(delivery)
-        fresh = TraceBoard().board(world.db, "", NOON)
-        assert kept.board(world.db, "", NOON) == fresh
-    assert len(fresh.rows) == 1, "parts that joined a trace are no rows of their own"
+        fresh = TraceBoard().board(world.db, text, NOON)
+        assert kept.board(world.db, text, NOON) == fresh
+        then = TraceBoard().board(world.db, text, NOON + DAY, at=NOON)
+        assert [row.trace_id for row in then.rows] == [row.trace_id for row in fresh.rows]
+        assert (then.matched, then.everything) == (fresh.matched, fresh.everything)
+    assert fresh.everything.listed == 1, "parts that joined a trace are no rows of their own"
+
+
+def test_of_a_trace_only_its_row_is_kept_and_nothing_of_one_that_finished_long_ago() -> None:
+    world, kept = World(), TraceBoard()
+    world.deliver(*STORY[:5])
+    (row,) = kept.board(world.db, "", NOON).rows
+    listed = world.db.execute("SELECT COUNT(*) FROM spans WHERE operation <> 'stage'").fetchone()
+    assert listed == (5,), "an issue, a run, its job, a change and a review"
+    held = _spans_in(kept)
+    assert {span.key for span in held} == {row.root.key, row.action.step.key}
+    assert not any(span.attributes for span in held)
+
+    late, evening = TraceBoard(), moment("20:00")
+    late.board(world.db, "", evening)
+    world.deliver(*FINISHED[5:])
+    assert late.board(world.db, "", evening).rows == []
+    assert _spans_in(late) == [] and not late._trace_of
+
+
+def _spans_in(board: TraceBoard) -> list[Span]:
+    """The spans that a board can reach."""
+    seen: dict[int, object] = {}
+    found = [board]
+    while found:
+        each = found.pop()
+        if id(each) not in seen and not isinstance(each, type | ModuleType):
+            seen[id(each)] = each
+            found += gc.get_referents(each)
+    return [each for each in seen.values() if isinstance(each, Span)]
+
+
+def test_a_longer_past_is_read_when_it_is_asked_for() -> None:
+    world, kept = World().deliver(*FINISHED), TraceBoard()
+    late = moment("15:00")
+    assert kept.board(world.db, "", late).rows == []
+    (row,) = kept.board(world.db, "", late, finished_for=DAY).rows
+    assert row.section is Section.FINISHED
+    assert kept.board(world.db, "", late).rows == []
+
+
+def test_after_a_read_that_failed_everything_is_read_again(monkeypatch) -> None:
+    world, kept = World().deliver(pull()), TraceBoard()
+    kept.board(world.db, "", NOON)
+    world.deliver(review("approved"))
+    with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
+        patch.setattr(trace_board, "spans_of", _fails)
+        kept.board(world.db, "", NOON)
+    assert kept.board(world.db, "", NOON) == TraceBoard().board(world.db, "", NOON)
+
+
+def _fails(*_: object) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_a_past_moment_is_judged_by_what_was_so_then() -> None:

@@ -29,13 +29,10 @@ from vs_tui.api.codec.spans import SPAN, SUMMARY, TRACE, page_of, refs_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
-from vs_tui.traces.board import Board, Totals
+from vs_tui.traces.board import Board, Totals, of_row
 from vs_tui.traces.critical_path import Path, path_of
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, DeployBefore, Standing, Waits
-
-_KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
-"""Attributes of a step that a row shows; `/api/spans/{ref}` has all of them."""
 
 _WAITS: Final = Shape(
     "", Waits, {"n": COUNT, "p50_s": Field(SECONDS, "p50"), "p90_s": Field(SECONDS, "p90")}
@@ -98,8 +95,8 @@ NEXT: Final = Shape(
 
 
 def _short(span: Span) -> dict[str, Any]:
-    kept = {name: span.attributes[name] for name in _KEPT if name in span.attributes}
-    return SPAN.write(span._replace(attributes=kept))
+    """A step with the attributes that a row shows; `/api/spans/{ref}` has all of them."""
+    return SPAN.write(of_row(span))
 
 
 _SHORT: Final = SPAN.type._replace(write=_short)

@@ -1,32 +1,42 @@
 """The traces that are open or ended lately, updated from the change feed.
 
 Only traces with a change are read and judged again, so a second with fifty events costs as much as
-the traces of these events.
+the traces of these events. What is kept of a trace is its row: with the spans of all open traces,
+the dashboard took 40 MB more after a backlog. A filter looks for spans in the database.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from vs_tui.model.filters import Filter
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of
+from vs_tui.model.vocabulary import Span, all_as_of
 from vs_tui.store import rows
+from vs_tui.store.queries.filter_sql import where
 from vs_tui.store.queries.read_traces import read_histories
 from vs_tui.store.queries.span_search import current_seq, follows
-from vs_tui.traces.board import Board, Member, board
-from vs_tui.traces.correlation import NAMED
+from vs_tui.store.queries.trace_surroundings import (
+    LISTED,
+    joined,
+    shipped,
+    spans_of,
+    superseded,
+    surroundings,
+)
+from vs_tui.traces.board import Board, board, is_current, without_details
 from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom_of, standing
 from vs_tui.traces.trace_facts import MACHINES, is_incident
 
 MOST: Final = 5_000
 """Most traces that are read."""
-_SHIPPED: Final = 50
-"""Most deploys of other traces that are read for one change."""
+AT_ONCE: Final = 50
+"""Most traces whose spans are in memory at once."""
 _FAILED: Final = 300
 """Most traces that are read because their last run failed, with nothing in flight."""
 _PAST: Final = 10
@@ -39,18 +49,16 @@ _AFRESH: Final = MINUTE
 """Interval after which everything is read again, because pruning does not appear in the change
 feed."""
 _MANY_CHANGED: Final = 2_000
-_NAMING: Final = 50
-"""Most traces that name open incidents, of those begun last."""
-_CERTAIN: Final = NAMED | {Rule.VERSION, Rule.COMMIT, Rule.BUILT}
-"""Rules by which an incident names a deploy; others go by time."""
-_LISTED: Final = "derived = 0 AND operation <> 'stage'"
 
 
 @dataclass(slots=True)
 class _Trace:
-    spans: list[Span]
     row: Standing
     judged_at: Instant
+    keys: Sequence[str]
+    """Keys of its spans."""
+    incidents: Sequence[str]
+    """Keys of its open incidents."""
 
 
 @dataclass(slots=True)
@@ -65,6 +73,8 @@ class TraceBoard:
     """Span key -> the trace with which it was read."""
     _seq: int = -1
     _read_at: Instant = 0
+    _finished_for: Duration = 0
+    """How long ago the traces that are kept may have finished."""
     _usual: dict[str, Waits | None] = field(default_factory=dict)
     _usual_at: Instant = 0
     _custom: dict[str, tuple[Instant, Custom]] = field(default_factory=dict)
@@ -83,86 +93,100 @@ class TraceBoard:
         """The traces that match a filter, now or as of a past moment. ValueError if the text is not
         a filter. With a team, spans of other teams are ignored."""
         finished_for = self.thresholds.finished_for if finished_for is None else finished_for
-        if at is None:
+        if at is None and not team:
             self._refresh(db, now, finished_for)
-            members: list[Member] = [(t.row, t.spans) for t in self._traces.values()]
+            found = [trace.row for trace in self._traces.values()]
         else:
-            now, members = at, self._past(db, at, finished_for)
-        if team:
-            members = [
-                (self._judge(db, row.trace_id, own, now, team), own)
-                for row, spans in members
-                if (own := [span for span in spans if span.team == team])
-            ]
-        return board(members, text, now, finished_for=finished_for)
+            now = now if at is None else at
+            ids = _open_traces(db, now, finished_for, past=at is not None)
+            found = [trace.row for trace in self._judged(db, ids, now, {}, at, team)]
+        ids = {row.trace_id for row in found}
+        return board(
+            found,
+            text,
+            now,
+            lambda wanted: _having(db, ids, wanted, now, at, team),
+            finished_for=finished_for,
+        )
 
     def rows_of(
         self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant, team: str = ""
     ) -> dict[str, Standing]:
         """Trace id -> standing, for open and for long finished traces; with a team as `board`."""
-        by_trace = _spans_of(db, trace_ids)
-        if team:
-            own = {k: [s for s in spans if s.team == team] for k, spans in by_trace.items()}
-            by_trace = {key: spans for key, spans in own.items() if spans}
-        self._learn(db, (s for spans in by_trace.values() for s in spans), now)
-        self._look_around(db, by_trace)
-        return {key: self._judge(db, key, spans, now, team) for key, spans in by_trace.items()}
+        judged = self._judged(db, set(trace_ids), now, {}, team=team)
+        return {trace.row.trace_id: trace.row for trace in judged}
 
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
-        seq = current_seq(db)
+        seq, before = current_seq(db), self._seq
+        self._seq = -1  # if this fails, everything is read again
         changed: set[str] | None = None
-        if 0 <= now - self._read_at < max(_AFRESH, 0) and follows(db, self._seq, seq):
-            changed = self._changed(db) if seq != self._seq else set()
+        is_recent = 0 <= now - self._read_at < _AFRESH
+        if is_recent and finished_for <= self._finished_for and follows(db, before, seq):
+            changed = self._changed(db, before) if seq != before else set()
         if changed is None:
             self._traces.clear()
             self._trace_of.clear()
-            self._read_at = now
+            self._around.clear()
+            self._read_at, self._finished_for = now, finished_for
             changed = _open_traces(db, now, finished_for)
-        self._seq = seq
         again = {
             key
             for key, trace in self._traces.items()
-            if key not in changed
-            and trace.row.action.rule in ("machine", "silent")
+            if trace.row.action.rule in ("machine", "silent")
             and abs(now - trace.judged_at) > _AGAIN
         }
-        read = _spans_of(db, changed)
-        for key in changed - read.keys():
-            self._traces.pop(key, None)
-        for key in again:
-            read[key] = self._traces[key].spans
         if changed:  # any change may be the fix of an incident
-            open_ = {
-                key: trace.spans
-                for key, trace in self._traces.items()
-                if trace.row.action.rule == "incident"
-            } | read
-            for key in self._look_around(db, open_):
-                read[key] = open_[key]
-        self._learn(db, (span for spans in read.values() for span in spans), now)
-        for key, spans in read.items():
-            self._trace_of.update((span.key, key) for span in spans)
-            self._traces[key] = _Trace(spans, self._judge(db, key, spans, now), now)
+            open_ = {i: key for key, trace in self._traces.items() for i in trace.incidents}
+            again |= self._look_around(db, open_, self._around)
+        for key in changed | again:
+            self._drop(key)
+        for trace in self._judged(db, changed | again, now, self._around):
+            if is_current(trace.row, now, self._finished_for):
+                self._traces[trace.row.trace_id] = trace
+                self._trace_of.update(dict.fromkeys(trace.keys, trace.row.trace_id))
+        self._seq = seq
 
-    def _changed(self, db: sqlite3.Connection) -> set[str] | None:
+    def _drop(self, trace_id: str) -> None:
+        if (trace := self._traces.pop(trace_id, None)) is None:
+            return
+        for key in trace.incidents:
+            self._around.pop(key, None)
+        for key in trace.keys:
+            if self._trace_of.get(key) == trace_id:
+                del self._trace_of[key]
+
+    def _changed(self, db: sqlite3.Connection, since: int) -> set[str] | None:
         """Ids of traces with a change, including those that lost a span; None if there are too
         many."""
         sql = "SELECT key, trace_id FROM spans WHERE changed > ? LIMIT ?"
-        found = db.execute(sql, (self._seq, _MANY_CHANGED + 1)).fetchall()
+        found = db.execute(sql, (since, _MANY_CHANGED + 1)).fetchall()
         if len(found) > _MANY_CHANGED:
             return None
         before = (self._trace_of.get(key, trace_id) for key, trace_id in found)
         return {trace_id for _, trace_id in found} | set(before)
 
-    def _past(self, db: sqlite3.Connection, at: Instant, finished_for: Duration) -> list[Member]:
-        by_trace = _spans_of(db, _open_traces(db, at, finished_for, past=True))
-        self._look_around(db, by_trace)
-        found: list[Member] = []
-        for key, spans in by_trace.items():
-            then = all_as_of(spans, at)
-            if then:
-                found.append((self._judge(db, key, then, at), then))
-        return found
+    def _judged(
+        self,
+        db: sqlite3.Connection,
+        trace_ids: Collection[str],
+        now: Instant,
+        around: dict[str, Surroundings],
+        at: Instant | None = None,
+        team: str = "",
+    ) -> Iterator[_Trace]:
+        """Read and judge traces, a few at once; without those that have no span. `around` gets the
+        surroundings of their open incidents."""
+        for by_trace in _pieces(db, trace_ids, at, team):
+            if at is None:
+                self._learn(db, (span for spans in by_trace.values() for span in spans), now)
+            incidents = {
+                key: [span.key for span in spans if span.in_flight and is_incident(span)]
+                for key, spans in by_trace.items()
+            }
+            self._look_around(db, {i: key for key, own in incidents.items() for i in own}, around)
+            for key, spans in by_trace.items():
+                row = without_details(self._judge(db, key, spans, now, around, team))
+                yield _Trace(row, now, [span.key for span in spans], incidents[key])
 
     def _learn(self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant) -> None:
         """Read how long the machines in flight usually take."""
@@ -183,26 +207,19 @@ class TraceBoard:
                 )
 
     def _look_around(
-        self, db: sqlite3.Connection, traces: Mapping[str, Sequence[Span]]
-    ) -> list[str]:
-        """Read what other traces have to do with the open incidents of these traces. Returns the
-        traces for which that changed."""
-        incidents = {
-            span.key: trace_id
-            for trace_id, spans in traces.items()
-            for span in spans
-            if span.in_flight and is_incident(span)
-        }
-        if not incidents:
-            return []
-        found = _surroundings(db, list(incidents))
-        changed = [key for key in incidents if found.get(key) != self._around.get(key)]
+        self,
+        db: sqlite3.Connection,
+        incidents: Mapping[str, str],
+        around: dict[str, Surroundings],
+    ) -> set[str]:
+        """Read what other traces have to do with open incidents. Returns the traces for which that
+        changed."""
+        found = surroundings(db, list(incidents)) if incidents else {}
+        changed = {key for key in incidents if found.get(key) != around.get(key)}
         for key in incidents:
-            self._around.pop(key, None)
-        if len(self._around) > 1_000:
-            self._around.clear()
-        self._around.update(found)
-        return [incidents[key] for key in changed]
+            around.pop(key, None)
+        around.update(found)
+        return {incidents[key] for key in changed}
 
     def _judge(
         self,
@@ -210,6 +227,7 @@ class TraceBoard:
         trace_id: str,
         spans: Sequence[Span],
         now: Instant,
+        around: Mapping[str, Surroundings],
         team: str = "",
     ) -> Standing:
         change = next((span for span in spans if span.operation == "pull_request"), None)
@@ -224,9 +242,9 @@ class TraceBoard:
             usual=usual,
             custom=self._custom_of(db, project, now),
             environments=self.environments,
-            superseded=_superseded(db, spans, has_change=change is not None),
-            shipped=[s for s in _shipped(db, spans) if not team or s.team == team],
-            around=_joined(self._around[s.key] for s in spans if s.key in self._around),
+            superseded=superseded(db, spans, has_change=change is not None),
+            shipped=[s for s in shipped(db, spans) if not team or s.team == team],
+            around=joined(around[s.key] for s in spans if s.key in around),
             thresholds=self.thresholds,
             people=self.people,
         )
@@ -240,70 +258,11 @@ class TraceBoard:
             "AND operation = 'pull_request' AND status = 'ok' ORDER BY ended_at DESC LIMIT ?)"
         )
         ids = [row[0] for row in db.execute(sql, (project, _PAST))] if project else []
-        custom = custom_of(_spans_of(db, ids).values(), self.environments)
+        custom = custom_of(spans_of(db, ids).values(), self.environments)
         if len(self._custom) > 1_000:
             self._custom.clear()
         self._custom[project] = now, custom
         return custom
-
-
-def _surroundings(db: sqlite3.Connection, incidents: Sequence[str]) -> dict[str, Surroundings]:
-    """Incident -> the deploys it is linked to and the traces that name it; without those that have
-    neither."""
-    sql = (
-        "SELECT l.child, l.parent, l.rule FROM links l JOIN spans d ON d.key = l.parent "
-        f"WHERE d.operation = 'deploy' AND l.child {rows.KEYS}"
-    )
-    linked = list(rows.select_in(db, sql, incidents))
-    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key {rows.KEYS}"
-    deploys = {
-        span.key: span
-        for row in rows.select_in(db, sql, {parent for _, parent, _ in linked})
-        if (span := rows.span_of(row))
-    }
-    sql = (
-        "SELECT DISTINCT o.key, s.trace_id FROM offers o JOIN seeks k ON k.token = o.token "
-        "AND k.scope = o.scope AND k.value = o.value JOIN spans s ON s.key = k.key "
-        f"JOIN spans i ON i.key = o.key WHERE o.key {rows.KEYS} "
-        "AND s.operation IN ('issue', 'pull_request') AND s.started_at > i.started_at "
-        f"AND s.trace_id <> i.trace_id ORDER BY s.started_at DESC LIMIT {_NAMING}"
-    )
-    naming = list(rows.select_in(db, sql, incidents))
-    traces = _spans_of(db, {trace_id for _, trace_id in naming})
-    return {
-        key: Surroundings(
-            tuple(
-                (deploys[parent], Rule(rule) in _CERTAIN)
-                for child, parent, rule in linked
-                if child == key and parent in deploys
-            ),
-            tuple(traces[trace_id] for child, trace_id in naming if child == key),
-        )
-        for key in dict.fromkeys(row[0] for row in (*linked, *naming))
-    }
-
-
-def _joined(found: Iterable[Surroundings]) -> Surroundings:
-    parts = list(found)
-    return Surroundings(
-        [deploy for part in parts for deploy in part.deploys],
-        [spans for part in parts for spans in part.fixes],
-    )
-
-
-def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
-    """Deploys of other traces that shipped a merged change of this trace."""
-    merged = [s.key for s in spans if s.operation == "pull_request" and s.status is Status.OK]
-    if not merged:
-        return []
-    sql = (
-        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'deploy' AND key IN (SELECT child "
-        f"FROM links WHERE rule = 'ships' AND parent {rows.KEYS}) "
-        f"ORDER BY started_at LIMIT {_SHIPPED}"
-    )
-    own = {span.key for span in spans}
-    found = [rows.span_of(row) for row in rows.select_in(db, sql, merged)]
-    return [deploy for deploy in found if deploy.key not in own]
 
 
 def _open_traces(
@@ -312,15 +271,15 @@ def _open_traces(
     """Ids of traces with a span in flight, that ended lately, or whose last run failed."""
     flying = (
         "SELECT DISTINCT trace_id FROM spans INDEXED BY spans_in_flight WHERE "
-        f"status = 'in_flight' AND {_LISTED} AND operation <> 'sprint' LIMIT {MOST}"
+        f"status = 'in_flight' AND {LISTED} AND operation <> 'sprint' LIMIT {MOST}"
     )
     ended = (
-        f"SELECT trace_id FROM spans WHERE {_LISTED} AND ended_at > ? "
+        f"SELECT trace_id FROM spans WHERE {LISTED} AND ended_at > ? "
         f"{'AND started_at <= ?' if past else ''} ORDER BY ended_at DESC LIMIT {4 * MOST}"
     )
     failed = (
         "SELECT trace_id FROM spans INDEXED BY spans_failed WHERE "
-        f"status IN ('error', 'timed_out') AND {_LISTED} AND ended_at > ? AND ended_at <= ? "
+        f"status IN ('error', 'timed_out') AND {LISTED} AND ended_at > ? AND ended_at <= ? "
         f"ORDER BY ended_at DESC LIMIT {_FAILED}"
     )
     since = now - finished_for
@@ -329,35 +288,39 @@ def _open_traces(
     return found | {row[0] for row in db.execute(failed, (now - DEFAULT_THRESHOLDS.quiet, now))}
 
 
-def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, list[Span]]:
-    """Trace id -> its spans sorted by start, without phases and steps of jobs."""
+def _having(
+    db: sqlite3.Connection,
+    trace_ids: Collection[str],
+    wanted: Filter,
+    now: Instant,
+    at: Instant | None,
+    team: str,
+) -> set[str]:
+    """The traces among these of which one span matches a filter; with a team, one of its spans."""
+    if at is not None:
+        return {
+            key
+            for by_trace in _pieces(db, trace_ids, at, team)
+            for key, spans in by_trace.items()
+            if any(wanted.matches(span, at) for span in spans)
+        }
+    condition, bound = where(wanted, now)
     sql = (
-        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE {_LISTED} "
-        f"AND trace_id {rows.KEYS} ORDER BY trace_id, started_at"
+        f"SELECT DISTINCT trace_id FROM spans INDEXED BY spans_trace WHERE {LISTED} "
+        f"AND trace_id {rows.KEYS} AND ? IN ('', team) AND ({condition})"
     )
-    found: dict[str, list[Span]] = {}
-    for row in rows.select_in(db, sql, trace_ids):
-        span = rows.span_of(row)
-        found.setdefault(span.trace_id, []).append(span)
-    return found
+    return {row[0] for row in db.execute(sql, (rows.as_json(trace_ids), team, *bound))}
 
 
-def _superseded(
-    db: sqlite3.Connection, spans: Sequence[Span], *, has_change: bool
-) -> frozenset[str]:
-    """Runs that failed or wait and that a later success in another trace has replaced. The run of a
-    change is never replaced: a success on `main` does not fix a branch."""
-    keys = [
-        span.key
-        for span in spans
-        if span.operation in MACHINES
-        and (span.status.failed or span.in_flight)
-        and (span.operation == "deploy" or not has_change)
-    ]
-    sql = (
-        f"SELECT s.key FROM spans s WHERE s.key {rows.KEYS} AND EXISTS ("
-        "SELECT 1 FROM spans o WHERE o.series = s.series AND o.status = 'ok' "
-        "AND o.ended_at > COALESCE(s.ended_at, s.started_at) AND o.started_at > s.started_at "
-        "AND o.trace_id <> s.trace_id)"
-    )
-    return frozenset(row[0] for row in rows.select_in(db, sql, keys))
+def _pieces(
+    db: sqlite3.Connection, trace_ids: Collection[str], at: Instant | None, team: str
+) -> Iterator[dict[str, list[Span]]]:
+    """As `spans_of`, a few traces at once; as of a past moment, or with the spans of a team only,
+    if one is given."""
+    ids = list(trace_ids)
+    for n in range(0, len(ids), AT_ONCE):
+        found = spans_of(db, ids[n : n + AT_ONCE], team)
+        if at is not None:
+            then = {key: all_as_of(spans, at) for key, spans in found.items()}
+            found = {key: spans for key, spans in then.items() if spans}
+        yield found

@@ -89,6 +89,7 @@ class LiveView(BoardRows):
         if dash.frozen_at is None or dash.travelled:
             dash.totals = found.everything
         self.unfolded &= self._rows.keys()
+        self._details = {key: self._details[key] for key in self._details.keys() & self.unfolded}
         for trace_id in self.unfolded:
             await self._read_details(trace_id)
         self.show_problem("")
