@@ -72,7 +72,7 @@ def test_config_show_says_where_each_value_comes_from_and_masks_secrets(
     shown = json.loads(text)
     assert secret not in text
     assert shown["secret.github"]["value"] == "(set)"
-    assert (shown["port"]["value"], shown["port"]["origin"]) == (5999, "environment")
+    assert (shown["server.port"]["value"], shown["server.port"]["origin"]) == (5999, "environment")
     assert shown["retention"]["value"]["size"] == 5 * 1024**3
     assert shown["limits"]["value"]["rate"] == 50
     assert shown["limits"]["origin"] == str(home / "config.toml")

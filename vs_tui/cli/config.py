@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from vs_tui.cli.common import (
     table_line,
 )
 from vs_tui.config import Config, config_dir, rotate, write_secrets
+from vs_tui.config.document import names_in_file
 from vs_tui.config.secrets import (
     SCOPES,
     Secrets,
@@ -55,7 +56,7 @@ def _register_config(subparsers: Any) -> None:
         examples:
           vs-tui config init                     a commented file to start from
           vs-tui config show                     every value and where it comes from
-          vs-tui config show --json | jq .db
+          vs-tui config show --json | jq '."store.db"'
         """,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -84,15 +85,15 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def effective(config: Config) -> dict[str, dict[str, Any]]:
-    """Setting -> value and origin, secrets masked."""
+    """Setting, named as in docs/configuration.md -> value and origin, secrets masked."""
     shown: dict[str, dict[str, Any]] = {}
-    for field in fields(config):
-        if field.name in ("origins", "path", "secrets_path", "secrets"):
-            continue
-        value = _plain(field.name, getattr(config, field.name))
-        if field.name == "public_url":
+    names = {**names_in_file(), **_PARTS}
+    for field, name in names.items():
+        value = _plain(field, getattr(config, field))
+        if field == "public_url":
             value = shown_url(value)
-        shown[field.name] = {"value": value, "origin": config.origins.get(field.name, "default")}
+        origin = config.origins.get(field, "default")
+        shown[name.strip("[]").replace("] ", ".")] = {"value": value, "origin": origin}
     origin = config.origins.get("token", str(config.secrets_path))
     shown["token"] = {"value": _masked(config.secrets.token), "origin": origin}
     for name, values in sorted(config.secrets.sources.items()):
@@ -114,13 +115,16 @@ def _goals(goals: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, str]
     if not goals:
         return {}
     from vs_tui.metrics.cards import text_of
+    from vs_tui.metrics.definitions import METRICS
 
     return {
-        team: {metric: text_of(metric, goal) for metric, goal in wanted.items()}
+        team: {METRICS[metric].key: text_of(metric, goal) for metric, goal in wanted.items()}
         for team, wanted in goals.items()
     }
 
 
+_PARTS: Final = {"timeouts": "spans.timeouts", "disabled_rules": "correlation.disable"}
+"""Field of `Config` -> its setting, where that is only one of its section."""
 _WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "teams": lambda value: {
         team.name: {"projects": list(team.projects), "users": list(team.users)}
@@ -155,6 +159,8 @@ _WRITTEN: Final[Mapping[str, Callable[[Any], Any]]] = {
         "settle": duration_setting(value.settle),
         "signals": list(value.signals),
         "filter": value.filter,
+        "service_name": value.service_name,
+        "environment": value.environment,
     },
     "notify": lambda value: [f"{', '.join(rule.on)} to {rule.format}" for rule in value],
     "log": lambda value: str(value or ""),
@@ -172,8 +178,8 @@ def _show(args: argparse.Namespace) -> int:
         print_json(shown)
         return 0
     for name, entry in shown.items():
-        cells = name, clean(_text(name, entry["value"])), clean(entry["origin"])
-        print(table_line(cells, (18, 44, 0)))
+        value = _text(name.rpartition(".")[2], entry["value"])
+        print(table_line((name, clean(value), clean(entry["origin"])), (21, 42, 0)))
     return 0
 
 
@@ -185,7 +191,9 @@ def _text(name: str, value: Any) -> str:
         inner = {each: _text(each, found) for each, found in value.items()}
         return (
             ", ".join(
-                f"{each} = {{{text}}}" if isinstance(value[each], dict) else f"{each} = {text}"
+                f"{each} = {{{text}}}"
+                if value[each] and isinstance(value[each], dict)
+                else f"{each} = {text}"
                 for each, text in inner.items()
             )
             or "-"
