@@ -18,6 +18,7 @@ from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
 from vs_tui.model.artifacts import environment_in, image_parts
+from vs_tui.model.keys import commit_in
 from vs_tui.sources.base import Inbound
 
 MAX_LENGTH: Final = 2_000
@@ -105,6 +106,11 @@ class _Functions(Functions):
     @signature(_TEXT)
     def _func_image_tag(self, image: Any) -> str | None:
         return image_parts(str(image))[1] or None
+
+    @signature(_TEXT)
+    def _func_commit_in(self, version: Any) -> str | None:
+        """The commit in a version such as `main-1a2b3c4`."""
+        return commit_in(str(version)) or None
 
 
 class _Interpreter(TreeInterpreter):

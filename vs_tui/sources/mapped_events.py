@@ -214,6 +214,8 @@ def _seeks(
         f"vstrace-{source}-{said}" if said and not said.startswith("vstrace-") else said
         for said in (read.text("parent", 400), read.text("retry_of", 400))
     )
+    # The tag of an image may name the commit of another repository than that of the deploy.
+    tagged = keys.commit_in(version) if operation == Operation.DEPLOY else ""
     ships = operation in (Operation.DEPLOY, Operation.INCIDENT)
     return keys.seeks(
         keys.seek_parent(parent, "parent"),
@@ -226,6 +228,8 @@ def _seeks(
         keys.seek_commit(LinkRule.COMMIT, sha, repo) if sha else None,
         keys.seek_commit(LinkRule.BUILT, sha, repo) if sha and ships else None,
         keys.seek_branch(branch, repo) if repo else None,
+        keys.seek_commit(LinkRule.COMMIT, tagged, via=keys.APPLICATION) if tagged else None,
+        keys.seek_commit(LinkRule.BUILT, tagged) if tagged else None,
         seek_version(service, version, repo),
     )
 

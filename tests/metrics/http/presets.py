@@ -155,7 +155,7 @@ def octopus(
 
 def flux(
     story: Story, name: str, revision: str, *told: tuple[str, str], kind: str = "HelmRelease",
-    namespace: str = "prod", cluster: str = "",
+    namespace: str = "prod", cluster: str = "", **metadata: str,
 ) -> None:  # fmt: skip
     """What a controller says of a revision, each (reason, time); a reason with `Failed` fails. An
     object has another uid in each cluster."""
@@ -163,7 +163,7 @@ def flux(
         body = {
             "involvedObject": {"kind": kind, "namespace": namespace, "name": name}
             | ({"uid": f"7d0cdc51-{number(name + cluster)}"} if cluster else {}),
-            "metadata": {"revision": revision},
+            "metadata": {"revision": revision} | metadata,
             "severity": "error" if "Failed" in reason else "info",
             "reason": reason,
             "message": reason,

@@ -1,4 +1,5 @@
-"""Repositories of manifests: what a deployment of them ships is the application's change."""
+"""Repositories of manifests: what a deployment of them ships is the application's change. A sync of
+Argo CD names that repository; what Flux says of it is a commit alone."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from tests.metrics.http.clock import sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import Tell, of_projects, told_in
 from tests.metrics.http.others import Script
+from tests.metrics.http.presets import flux
 from tests.metrics.http.story import Story, command
 from tests.metrics.http.test_histories import Wanted
 from tests.metrics.http.tools import argo_sync
@@ -78,6 +80,96 @@ def of_a_namespace(story: Story, name: str) -> Wanted:
     return {"lead": (1.0, 3), "unknown": 0, "changes": 1.5, "project": script.name}
 
 
+def applied(story: Story, name: str, revision: str, *told: str, **metadata: str) -> None:
+    """Flux applies a revision."""
+    began, end = told or ("09:55", "10:00")
+    flux(
+        story, name, revision, ("Progressing", began), ("ReconciliationSucceeded", end),
+        kind="Kustomization", **metadata,
+    )  # fmt: skip
+
+
+def flux_bumped(title: str, *, known: bool = True, pulls: bool = False) -> Tell:
+    """The same as `bumped`, with Flux. A repository with another name than the service."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        app, ops = GitHub(story, f"acme/{name}"), GitHub(story, f"acme/{name}-fleet")
+        commit = f"{name} 1"
+        if known and pulls:
+            app.pull(1, "08:00", "09:00", title=f"Update {name}", pushed=True)
+            commit = app.merge_of(1)
+        elif known:
+            app.push((commit, "08:00"))
+        bump = title.format(name=name, sha=sha(commit), short=sha(commit)[:7])
+        ops.push((bump, "09:50"))
+        applied(story, name, f"main@sha1:{sha(bump)}")
+        wanted: Wanted = (
+            {"lead": (2.0, 1), "unknown": 0} if known else {"lead": (None, 0), "unknown": 1}
+        )
+        return wanted | {"changes": 1.0, "fail": (0, 1), "project": f"prod/{name}"}
+
+    return tell
+
+
+def flux_several(story: Story, name: str) -> Wanted:
+    """Commits of the application, and one of a person in the manifests: 1, 1.5, 1 and 0.5 h."""
+    app, ops = GitHub(story, f"acme/{name}"), GitHub(story, f"acme/{name}-fleet")
+    for n, clock in ((1, "08:00"), (2, "09:30"), (3, "10:00")):
+        app.push((f"{name} {n}", clock))
+    for n, clock, end in ((1, "08:50", "09:00"), (3, "10:50", "11:00")):
+        if n == 3:
+            ops.push((f"{name}: more memory", "10:30"))
+        bump = f"Bump {name} to {sha(f'{name} {n}')[:7]}"
+        ops.push((bump, clock))
+        applied(story, name, f"main@sha1:{sha(bump)}", clock, end)
+    return {"lead": (1.0, 4), "unknown": 0, "changes": 2.0, "project": f"prod/{name}"}
+
+
+def flux_person(story: Story, name: str) -> Wanted:
+    own = GitHub(story, f"acme/{name}-fleet")
+    own.push((f"Give the pods of {name} more memory", "09:00"))
+    applied(story, name, f"main@sha1:{sha(f'Give the pods of {name} more memory')}")
+    return {"lead": (1.0, 1), "changes": 1.0, "project": f"prod/{name}"}
+
+
+def flux_image(story: Story, name: str) -> Wanted:
+    """An annotation tells the image; the bot's commit tells nothing."""
+    app, ops = GitHub(story, f"acme/{name}"), GitHub(story, f"acme/{name}-fleet")
+    app.push((f"{name} 1", "08:00"))
+    ops.push((f"Update {name}", "09:50"))
+    image = f"ghcr.io/acme/{name}:main-{sha(f'{name} 1')[:8]}-1772445600"
+    fleet = ops.name
+    applied(story, name, f"main@sha1:{sha(f'Update {name}')}", image=image, repository=fleet)
+    return {"lead": (2.0, 1), "unknown": 0, "changes": 1.0, "project": fleet}
+
+
+def flux_artifact(story: Story, name: str) -> Wanted:
+    """An OCI artifact is made of a commit of the application."""
+    app = GitHub(story, f"acme/{name}")
+    for n, clock in ((1, "08:00"), (2, "10:30")):
+        app.push((f"{name} {n}", clock))
+    for n, began, end in ((1, "09:55", "10:00"), (2, "10:55", "11:00")):
+        digest = f"latest@sha256:{sha(f'digest {n}')}{'0' * 24}"
+        applied(story, name, digest, began, end, originRevision=f"main@sha1:{sha(f'{name} {n}')}")
+    return {"lead": (1.25, 2), "unknown": 0, "fail": (0, 2), "project": f"prod/{name}"}
+
+
+def flux_chart(of: str) -> Tell:
+    """A chart tells the commit of the application, in its own or the application's version."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        app = GitHub(story, f"acme/{name}")
+        for n, clock, end in ((1, "08:00", "10:00"), (2, "10:30", "11:00")):
+            app.push((f"{name} {n}", clock))
+            commit = sha(f"{name} {n}")
+            told = {"app-version": commit} if of == "application" else {}
+            chart = "0.1.0" if told else f"0.1.0+{commit[:12]}"
+            flux(story, name, chart, ("UpgradeSucceeded", end), **told)
+        return {"lead": (1.25, 2), "unknown": 0, "successes": 2, "project": f"prod/{name}"}
+
+    return tell
+
+
 HISTORIES: dict[str, Tell] = {
     "space": of_a_namespace,
     "ops-image": bumped("Bump {name} to {short}", image="ghcr.io/acme/{name}:{sha}"),
@@ -92,6 +184,16 @@ HISTORIES: dict[str, Tell] = {
     ),
     "ops-several": bumped_several,
     "ops-person": config_change,
+    "fx-short": flux_bumped("Bump {name} to {short}"),
+    "fx-title": flux_bumped("Deploy {name}@{sha}"),
+    "fx-pull": flux_bumped("Bump {name} to {short}", pulls=True),
+    "fx-unknown": flux_bumped("Bump {name} to {short}", known=False),
+    "fx-several": flux_several,
+    "fx-person": flux_person,
+    "fx-image": flux_image,
+    "fx-oci": flux_artifact,
+    "fx-chart": flux_chart("chart"),
+    "fx-app": flux_chart("application"),
 }
 
 

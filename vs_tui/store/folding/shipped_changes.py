@@ -165,11 +165,13 @@ def place_deploys(
     before = set(rows.select_in(connection, sql, deploys))
     targets = {row[0]: row[1:4] for row in before} if counted is None else counted
     taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
-    found = {
+    read = {
         key: deployment_of(span)
         for key, span in deploys.items()
-        if (span.operation == "deploy" or key in targets) and span.started_at is not None
+        if span.operation == "deploy" or key in targets
     }
+    # Without a start only the commit tells what it ships.
+    found = {key: d for key, d in read.items() if deploys[key].started_at is not None or d.commit}
     places = positions(
         connection,
         [

@@ -1,11 +1,12 @@
 """Finds the changes of applications that a deployment of another repository ships (GitOps): what
-Argo CD applies is a commit of a repository of manifests, in which a bot sets the image."""
+Argo CD or Flux applies is a commit of a repository of manifests, in which a bot sets the image. A
+deployment of Argo CD names that repository, one of Flux has none of its own."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
@@ -22,15 +23,17 @@ _NAMED: Final = (
     f"WHERE rule {_RULES} AND child {rows.KEYS} "
     "UNION SELECT up.deploy, up.key, l.parent, depth + 1 FROM up "
     "CROSS JOIN vcs_deploys d ON d.key = up.deploy CROSS JOIN spans s ON s.key = up.key "
-    "AND s.project = d.project AND s.operation IN ('push', 'pull_request') "
-    f"CROSS JOIN links l ON l.child = up.key AND l.rule {_RULES} WHERE depth < 3), "
+    "AND s.operation IN ('push', 'pull_request') "
+    f"CROSS JOIN links l ON l.child = up.key AND l.rule {_RULES} "
+    "AND (s.project = d.project OR l.rule = 'hierarchy') WHERE depth < 3), "
     "found AS (SELECT DISTINCT up.deploy, up.child, s.*, d.ended_at AS until FROM up "
     "CROSS JOIN vcs_deploys d ON d.key = up.deploy "
     "CROSS JOIN spans s ON s.key = up.key AND s.project <> d.project) "
-    "SELECT s.deploy, s.project, c.commit_id, s.until FROM found s CROSS JOIN vcs_commits c "
+    "SELECT s.deploy, s.project, c.commit_id, s.until, (SELECT p.project FROM spans p "
+    "WHERE p.key = s.child) FROM found s CROSS JOIN vcs_commits c "
     "ON c.key = s.key WHERE EXISTS (SELECT 1 FROM seeks k WHERE k.key = s.child "
     "AND length(k.value) >= 7 AND c.commit_id >= k.value AND c.commit_id < k.value || 'g') "
-    "UNION SELECT s.deploy, s.project, c.commit_id, s.until FROM found s "
+    "UNION SELECT s.deploy, s.project, c.commit_id, s.until, '' FROM found s "
     f"CROSS JOIN vcs_commits c ON c.project = s.project AND c.commit_id = {_REVISION} "
     "WHERE s.operation NOT IN ('push', 'pull_request')"
 )
@@ -43,17 +46,24 @@ _EARLIER: Final = (
 )
 
 
-def applied(
-    db: sqlite3.Connection, deploys: Collection[str]
-) -> dict[str, list[tuple[str, Contained]]]:
-    """Deploy -> (project, its changes that the deploy ships), for each other project of which it
-    deploys a commit. The projects are noted, so that late changes of theirs are found."""
-    reached = _positions(db, deploys)
+class Applied(NamedTuple):
+    """What a deploy ships of another project than its own."""
+
+    project: str
+    changes: Contained
+    sets_versions: bool
+    """Whether a commit of it names the deployed commit of another project."""
+
+
+def applied(db: sqlite3.Connection, deploys: Collection[str]) -> dict[str, list[Applied]]:
+    """Deploy -> what it ships of each other project of which it deploys a commit. The projects are
+    noted, so that late changes of theirs are found."""
+    reached, setting = _positions(db, deploys)
     asked = [(key,) for key in {key for key, _ in reached}]
     earlier: dict[str, list[str]] = {}
     for key, before in rows.select_in(db, _EARLIER, asked):
         earlier.setdefault(key, []).append(before)
-    had = _positions(db, {before for own in earlier.values() for before in own})
+    had, _ = _positions(db, {before for own in earlier.values() for before in own})
     stretches = []
     for (key, project), (branch, at) in reached.items():
         known = [had[b, project] for b in earlier.get(key, ()) if (b, project) in had]
@@ -61,27 +71,31 @@ def applied(
         stretches.append((key, Stretch(project, branch, after, at)))
     sql = "INSERT OR IGNORE INTO vcs_applications VALUES (?, ?)"
     db.executemany(sql, [(stretch.project, key) for key, stretch in stretches])
-    found: dict[str, list[tuple[str, Contained]]] = {}
+    found: dict[str, list[Applied]] = {}
     changes = contained(db, [stretch for _, stretch in stretches])
     for (key, stretch), brought in zip(stretches, changes, strict=True):
-        found.setdefault(key, []).append((stretch.project, brought))
+        sets_versions = (key, stretch.project) in setting
+        found.setdefault(key, []).append(Applied(stretch.project, brought, sets_versions))
     return found
 
 
 def _positions(
     db: sqlite3.Connection, deploys: Collection[str]
-) -> dict[tuple[str, str], tuple[str, int]]:
-    """(deploy, project) -> the newest position there of a commit that it deploys."""
-    named = {
-        f"{key}\n{project}\n{sha}": Deployed(f"{key}\n{project}\n{sha}", project, "", sha, 0, until)
-        for key, project, sha, until in rows.select_in(db, _NAMED, deploys)
-    }
+) -> tuple[dict[tuple[str, str], tuple[str, int]], set[tuple[str, str]]]:
+    """(deploy, project) -> the newest position there of a commit that it deploys; and those with a
+    commit that names one of another project."""
+    named, setting = dict[str, Deployed](), set[tuple[str, str]]()
+    for key, project, sha, until, by in rows.select_in(db, _NAMED, deploys):
+        name = f"{key}\n{project}\n{sha}"
+        named[name] = Deployed(name, project, "", sha, 0, until)
+        if by and by != project:
+            setting.add((key, by))
     found: dict[tuple[str, str], tuple[str, int]] = {}
     for name, (branch, at) in positions(db, list(named.values())).items() if named else ():
         key, project, _ = name.split("\n")
         if at:  # else the commit reached no shared branch
             found[key, project] = max((branch, at), found.get((key, project), ("", 0)), key=_at)
-    return found
+    return found, setting
 
 
 def _at(position: tuple[str, int]) -> int:

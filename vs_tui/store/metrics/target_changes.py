@@ -102,7 +102,7 @@ def _shipped(
     pushed = {c.commit_id: c for own in commits.values() for c in own}
     changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
     changes = reverting(db, target.project, changes)
-    applications = _of_applications(db, deploys, rules)
+    applications = _of_applications(db, deploys, rules, target)
     service = rules.paths_of(target.service)
     paths = paths_of(db, changes) if service else {}
 
@@ -125,15 +125,23 @@ def _shipped(
 
 
 def _of_applications(
-    db: sqlite3.Connection, deploys: Collection[str], rules: MetricRules
+    db: sqlite3.Connection, deploys: Collection[str], rules: MetricRules, target: Target
 ) -> dict[str, dict[str, list[Change]]]:
-    """Deploy -> project -> the changes of an application that it ships from another repository."""
+    """Deploy -> project -> the changes of an application that it ships from another repository, or
+    those of people in the manifests (see `_bumped`)."""
     found: dict[str, dict[str, list[Change]]] = {}
     for deploy, brought in applied(db, deploys).items():
-        for project, own in brought:
+        names = {target.service, *(_name_of(project) for project, *_ in brought)}
+        for project, own, sets_versions in brought:
             requests = own.pull_requests.keys() - own.promotions - own.apart
             changes = [*_changes(db, requests, rules).values()]
             changes += [_commit_change(commit, project) for commit in own.commits.values()]
+            if sets_versions:
+                changes = [c for c in changes if not is_bump(c.title, names - {_name_of(project)})]
+            elif target.service != _name_of(project):
+                changes = [
+                    _of_unknown_start(c) if keys.bumped_commits(c.title) else c for c in changes
+                ]
             found.setdefault(deploy, {})[project] = sorted(changes, key=lambda change: change.key)
     return found
 
@@ -143,20 +151,22 @@ def _bumped(
 ) -> list[Change]:
     """The changes of a deployment with those of its applications, instead of the changes that only
     set their versions. If the application's are unknown, the start of such a change is, too."""
-    repository = target.project.rpartition("/")[2].lower()
-    names = {project.rpartition("/")[2].lower() for project in (*applications,)}
+    names = set(map(_name_of, applications))
     others = {change.key: change for brought in applications.values() for change in brought}
     found = [change for change in own if change.key not in others]
     if applications:
         found = [c for c in found if not is_bump(c.title, {*names, target.service})]
-    elif target.service != repository:
-        found = [
-            replace(c, first_commit_at=None, opened_at=None)
-            if is_bump(c.title, {target.service})
-            else c
-            for c in found
-        ]
+    elif target.service != _name_of(target.project):
+        found = [_of_unknown_start(c) if is_bump(c.title, {target.service}) else c for c in found]
     return [*found, *others.values()]
+
+
+def _name_of(project: str) -> str:
+    return project.rpartition("/")[2].lower()
+
+
+def _of_unknown_start(change: Change) -> Change:
+    return replace(change, first_commit_at=None, opened_at=None)
 
 
 def _commit_key(commit_id: str, project: str) -> str:
