@@ -101,6 +101,13 @@ class Sync(BaseModel):
         return self.phase.lower() == "succeeded" and self.health.lower() == "suspended"
 
     @property
+    def is_terminated(self) -> bool:
+        """Whether somebody stopped the sync, which ends as a failed one does (`Terminate` of
+        argoproj/gitops-engine). A timeout of Argo CD's own is named as the cause."""
+        told = self.message.lower()
+        return told.startswith("operation terminated") and "timeout" not in told
+
+    @property
     def is_health_provisional(self) -> bool:
         """Whether the health may be the one before the sync. Right after a sync Argo CD still
         reports the health of the old pods (argo-cd#9070), and sends nothing more if there was
@@ -197,6 +204,8 @@ def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]
     """State, its time, `error.type` and phase."""
     phase, health = sync.phase.lower(), sync.health.lower()
     finished = sync.finished_at or received_at
+    if phase == "failed" and sync.is_terminated:
+        return State.CANCELLED, finished, "", ""
     if phase in _FAILED:
         return State.ERROR, finished, _FAILED[phase], ""
     if phase != "succeeded":

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.http.clock import at, number
+from tests.metrics.http.clock import at, number, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import RULES, Tell, of_projects, told_in
 from tests.metrics.http.presets import netlify, octopus, vercel
 from tests.metrics.http.story import Story, command
 from tests.metrics.http.test_histories import Wanted
+from tests.metrics.http.test_histories_of_builds import drone_told
 from tests.metrics.http.test_histories_of_rollouts import harness, spinnaker, with_fields
-from tests.metrics.http.tools import Azure
+from tests.metrics.http.tools import Azure, argo_sync
 
 TERMINAL, DONE, CANCELED, LEFT = "TERMINAL", "SUCCEEDED", "CANCELED", "NOT_STARTED"
 
@@ -168,12 +169,49 @@ def vercel_again(story: Story, name: str) -> Wanted:
     return {"fail": (0, 2), "successes": 2, "lead": (1.0833, 1)}
 
 
+def argo_terminated(story: Story, name: str) -> Wanted:
+    """Somebody stops one sync, and the next one takes too long for Argo CD."""
+    terminated = "Operation terminated"
+    for commit, began, end, message in (
+        ("a", "09:00", "09:05", ""),
+        ("b", "10:00", "10:10", terminated),
+        ("c", "11:00", "11:10", f"{terminated}, triggered by controller sync timeout"),
+        ("d", "12:00", "12:05", ""),
+    ):
+        argo_sync(
+            story, f"{name}-prod", began, end, repository=f"acme/{name}", revision=f"{name}{commit}"
+        )
+        if message:
+            del story.posts[-2]
+            with_fields(story, 1, phase="Failed", finishedAt=at(end), message=message)
+    return {"fail": (1, 3), "successes": 2, "recovery": (55.0, 1), "rework": (0, 3)}
+
+
+def drone_rolled_back(story: Story, name: str) -> Wanted:
+    """To a build of which nothing else is known."""
+    drone_told(story, name, 5, "success", "09:00", "09:10", after=sha(f"{name} c2"))
+    drone_told(story, name, 6, "success", "10:00", "10:06", event="rollback", parent=3)
+    return {"fail": (1, 2), "rework": (1, 2), "recovery": (6.0, 1)}
+
+
+def codepipeline_rolled_back(story: Story, name: str) -> Wanted:
+    pipeline = f"ship_{name}"
+    codepipeline(story, pipeline, f"{name}1", ("STARTED", "09:00"), ("SUCCEEDED", "09:10"))
+    codepipeline(story, pipeline, f"{name}2", ("STARTED", "10:00"), ("SUCCEEDED", "10:04"))
+    trigger = {"trigger-type": "ManualRollback", "trigger-detail": "arn:aws:iam::1:user/kim"}
+    story.posts[-2].body["detail"]["execution-trigger"] = trigger
+    return {"project": pipeline, "fail": (1, 2), "rework": (1, 2), "recovery": (4.0, 1)}
+
+
 HISTORIES: dict[str, Tell] = {
     "oap1": octopus_waits,
     "hap1": harness_refused,
     "sap1": spinnaker_judged,
     "cap1": codepipeline_refused,
     "aap1": azure_stopped,
+    "gap1": argo_terminated,
+    "dap1": drone_rolled_back,
+    "cap2": codepipeline_rolled_back,
     "nap1": netlify_locked,
     "nap2": netlify_again,
     "vap1": vercel_again,
