@@ -61,6 +61,16 @@ def test_attempts_are_one_deployment_with_the_last_outcome(outcomes, wanted, bac
     assert told(merged) == meant(*wanted)
 
 
+def test_a_retry_after_a_rollback_is_a_new_deployment() -> None:
+    """Else the rollback would take back what was there before the first try."""
+    one, other = deploy("10:00", "10:05", FAILED, run="7"), deploy("10:20", "10:25", OK, run="7")
+    back = deploy("10:10", "10:12", OK, version="0", marked="rollback")
+    assert len(merge_attempts([one, back, other], {other.key: one.key})) == 3
+    assert len(merge_runs([one, back, other])) == 3
+    before = deploy("09:50", "09:55", OK, version="0", marked="rollback")
+    assert len(merge_runs([before, one, other])) == 2
+
+
 def test_retries_that_name_each_other_are_one_deployment() -> None:
     one, other = deploy("10:00", "10:05", FAILED), deploy("10:10", "10:15", OK)
     found = merge_attempts([one, other], {one.key: other.key, other.key: one.key})

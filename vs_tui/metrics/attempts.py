@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from vs_tui.metrics.facts import Deployment, DeployOutcome, same_version
+from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import DAY, MINUTE, Duration, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
@@ -20,21 +22,38 @@ def merge_attempts(
     it retries.
 
     A merged deployment starts with its first attempt and has the outcome of its last one. Cancelled
-    retries are ignored: they say nothing about the service. After a success an attempt is a new
-    deployment, and so is one of another version: a job that is run again may take a newer commit.
+    retries are ignored: they say nothing about the service. After a success or a rollback an
+    attempt is a new deployment, and so is one of another version: a job that is run again may take
+    a newer commit.
     """
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
         groups.setdefault(_first(deployment.key, retry_of), []).append(deployment)
     merged: list[Deployment] = []
+    is_new = _unless_rolled_back(chain.from_iterable(groups.values()), _is_new_attempt)
     for attempts in groups.values():
-        merged += map(_tried, _split(sorted(attempts, key=begun), _is_new_attempt))
+        merged += map(_tried, _split(sorted(attempts, key=begun), is_new))
     return sorted(merged, key=order)
 
 
-def _split(
-    deployments: Iterable[Deployment], is_new: Callable[[Deployment, Sequence[Deployment]], bool]
-) -> list[list[Deployment]]:
+_IsNew = Callable[[Deployment, Sequence[Deployment]], bool]
+"""Whether a deployment is new to those before it."""
+
+
+def _unless_rolled_back(deployments: Iterable[Deployment], is_new: _IsNew) -> _IsNew:
+    """`is_new`, and whether the region was rolled back since the last of those before it."""
+    rolled_back = [d for d in deployments if d.ok and d.marked == ROLLBACK]
+
+    def is_new_after_all(member: Deployment, current: Sequence[Deployment]) -> bool:
+        return is_new(member, current) or any(
+            d.regions == member.regions and current[-1].ended_at <= d.started_at < member.started_at
+            for d in rolled_back
+        )
+
+    return is_new_after_all
+
+
+def _split(deployments: Iterable[Deployment], is_new: _IsNew) -> list[list[Deployment]]:
     """Deployments in order, divided before each that is new to those since the last division."""
     found: list[list[Deployment]] = []
     for deployment in deployments:
@@ -67,6 +86,8 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     continues an unsuccessful one; after a success it is a new deployment. Deploys without a known
     run are merged if they deploy one version at the same time, with each other and with a run.
     """
+    deployments = list(deployments)
+    is_new = _unless_rolled_back(deployments, _is_new)
     groups: dict[tuple[str, str, tuple[str, ...]], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
@@ -91,7 +112,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
         found += map(_joined, _split(left, _is_later))
     for members in groups.values():
         members.sort(key=lambda d: (d.run_attempt, *begun(d)))
-        found += map(_joined, _split(members, _is_new))
+        found += map(_joined, _split(members, is_new))
     return sorted(found, key=order)
 
 

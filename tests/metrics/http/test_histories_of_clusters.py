@@ -94,6 +94,20 @@ def helm_rolls_back_in_both(story: Story, name: str) -> Wanted:
     ) | {"fail": (1, 3), "successes": 2, "recovery": (2.0, 1), "rework": (1, 3)}
 
 
+def helm_tried_again_after_rollbacks(story: Story, name: str) -> Wanted:
+    """Flux rolls back after each of two tries; the first version is innocent of both."""
+    return helm(
+        story,
+        name,
+        ("eu", "1.0.0", "InstallSucceeded", "09:00"),
+        ("eu", "1.1.0", "UpgradeFailed", "10:00"),
+        ("eu", "1.0.0", "RollbackSucceeded", "10:02"),
+        ("eu", "1.1.0", "UpgradeFailed", "10:10"),
+        ("eu", "1.0.0", "RollbackSucceeded", "10:13"),
+        ("eu", "1.2.0", "UpgradeSucceeded", "11:00"),
+    ) | {"fail": (2, 6), "rework": (2, 6), "recovery": (2.5, 2), "successes": 4}
+
+
 def kustomization_in_waves(story: Story, name: str) -> Wanted:
     """The second cluster is three hours behind, where the first revision fails. Drift that is put
     right in the first one meanwhile is nothing."""
@@ -195,6 +209,7 @@ HISTORIES: dict[str, Tell] = {
     "hcl2": helm_tried_again_in_one,
     "hcl3": helm_fails_in_one,
     "hcl4": helm_rolls_back_in_both,
+    "hcl5": helm_tried_again_after_rollbacks,
     "kcl1": kustomization_in_waves,
     "acl1": argo_at_once,
     "acl2": argo_in_waves,
