@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +17,7 @@ from vs_tui.ingest.http_errors import Refused
 from vs_tui.model.display import clean
 from vs_tui.model.time import MINUTE, Instant, parse_instant
 from vs_tui.model.vocabulary import Span
+from vs_tui.store.freed_memory import give_back_memory
 from vs_tui.store.maintenance.backup import TOKEN_USE
 from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.store.writer import Writer
@@ -91,23 +91,6 @@ class Guard:
                 raise Refused(400, "bad_request", _OUT_OF_RANGE) from None
 
         return guarded
-
-
-@cache
-def _malloc_trim() -> Callable[[int], object] | None:
-    """The GNU C library's `malloc_trim`; None elsewhere."""
-    import ctypes
-
-    found: Callable[[int], object] | None
-    found = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
-
-
-def give_back_memory() -> None:
-    """Return freed memory to the system; the GNU C library keeps what lies between other blocks.
-    Pages of 10,000 spans left a receiver at 144 MB without this, and 103 MB with it."""
-    if (trim := _malloc_trim()) is not None:
-        trim(0)
 
 
 def of_team(request: web.Request, team: str) -> web.Request:

@@ -14,6 +14,7 @@ from vs_tui.cli.common import reader_settings
 from vs_tui.config import Config, ConfigError
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
+from vs_tui.store.freed_memory import share_arena
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
@@ -105,6 +106,7 @@ class Runtime:
 
     async def open_store(self) -> None:
         """Open the store; StoreError says what to do."""
+        share_arena()
         self.writer = open_log(self.config, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
