@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+from collections.abc import Sequence
 from types import ModuleType
 
 import orjson
@@ -11,7 +12,7 @@ import pytest
 
 from tests.sources import alert_payloads
 from tests.sources import github_payloads as gh
-from tests.store.tracing import World, from_github, posted
+from tests.store.tracing import World, custom, from_github, posted
 from tests.traces.test_next_action import (
     CI_FAILED,
     NO_ONE,
@@ -119,6 +120,19 @@ def test_a_longer_past_is_read_when_it_is_asked_for() -> None:
     (row,) = kept.board(world.db, "", late, finished_for=DAY).rows
     assert row.section is Section.FINISHED
     assert kept.board(world.db, "", late).rows == []
+
+
+def test_of_very_many_traces_that_ended_lately_the_last_ones_are_kept(monkeypatch) -> None:
+    monkeypatch.setattr(trace_board, "MOST", 3)
+    world, kept = World(), TraceBoard()
+    listed: list[Sequence[str]] = []
+    for minute in (40, 10, 30, 20, 50):
+        world.deliver(custom("build", minute, "end", f"11:{minute}:00", name=f"job {minute}"))
+        titles = [row.title for row in kept.board(world.db, "", NOON).rows]
+        assert titles == [row.title for row in TraceBoard().board(world.db, "", NOON).rows]
+        listed.append(titles)
+    assert listed[2] == ["job 40", "job 30", "job 10"]
+    assert listed[4] == ["job 50", "job 40", "job 30"] and len(_spans_in(kept)) == 3
 
 
 def test_after_a_read_that_failed_everything_is_read_again(monkeypatch) -> None:

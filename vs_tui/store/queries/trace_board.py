@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from vs_tui.model.filters import Filter
@@ -34,7 +35,7 @@ from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom
 from vs_tui.traces.trace_facts import MACHINES, is_incident
 
 MOST: Final = 5_000
-"""Most traces that are read."""
+"""Most traces in flight that are read, and most that ended lately."""
 AT_ONCE: Final = 50
 """Most traces whose spans are in memory at once."""
 _FAILED: Final = 300
@@ -144,6 +145,11 @@ class TraceBoard:
             if is_current(trace.row, now, self._finished_for):
                 self._traces[trace.row.trace_id] = trace
                 self._trace_of.update(dict.fromkeys(trace.keys, trace.row.trace_id))
+        over = [trace.row for trace in self._traces.values() if trace.row.is_over]
+        if len(over) > MOST:
+            over.sort(key=lambda row: row.action.since or 0)
+            for row in over[:-MOST]:
+                self._drop(row.trace_id)
         self._seq = seq
 
     def _drop(self, trace_id: str) -> None:
@@ -284,7 +290,8 @@ def _open_traces(
     )
     since = now - finished_for
     found = {row[0] for row in db.execute(flying)}
-    found |= {row[0] for row in db.execute(ended, (since, now) if past else (since,))}
+    recent = dict.fromkeys(row[0] for row in db.execute(ended, (since, now) if past else (since,)))
+    found.update(islice(recent, MOST))
     return found | {row[0] for row in db.execute(failed, (now - DEFAULT_THRESHOLDS.quiet, now))}
 
 
