@@ -85,6 +85,37 @@ def spinnaker_judged(story: Story, name: str) -> Wanted:
     return {"project": name, "fail": (2, 4), "successes": 2, "recovery": (60.0, 1), "open": 1}
 
 
+def spinnaker_triggered(story: Story, name: str) -> Wanted:
+    """By a commit, by the execution that a commit started, and by images, the last one older."""
+    own = GitHub(story, f"acme/{name}")
+    pushed = {"type": "git", "source": "github", "project": "acme", "slug": name, "branch": "main"}
+    for run, (clock, began, end) in enumerate(
+        (("08:00", "09:50", "10:00"), ("10:00", "10:50", "11:00"))
+    ):
+        own.push((f"{name} {run}", clock))
+        trigger: dict[str, Any] = pushed | {"hash": sha(f"{name} {run}")}
+        if run:
+            trigger = {"type": "pipeline", "parentExecution": {"trigger": trigger}}
+        spinnaker(story, name, f"{run}", ("starting", "RUNNING", began), ("complete", DONE, end))
+        for post in story.posts[-2:]:
+            post.body["content"]["execution"]["trigger"] = trigger
+    for tag, began, end in (("1.0", "12:00", "12:05"), ("1.1", "13:00", "13:05")):
+        spinnaker(story, name, tag, ("starting", "RUNNING", began), ("complete", DONE, end))
+        image = {"type": "docker", "repository": f"acme/{name}", "tag": tag}
+        for post in story.posts[-2:]:
+            post.body["content"]["execution"]["trigger"] = image
+    spinnaker(story, name, "back", ("starting", "RUNNING", "14:00"), ("complete", DONE, "14:06"))
+    for post in story.posts[-2:]:
+        post.body["content"]["execution"]["trigger"] = image | {"tag": "1.0"}
+    return {
+        "project": name,
+        "lead": (1.5, 2),
+        "fail": (1, 5),
+        "rework": (1, 5),
+        "recovery": (6.0, 1),
+    }
+
+
 def codepipeline(story: Story, pipeline: str, execution: str, *told: tuple[str, str]) -> None:
     """An execution that counts by a rule, told by (state, time); `approval` tells of its action."""
     for word, clock in told:
@@ -207,6 +238,7 @@ HISTORIES: dict[str, Tell] = {
     "oap1": octopus_waits,
     "hap1": harness_refused,
     "sap1": spinnaker_judged,
+    "sap2": spinnaker_triggered,
     "cap1": codepipeline_refused,
     "aap1": azure_stopped,
     "gap1": argo_terminated,
