@@ -54,6 +54,28 @@ def harness_refused(story: Story, name: str) -> Wanted:
     return {"fail": (1, 3), "successes": 2, "recovery": (70.0, 1)}
 
 
+def harness_stages(story: Story, name: str) -> Wanted:
+    """Stages that deploy: to staging, to production, in vain, again, an older version, aborted. The
+    stage of two regions is one deployment."""
+    where = {"stg": ["staging"], "prod": ["prod_eu", "prod_us"]}
+    for run, (stage, tag, word, status, began, end) in enumerate(
+        (
+            ("stg", "1.0", "StageFailed", "failed", "08:00", "08:10"),
+            ("prod", "1.0", "StageSuccess", "completed", "09:00", "09:10"),
+            ("prod", "1.1", "StageFailed", "failed", "11:00", "11:10"),
+            ("prod", "1.1", "StageSuccess", "completed", "11:30", "11:40"),
+            ("prod", "1.0", "StageSuccess", "completed", "12:00", "12:06"),
+            ("prod", "1.2", "StageFailed", "aborted", "13:00", "13:05"),
+        )
+    ):
+        harness(story, name, f"{run}", ("StageStart", began), (word, end))
+        info = {"services": [name], "environments": where[stage]}
+        with_fields(story, 2, stageIdentifier=f"Deploy_{stage}", nodeStatus=status)
+        with_fields(story, 1, moduleInfo=info | {"artifactInfo": [f"acme/{name}:{tag}"]})
+        story.posts[-2].body.update(moduleInfo=info, nodeStatus="started", endTs=None)
+    return {"fail": (2, 4), "successes": 3, "rework": (1, 4), "recovery": (18.0, 2)}
+
+
 def judged(*stages: tuple[str, str], stop: bool = True) -> list[dict[str, Any]]:
     """Stages of an execution of Spinnaker, each (type, status)."""
     told: list[dict[str, Any]] = [{"type": kind, "status": at} for kind, at in stages]
@@ -237,6 +259,7 @@ def codepipeline_rolled_back(story: Story, name: str) -> Wanted:
 HISTORIES: dict[str, Tell] = {
     "oap1": octopus_waits,
     "hap1": harness_refused,
+    "hap2": harness_stages,
     "sap1": spinnaker_judged,
     "sap2": spinnaker_triggered,
     "cap1": codepipeline_refused,
