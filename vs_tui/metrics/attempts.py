@@ -190,17 +190,21 @@ def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
     )
 
 
-def merge_repeats(deployments: Iterable[Deployment]) -> list[Deployment]:
+def merge_repeats(deployments: Iterable[Deployment], has_starts: bool = False) -> list[Deployment]:
     """Leave out deployments of what is live already, if their tool says that these are none (see
     `Deployment.repeat`). A promotion moves the end of the deployment that it makes live.
 
     `deployments` are all of one target, sorted by `order`. What is live in another region is not
-    live in this one.
+    live in this one. `has_starts`: whether the starts of those before these were told.
     """
     found: list[Deployment] = []
     live: dict[tuple[str, ...], int] = {}
     for deployment in deployments:
         at = max((live[region] for region in _covering(deployment, live)), default=-1)
+        is_empty = has_starts and is_without_changes(deployment) and at >= 0 and found[at].ok
+        has_starts = has_starts or deployment.has_start
+        if is_empty:
+            continue
         if deployment.repeat and at >= 0 and _is_repeat(deployment, found[at]):
             if deployment.repeat == _PROMOTION and deployment.ok:
                 found[at] = replace(found[at], ended_at=deployment.ended_at)
@@ -248,6 +252,13 @@ def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
 
 
 _PROMOTION: Final = "promotion"
+_RECONCILIATION: Final = "reconciliation"
+
+
+def is_without_changes(deployment: Deployment) -> bool:
+    """Whether a reconciliation changed nothing, if its tool's starts are sent at all."""
+    is_told = deployment.repeat == _RECONCILIATION and not deployment.has_start
+    return is_told and deployment.ok
 
 
 def _is_repeat(deployment: Deployment, live: Deployment) -> bool:

@@ -103,7 +103,10 @@ class Deployment:
     """The clusters that it deployed to, if its tool tells them."""
     repeat: str = ""
     """What it means to deploy what is live already: `drift` was put right, or a `promotion` made
-    live what was only built; empty: a deployment like others."""
+    live what was only built; empty: a deployment like others. A `reconciliation` is drift, too, and
+    its tool tells of a start only where it changes something."""
+    has_start: bool = True
+    """Whether its start was told."""
     members: tuple[str, ...] = ()
     """Keys of all its spans; empty if it has only its own."""
     position: tuple[str, Instant] | None = None

@@ -124,6 +124,7 @@ def deployment_of(span: Span) -> Deployment:
         regions=(region,) if (region := text(names, "vs.deploy.region")) else (),
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
         repeat=text(names, "vs.deploy.repeat"),
+        has_start=span.started_at is not None,
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,

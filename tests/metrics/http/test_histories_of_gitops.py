@@ -8,7 +8,7 @@ import pytest
 from tests.metrics.http.clock import sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import Tell, of_projects, told_in
-from tests.metrics.http.others import Script
+from tests.metrics.http.others import Script, alertmanager
 from tests.metrics.http.presets import flux
 from tests.metrics.http.story import Story, command
 from tests.metrics.http.test_histories import Wanted
@@ -170,6 +170,50 @@ def flux_chart(of: str) -> Tell:
     return tell
 
 
+def fleet(story: Story, name: str, *told: tuple[str, ...]) -> None:
+    """Commits of the manifests, each told by its events."""
+    for commit, *events in told:
+        flux(
+            story, name, f"main@sha1:{sha(f'{name} {commit}')}",
+            *((word, clock) for word, clock in zip(events[::2], events[1::2], strict=True)),
+            kind="Kustomization", cluster="eu",
+        )  # fmt: skip
+
+
+DONE = "ReconciliationSucceeded"
+
+
+def flux_of_a_fleet(story: Story, name: str) -> Wanted:
+    """Of seven commits of the manifests the first and the sixth change something here. The third
+    fails, and the fourth takes it back, which changes nothing."""
+    fleet(
+        story,
+        name,
+        ("1", "Progressing", "09:00", DONE, "09:05"),
+        ("2", DONE, "10:00"),
+        ("3", "ValidationFailed", "11:00"),
+        ("4", DONE, "11:30"),
+        ("5", DONE, "12:00"),
+        ("6", "Progressing", "13:00", DONE, "13:05"),
+        ("7", DONE, "14:00"),
+    )
+    return {"project": f"prod/{name}", "fail": (1, 4), "successes": 3, "recovery": (30.0, 1)}
+
+
+def flux_of_a_large_fleet(story: Story, name: str) -> Wanted:
+    """Twenty commits change others. The alert is about the first one, which changed something."""
+    fleet(story, name, ("0", "Progressing", "03:00", DONE, "03:05"))
+    fleet(story, name, *((f"{n}", DONE, f"{4 + n // 2}:{n % 2}0") for n in range(1, 21)))
+    alertmanager(story, name, "16:00", "16:20")
+    return {"project": f"prod/{name}", "fail": (1, 1), "successes": 1, "recovery": (20.0, 1)}
+
+
+def flux_without_starts(story: Story, name: str) -> Wanted:
+    """An Alert that leaves Progressing out."""
+    fleet(story, name, ("1", DONE, "09:00"), ("2", DONE, "10:00"))
+    return {"project": f"prod/{name}", "fail": (0, 2), "successes": 2}
+
+
 HISTORIES: dict[str, Tell] = {
     "space": of_a_namespace,
     "ops-image": bumped("Bump {name} to {short}", image="ghcr.io/acme/{name}:{sha}"),
@@ -190,6 +234,9 @@ HISTORIES: dict[str, Tell] = {
     "fx-unknown": flux_bumped("Bump {name} to {short}", known=False),
     "fx-several": flux_several,
     "fx-person": flux_person,
+    "fx-fleet": flux_of_a_fleet,
+    "fx-large": flux_of_a_large_fleet,
+    "fx-bare": flux_without_starts,
     "fx-image": flux_image,
     "fx-oci": flux_artifact,
     "fx-chart": flux_chart("chart"),

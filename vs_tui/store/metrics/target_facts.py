@@ -11,6 +11,7 @@ from typing import Final
 from vs_tui.metrics.attempts import (
     SpanRun,
     each_run,
+    is_without_changes,
     merge_attempts,
     merge_regions,
     merge_repeats,
@@ -139,11 +140,20 @@ class TargetReader:
             for run in each_run(self._deployment(span, placed.get(span.key)), told[span.key])
         ]
         merged = merge_runs(_with_runs(self.db, merge_attempts(runs, retries)))
-        merged = merge_regions(merge_repeats(merged))
+        has_starts = any(map(is_without_changes, merged)) and self._has_starts()
+        merged = merge_regions(merge_repeats(merged, has_starts))
         if self.rules.failed_deploys == "ignore":
             cancelled = DeployOutcome.CANCELLED
             return [d if d.ok or not d.finished else replace(d, outcome=cancelled) for d in merged]
         return merged
+
+    def _has_starts(self) -> bool:
+        """Whether a deploy of the target before these had a start."""
+        sql = (
+            f"SELECT 1 FROM metric_deploys WHERE {OF_TARGET} AND ended_at < ? "
+            "AND started_at < ended_at LIMIT 1"
+        )
+        return self.db.execute(sql, (*self.target, self.since)).fetchone() is not None
 
     def _pruned(self) -> list[Deployment]:
         """The finished deployments whose traces were pruned, as far as their rows tell."""
