@@ -232,6 +232,9 @@ def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
 
     A region only goes forward: a version that comes back to it is a new deployment.
     """
+    deployments = list(deployments)
+    if not any(d.regions for d in deployments):
+        return deployments
     waves: list[list[Deployment]] = []
     last_in: dict[str, int] = {}
     last_of: dict[tuple[str, str], int] = {}
