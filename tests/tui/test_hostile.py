@@ -16,7 +16,9 @@ from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State, Verdict
 from vs_tui.traces.steps import PastStep
+from vs_tui.tui.paint import framed, strip_of
 from vs_tui.tui.source_status import Connection
+from vs_tui.tui.theme import choose
 
 HOSTILE = texts(480)
 # Tall, so that every row is painted at once; the widths of a narrow and of a wide screen.
@@ -59,6 +61,36 @@ async def test_lists(size) -> None:
             await on.press(key)
             assert len(on.list.rows) >= 150
             check(on)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_traces_with_their_steps_and_reasons(size) -> None:
+    async with stage(hostile_reader(), size=size, by_trace=True) as on:
+        check(on)
+        for key in ("J", "space", "j", "space", "j", "i"):
+            await on.press(key)
+            check(on)
+
+
+@pytest.mark.parametrize("size", [(80, 60), (121, 60)])
+async def test_the_frames_name_the_selected_row_and_its_trace(size) -> None:
+    """Names that fit whole are not cut, and so were not cleaned either."""
+    for name in ("\x1b[31mx", "a\x1b]0;PWNED\x07b", "\u202ex", "\x9b31m", "x\r\ny"):
+        reader = FakeReader([span("k", "build", name, began=MINUTE, project=name)])
+        async with stage(reader, size=size, by_trace=True) as on:
+            assert on.list.foot
+            assert on.app.screen.trace.display
+            check(on)
+
+
+def test_no_painter_passes_on_what_is_not_clean() -> None:
+    look = choose("dark", ascii_only=False, env={})
+    for text in HOSTILE:
+        for top in (True, False):
+            line = strip_of(framed([(text, "title")], text, look, 60, top=top), look, 60)
+            assert list(faults([line.text], 60)) == []
+        line = strip_of([(text, "text"), ("|", "text")], look, 60)  # it limits no marks
+        assert [fault for fault in faults([line.text], 60) if "a pile of marks" not in fault] == []
 
 
 @pytest.mark.parametrize("size", [(80, 150), (121, 150)])

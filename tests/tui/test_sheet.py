@@ -38,6 +38,19 @@ def strip_of(text: str, width: int, style: Style | None = None) -> Strip:
     return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
 
+def test_a_control_character_that_was_painted_is_not_sent() -> None:
+    """The last line of defence: nothing but our own sequences reaches the terminal."""
+    sheet = Sheet()
+    whole = LayoutUpdate(
+        [[strip_of("a\x1b]0;x\x07\x9b漢", WIDTH)]] * HEIGHT, Region(0, 0, WIDTH, HEIGHT)
+    )
+    sheet.take(whole, CONSOLE)
+    sent = sheet.changes()
+    assert "a]0;x漢" in sent
+    assert "\x1b]" not in sent
+    assert not {"\x07", "\x9b"} & set(sent)
+
+
 lines = st.lists(
     st.builds(
         lambda text, style: Segment(text, style),

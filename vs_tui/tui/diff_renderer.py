@@ -61,6 +61,8 @@ class Whole(NamedTuple):
 
 
 _BARE: Final = Code()
+_JOINERS: Final = "\u200c\u200d"
+"""Not printable by themselves; emoji and scripts join with them."""
 _END_OF_LINK: Final = "\x1b]8;;\x1b\\"
 
 
@@ -108,7 +110,7 @@ class Sheet:
         if _NARROW.fullmatch(text) is None:
             pen = _Pen()
             for segment in strip:
-                pen.text(segment.text, self._code(segment.style))
+                pen.text(_without_controls(segment.text), self._code(segment.style))
             line.put(x, _UNKNOWN * strip.cell_length, [Whole(x, pen.end())] * strip.cell_length)
         else:
             codes: list[Code | Whole] = []
@@ -150,6 +152,13 @@ class Sheet:
     def changed(self) -> bool:
         """Whether lines may be left to send."""
         return bool(self._touched)
+
+
+def _without_controls(text: str) -> str:
+    """The text as it may be sent. Painters clean all texts; this is for one that forgets it."""
+    if text.isprintable():
+        return text
+    return "".join(each for each in text if each.isprintable() or each in _JOINERS)
 
 
 class _Line:

@@ -79,7 +79,8 @@ def strip_of(
         room = width - used
         if room <= 0:
             break
-        shown = ascii_only(text) if spell else text
+        shown = text if text.isprintable() else clean(text)  # also what a caller forgot to clean
+        shown = ascii_only(shown) if spell else shown
         length = cell_len(shown)
         if length > room:
             shown, length = set_cell_size(shown, room), room
@@ -106,7 +107,7 @@ def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bo
     left, right = (upper_left, upper_right) if top else (low_left, low_right)
     if not title and not note:
         return [(left + line * (width - 2) + right, "frame")]
-    room = width - 6
+    room, note = width - 6, clean(note)
     pieces = cut(title, room, look.glyphs.ellipsis)
     head = [(left + line, "frame"), (" ", "frame"), *pieces, (" ", "frame")] if pieces else []
     head = head or [(left, "frame")]
@@ -118,10 +119,10 @@ def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bo
 
 
 def cut(pieces: Iterable[Piece], width: int, ellipsis: str = "…") -> list[Piece]:
-    """The pieces in at most `width` cells; the last one is cut."""
+    """The pieces, cleaned, in at most `width` cells; the last one is cut."""
     kept: list[Piece] = []
     used = 0
-    for text, role in pieces:
+    for text, role in ((clean(text), role) for text, role in pieces):
         length = cell_len(text)
         if used + length > width:
             if width - used > 1:
