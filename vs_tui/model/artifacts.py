@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from vs_tui.model.keys import MAX_REFERENCES, SETS_VERSION, TEXT_LIMIT
+from vs_tui.model.application_commits import MAX_REFERENCES, SETS_VERSION
+from vs_tui.model.keys import TEXT_LIMIT
 from vs_tui.model.vocabulary import Key, Rule, Seek
 
 MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")

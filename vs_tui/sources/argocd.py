@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from vs_tui.model import keys
+from vs_tui.model.application_commits import APPLICATION, commit_in
 from vs_tui.model.artifacts import (
     PART,
     environment_in,
@@ -229,11 +230,11 @@ def _offers(service: str, version: str, sync: Sync) -> tuple[Key, ...]:
 
 def _seeks(service: str, version: str, sha: str, repo: str, sync: Sync) -> tuple[Seek, ...]:
     """Keys of the deployed build: by image and tag, by a tag that is a commit, by the revision."""
-    tags = [keys.commit_in(tag) or tag for _, tag in sync.versions]
+    tags = [commit_in(tag) or tag for _, tag in sync.versions]
     return keys.seeks(
         *(seek_version(name, tag) for name, tag in sync.versions),
         seek_version(service, version),
-        *(keys.seek_commit(Rule.COMMIT, tag, via=keys.APPLICATION) for tag in tags),
+        *(keys.seek_commit(Rule.COMMIT, tag, via=APPLICATION) for tag in tags),
         *(keys.seek_commit(Rule.BUILT, tag) for tag in tags),
         keys.seek_commit(Rule.COMMIT, sha, repo, "revision"),
         keys.seek_commit(Rule.BUILT, sha, repo, "revision"),

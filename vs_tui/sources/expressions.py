@@ -17,8 +17,8 @@ from jmespath.exceptions import ArityError, JMESPathError, ParseError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
+from vs_tui.model.application_commits import commit_in
 from vs_tui.model.artifacts import environment_in, image_parts
-from vs_tui.model.keys import commit_in
 from vs_tui.sources.base import Inbound
 
 MAX_LENGTH: Final = 2_000

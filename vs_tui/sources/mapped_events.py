@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from vs_tui.model import keys
+from vs_tui.model.application_commits import APPLICATION, commit_in
 from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, State
@@ -215,7 +216,7 @@ def _seeks(
         for said in (read.text("parent", 400), read.text("retry_of", 400))
     )
     # The tag of an image may name the commit of another repository than that of the deploy.
-    tagged = keys.commit_in(version) if operation == Operation.DEPLOY else ""
+    tagged = commit_in(version) if operation == Operation.DEPLOY else ""
     ships = operation in (Operation.DEPLOY, Operation.INCIDENT)
     return keys.seeks(
         keys.seek_parent(parent, "parent"),
@@ -228,7 +229,7 @@ def _seeks(
         keys.seek_commit(LinkRule.COMMIT, sha, repo) if sha else None,
         keys.seek_commit(LinkRule.BUILT, sha, repo) if sha and ships else None,
         keys.seek_branch(branch, repo) if repo else None,
-        keys.seek_commit(LinkRule.COMMIT, tagged, via=keys.APPLICATION) if tagged else None,
+        keys.seek_commit(LinkRule.COMMIT, tagged, via=APPLICATION) if tagged else None,
         keys.seek_commit(LinkRule.BUILT, tagged) if tagged else None,
         seek_version(service, version, repo),
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vs_tui.model.keys import APPLICATION
+from vs_tui.model.application_commits import APPLICATION
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import (

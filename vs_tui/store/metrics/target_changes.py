@@ -13,6 +13,7 @@ from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model import keys
+from vs_tui.model.application_commits import bumped_commits
 from vs_tui.model.artifacts import is_bump
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
@@ -139,9 +140,7 @@ def _of_applications(
             if sets_versions:
                 changes = [c for c in changes if not is_bump(c.title, names - {_name_of(project)})]
             elif target.service != _name_of(project):
-                changes = [
-                    _of_unknown_start(c) if keys.bumped_commits(c.title) else c for c in changes
-                ]
+                changes = [_of_unknown_start(c) if bumped_commits(c.title) else c for c in changes]
             found.setdefault(deploy, {})[project] = sorted(changes, key=lambda change: change.key)
     return found
 
