@@ -235,7 +235,9 @@ def open_reader(path: Path, *, older: bool = False) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA cache_size = -16000")
+        # The system keeps these pages, too. Going through all screens of 1,000,000 spans left the
+        # dashboard at 117 MB, at 135 with 16 MB, and took as much CPU time.
+        connection.execute("PRAGMA cache_size = -4000")
         connection.create_function("vs_lower", 1, _lower, deterministic=True)
         if not (older and 0 < schema_version(connection) < SCHEMA_VERSION):
             check_version(connection, path)
