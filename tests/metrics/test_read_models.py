@@ -26,8 +26,8 @@ from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
-from vs_tui.model.time import DAY, HOUR, MINUTE, iso
-from vs_tui.model.vocabulary import Key, Rule, Seek, State
+from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import judge_targets, keeper
@@ -425,6 +425,108 @@ def test_artifacts_of_one_activity_count_by_service_however_they_came(base, orde
     assert base.kept() == kept
     base.prune(BEGIN + 30 * DAY)
     assert base.kept() == kept
+    base.rebuild()
+    assert base.kept() == kept
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_artifact_is_compared_with_its_last_deployment_however_long_ago(base, order) -> None:
+    told = [
+        activity(1, "deployment", 1, auth="1", ui="1"),
+        *(activity(n, "deployment", n, ui=str(n)) for n in range(2, 20)),
+        activity(20, "deployment", 20, auth="2", ui="20"),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    lead = cards(base, by="service")["auth"].figures["lead"]
+    assert (lead.value, lead.n, lead.unknown) == (19 * HOUR, 1, 1)
+    assert_settled(base)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_deployment_of_many_regions_is_one_however_late_they_end(base, order) -> None:
+    """One region in forty failed, the first one to end; then come an incident and another
+    deployment, by which no part of it is judged alone."""
+    told = [deploy(1, BEGIN, version="1")]
+    told += [
+        deploy(100 + n, BEGIN + HOUR + n * MINUTE, n > 0, version="2", took=(n + 1) * MINUTE)
+        for n in range(40)
+    ]
+    told += [
+        incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR),
+        deploy(2, BEGIN + 4 * HOUR, version="3"),
+        test_run(1, BEGIN + 5 * HOUR, False),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    figures = cards(base, by="all")[""].figures
+    assert (figures["fail"].hits, figures["fail"].n, figures["deploys"].n) == (2, 3, 2)
+    # From the end of the forty until the next success.
+    assert figures["restore"].value == 4 * HOUR - (HOUR + 39 * MINUTE)
+    assert_settled(base)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_run_that_goes_on_after_many_other_deployments_is_one_deployment(base, order) -> None:
+    def region(number: int, at: Instant, attempt: int, ok: bool = True) -> list[Event]:
+        names = {"vs.deploy.run": "7", "vs.deploy.run_attempt": attempt}
+        job = {"vs.deploy.job": "eu" if number == 1 else "us"}
+        return deploy(number, at, ok, version="1.0", **names, **job)
+
+    told = [
+        region(1, BEGIN + HOUR, 1),
+        region(2, BEGIN + HOUR, 1, ok=False),
+        *(deploy(n, BEGIN + n * HOUR, version=f"0.{n}") for n in range(10, 40)),
+        region(3, BEGIN + 50 * HOUR, 2),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    figures = cards(base, by="all")[""].figures
+    assert (figures["fail"].hits, figures["fail"].n, figures["deploys"].n) == (0, 31, 31)
+    assert_settled(base)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_end_of_a_run_that_goes_on_closes_no_failure_at_its_old_end(base, order) -> None:
+    def run(number: int, hour: int, attempt: int, ok: bool) -> list[Event]:
+        names = {"vs.deploy.run": "7", "vs.deploy.run_attempt": attempt}
+        return deploy(number, BEGIN + hour * HOUR, ok, version="run", **names)
+
+    told = [
+        deploy(1, BEGIN + HOUR, version="one"),
+        deploy(2, BEGIN + 2 * HOUR, ok=False, version="two"),
+        run(3, 3, 1, ok=False),
+        run(4, 4, 2, ok=True),
+        deploy(5, BEGIN + 5 * HOUR, ok=False, version="five"),
+        deploy(6, BEGIN + 6 * HOUR, version="six"),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    restore = cards(base, by="all")[""].figures["restore"]
+    assert (restore.value, restore.n) == (1.5 * HOUR, 2), "from 2 to 4 and from 5 to 6 o'clock"
+    base.tell(*run(7, 7, 2, ok=True))  # a second region of the second attempt
+    restore = cards(base, by="all")[""].figures["restore"]
+    assert (restore.value, restore.n) == (2.5 * HOUR, 2), "from 2 to 6 and from 5 to 6 o'clock"
+    assert_settled(base)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_was_deployed_over_an_artifact_long_ago_takes_it_back(base, order) -> None:
+    told = [
+        activity(1, "deployment", 1, auth="2", ui="1"),
+        *(activity(n, "deployment", n, ui=str(n)) for n in range(2, 20)),
+        activity(20, "deployment", 20, auth="1", ui="20"),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    fail = cards(base, by="service")["auth"].figures["fail"]
+    assert (fail.hits, fail.n) == (1, 2)
+    assert_settled(base)
+
+
+def assert_settled(base) -> None:
+    """Judging all again says the same."""
+    kept = base.kept()
     base.rebuild()
     assert base.kept() == kept
 

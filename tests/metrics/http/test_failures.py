@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.metrics.http.clock import ago, before
+from tests.metrics.http.clock import ago, before, minutes
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import (
@@ -304,6 +304,38 @@ def test_b4_regions_of_an_unknown_run_are_one_deployment(receiver, tool, reverse
         own.deploy(f"10:05:0{n}", ok, began="10:00", commit="b4", key=f"region {n}")
     send(receiver, reversed(story.posts) if reverse else story.posts)
     assert failed(receiver, own.name) == (1, 1)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("run", [None, (55, 1)])
+def test_b4_however_many_regions_there_are_they_are_one_deployment(receiver, reverse, run) -> None:
+    """The first of thirty failed, long before the last one ended: an alert and the deployment after
+    them do not make it a success."""
+    story, own = named(GitHub, f"b4-many-{reverse}-{run is None}".lower())
+    own.deploy("09:00", commit="old")
+    for n in range(30):
+        clock = f"10:{n:02}:30"
+        own.deploy(clock, n > 0, began="10:00", commit="many", run=run, key=f"region {n}")
+    alertmanager(story, own.service, "10:40", "10:50")
+    own.deploy("11:00", commit="new")
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert failed(receiver, own.name) == (1, 3)
+    # from the end of the thirty, over the alert, until the next success
+    assert minutes(figure(receiver, own.name, RECOVERY)["value"]) == 30.5
+    assert figure(receiver, own.name, FREQUENCY)["n"] == 2
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_b4_a_run_is_run_again_after_many_other_deployments(receiver, reverse) -> None:
+    story, own = named(GitHub, f"b4-late-{reverse}".lower())
+    own.deploy("09:50", commit="late", run=(99, 1), key="first, eu")
+    own.deploy("10:00", ok=False, commit="late", run=(99, 1), key="first, us")
+    for n in range(20):
+        own.deploy(f"11:{n:02}", commit=f"c{n}", run=(100 + n, 1))
+    own.deploy("12:00", commit="late", run=(99, 2), key="second, us")
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert failed(receiver, own.name) == (0, 21)
+    assert figure(receiver, own.name, FREQUENCY)["n"] == 21
 
 
 @pytest.mark.parametrize("hooks", ["deployments", "all"])

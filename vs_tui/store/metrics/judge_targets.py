@@ -8,11 +8,11 @@ as judging everything (a test compares the two).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.attempts import WAVE
-from vs_tui.metrics.counted import WHOLE, Place
+from vs_tui.metrics.counted import PART, WHOLE, Place
 from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
 from vs_tui.metrics.judging import (
@@ -31,12 +31,14 @@ from vs_tui.store.metrics.judged_rows import (
     PLACES,
     TOLD,
     VERDICTS,
+    WHOLE_SPANS,
     parts_of,
     place_of,
     places,
     pruned,
     replace_rows,
     rows_of,
+    run_text,
     unit_of,
 )
 from vs_tui.store.metrics.target_facts import TargetReader
@@ -64,27 +66,38 @@ class Judging:
     def target(self, target: Target, moment: Instant, until: Instant = NEVER) -> None:
         """Judge the deployments of a target that an event at `moment` may affect, as if those that
         ended since `until` were not known yet."""
-        low = self._before(target, moment)
+        low, reach = self._before(target, moment), NEVER
         while True:
-            since = self._before(target, self._success_before(target, low))
+            since = self._since(target, low, reach, until)
             facts = TargetReader(self._db, target, since, until, self._rules, self._teams).read()
             if low > moment - WAVE and any(d.regions for d in facts.deployments):
                 # It may continue a deployment that ended before the last ones.
                 low = moment - WAVE
                 continue
             concerned = [d for d in facts.deployments if d.ended_at >= low]
-            reverted = self._reverted(target, facts, concerned)
-            if reverted is None or reverted >= low:
+            moment = min(
+                moment,
+                self._moved(target, [*facts.pruned, *concerned], low, until),
+                self._begun(target, concerned, low),
+            )
+            changed = [d for d in concerned if d.ended_at >= moment]
+            earlier = min(
+                self._before(target, moment),
+                self._reverted(target, facts, concerned),
+                self._last_of_artifacts(target, changed, moment),
+            )
+            reach = self._last_of_artifacts(target, concerned, min(low, earlier))
+            if earlier >= low and reach >= since:
                 break
-            low = reverted
+            low = min(low, earlier)
         verdicts = judge_with_parts(facts, concerned, self._rules)
         where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ? AND ended_at < ?"
         self._replace(where, (*target, low, until), verdicts)
 
     def _before(self, target: Target, moment: Instant) -> Instant:
-        """The instant from which verdicts depend on an event at `moment`: the success before it, an
-        earlier failure that was still open, or the end of the deployment that had begun last, which
-        an incident is about. Only a test that passes later closes the failure of a test."""
+        """The instant from which verdicts depend on an event at `moment`: the begin of the success
+        before it, or an earlier failure that was still open. Only a test that passes later closes
+        the failure of a test."""
         sql = (
             "SELECT MIN(at), MIN(CASE WHEN ended_at IS NOT NULL OR kind <> 'test' THEN at END) "
             f"FROM dora_signals WHERE {PLACES} AND (ended_at >= ?4 OR "
@@ -93,39 +106,82 @@ class Judging:
         failed, but_open_tests = self._db.execute(sql, (*target, moment)).fetchone()
         if failed != but_open_tests and self._db.execute(_PASSED, (moment,)).fetchone() is None:
             failed = but_open_tests
-        # More than one, because attempts of a deployment begin at different times.
-        sql = (
-            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
-            "AND started_at <= ? AND status <> 'cancelled' ORDER BY started_at DESC LIMIT 5)"
-        )
-        (begun,) = self._db.execute(sql, (*target, moment)).fetchone()
-        known = (self._success_before(target, moment), failed, begun)
-        return min(at for at in known if at is not None)
+        success = self._success_before(target, moment)
+        return success if failed is None else min(success, failed)
 
     def _success_before(self, target: Target, moment: Instant) -> Instant:
-        # More than one, because attempts and regions of a run end at different times.
+        """The begin of the last successful deployment that ended before an instant, with all of its
+        attempts and regions; 0 without one."""
         sql = (
-            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
-            "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 5) "
-            "HAVING COUNT(*) > 0"
+            f"SELECT MIN(started_at, ended_at) FROM dora_deployments WHERE {OF_TARGET} "
+            f"AND ended_at < ? AND outcome = 'ok' AND {WHOLE_SPANS} ORDER BY ended_at DESC LIMIT 1"
         )
         row = self._db.execute(sql, (*target, moment)).fetchone()
-        if row is None:  # it may have been pruned
-            sql = (
-                f"SELECT ended_at FROM dora_deployments WHERE {OF_TARGET} AND ended_at < ? "
-                "AND unit < 2 AND outcome = 'ok' AND span NOT IN (SELECT key FROM spans "
-                "WHERE key = dora_deployments.span) ORDER BY ended_at DESC LIMIT 1"
-            )
-            row = self._db.execute(sql, (*target, moment)).fetchone()
         return row[0] if row else 0
+
+    def _since(self, target: Target, low: Instant, reach: Instant, until: Instant) -> Instant:
+        """The instant since which facts are read to judge what ended since `low`: no deployment
+        that ended after the success before it is read in part."""
+        since = min(self._before(target, self._success_before(target, low)), reach)
+        sql = (
+            "SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments "
+            f"WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ?"
+        )
+        (begun,) = self._db.execute(sql, (*target, since, until)).fetchone()
+        return since if begun is None else min(since, begun)
+
+    def _moved(
+        self, target: Target, deployments: Iterable[Deployment], low: Instant, until: Instant
+    ) -> Instant:
+        """The earliest begin of those that ended since `low` and are not what they were judged as:
+        another attempt or region, or a promotion, moved their end or changed their result. NEVER
+        without any."""
+        sql = (
+            "SELECT key, started_at, ended_at, outcome FROM dora_deployments "
+            f"WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ? AND {WHOLE_SPANS}"
+        )
+        judged = set(self._db.execute(sql, (*target, low, until)))
+        told = {
+            (d.key, d.started_at, d.ended_at, d.outcome.value)
+            for d in deployments
+            if d.ended_at >= low
+        }
+        return min((min(row[1:3]) for row in judged ^ told), default=NEVER)
+
+    def _begun(self, target: Target, concerned: Iterable[Deployment], low: Instant) -> Instant:
+        """The begin of what ended before `low` in the same runs as these deployments: it may be the
+        same deployment. NEVER if there is nothing."""
+        sql = (
+            f"SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments WHERE {OF_TARGET} "
+            f"AND ended_at < ? AND run {rows.KEYS}"
+        )
+        return self._first(sql, target, low, {run_text(d) for d in concerned if d.run})
+
+    def _last_of_artifacts(
+        self, target: Target, concerned: Iterable[Deployment], low: Instant
+    ) -> Instant:
+        """The instant since which each artifact of these deployments was deployed once before `low`
+        successfully, if it ever was. NEVER without artifacts."""
+        sql = (
+            "SELECT MIN(at) FROM (SELECT MAX(MIN(started_at, ended_at)) AS at "
+            f"FROM dora_deployments WHERE {OF_TARGET} AND ended_at < ? AND unit = {PART} "
+            f"AND outcome = 'ok' AND artifact {rows.KEYS} GROUP BY artifact)"
+        )
+        return self._first(sql, target, low, {name for d in concerned for name, _ in d.parts})
+
+    def _first(self, sql: str, target: Target, low: Instant, names: Collection[str]) -> Instant:
+        if not names:
+            return NEVER
+        (at,) = self._db.execute(sql, (*target, low, rows.as_json(names))).fetchone()
+        return NEVER if at is None else int(at)
 
     def _reverted(
         self, target: Target, facts: TargetFacts, concerned: Iterable[Deployment]
-    ) -> Instant | None:
-        """The first shipment of a change that these deployments revert; None without a revert."""
+    ) -> Instant:
+        """The first shipment of a change that these deployments revert; NEVER without a revert."""
         changes = [c for d in concerned for c in facts.shipped.get(d.key, ()) if is_revert(c)]
         if not changes:
-            return None
+            return NEVER
         titles = {reverted_title(change.title) for change in changes} - {""}
         keys = {key for change in changes for key in change.reverts}
         sql = (
@@ -137,8 +193,8 @@ class Judging:
             f"WHERE c.{PLACES})"
         )
         bound = (*target, rows.as_json(titles), rows.as_json(keys))
-        at: Instant | None = self._db.execute(sql, bound).fetchone()[0]
-        return at
+        (at,) = self._db.execute(sql, bound).fetchone()
+        return NEVER if at is None else int(at)
 
     def _replace(
         self,

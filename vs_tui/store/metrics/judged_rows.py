@@ -21,6 +21,8 @@ from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
+WHOLE_SPANS: Final = "(unit = 1) = (product_group <> '')"
+"""SQL: those of them that are whole spans, without the artifacts of a span that deploys several."""
 PLACES: Final = (
     "place IN (SELECT id FROM dora_places "
     "WHERE project = ?1 AND ?2 IN (service, lower(product)) AND environment = ?3)"
@@ -31,7 +33,7 @@ STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
 VERDICTS: Final[Mapping[str, str]] = {
     "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
     "ended_at, outcome, failed_at, reasons, repair, version, commit_id, product_group, artifact, "
-    "name, trace_id",
+    "name, trace_id, run",
     "dora_changes": "deployment, change, kind, title, unit, place, at, lead, basis, "
     f"{', '.join(STAGE_COLUMNS)}, 0",
     "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
@@ -56,7 +58,7 @@ def rows_of(verdict: Judged, unit: int, place: int) -> TableRows:
             d.outcome.value,
         ),
         *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, d.version_of(), d.commit),
-        *(group_text(d), d.artifact, d.name, d.trace_id),
+        *(group_text(d), d.artifact, d.name, d.trace_id, run_text(d)),
     )
     counted = (unit, place, d.ended_at)
     changes = {
@@ -71,6 +73,11 @@ def group_text(deployment: Deployment) -> str:
     """The key that the parts of one product deployment share; empty for a single deployment."""
     group = group_of(deployment)
     return orjson.dumps(group).decode() if group else ""
+
+
+def run_text(deployment: Deployment) -> str:
+    """The key that all deploys of one version in one run share; empty without a run."""
+    return f"{deployment.run}\n{deployment.version or deployment.commit}" if deployment.run else ""
 
 
 def unit_of(verdict: Judged) -> int:
