@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,27 @@ async def test_a_lag_shows_from_a_second_on_and_goes_by_itself() -> None:
         await on.until(lambda: "3 s behind: 1200 deliveries stored" in looked())
         reader.behind = reader.lag = 0
         await on.until(lambda: "s behind:" not in looked())
+
+
+async def test_the_screen_is_read_more_rarely_while_folding_is_behind(monkeypatch) -> None:
+    sleep, slept, rarely = asyncio.sleep, [], 0.123
+
+    async def noted(seconds: float, *rest: object) -> None:
+        slept.append(seconds)
+        await sleep(seconds, *rest)
+
+    monkeypatch.setattr(feed, "BEHIND_POLL_SECONDS", rarely)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    reader = well()
+    async with stage(reader, size=WIDE) as on:
+        for lag, name in ((SECOND, "in time"), (SECOND + 1, "late"), (0, "in time again")):
+            slept.clear()
+            reader.lag = lag
+            reader.put(span(f"a-{lag}", "build", f"build {name}", began=-HOUR))
+            on.app.feed.wake()
+            await on.sees(f"build {name}")
+            await on.until(lambda lag=lag: (rarely if lag > SECOND else feed.POLL_SECONDS) in slept)
+            assert lag > SECOND or rarely not in slept
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

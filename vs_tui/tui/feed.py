@@ -25,6 +25,9 @@ QUIET_POLL_SECONDS: Final = 0.5
 TOLD_POLL_SECONDS: Final = 2.0
 """Longest poll interval beside a receiver in the same process, which wakes the feed."""
 BLURRED_POLL_SECONDS: Final = 5.0
+BEHIND_POLL_SECONDS: Final = 1.0
+"""Interval while folding is behind: what is read is old already, and reading takes time from
+folding: a tenth of the CPU time after a burst of custom events (medians of paired runs)."""
 LOOK_SECONDS: Final = 2.0
 """Seconds between checks of the store's health; it may be the reason why nothing is committed."""
 
@@ -61,8 +64,8 @@ class Watching:
 
 
 class Feed:
-    """Repaints at most once per 150 ms, however fast events come, and less often without the
-    focus."""
+    """Repaints at most once per 150 ms, however fast events come, and less often without the focus
+    or while folding is behind."""
 
     def __init__(self, app: Session, watching: Watching) -> None:
         self._app = app
@@ -102,7 +105,8 @@ class Feed:
             longest = TOLD_POLL_SECONDS if self._told else QUIET_POLL_SECONDS
             if self.seq != before:
                 quiet = POLL_SECONDS
-                await asyncio.sleep(POLL_SECONDS)
+                is_behind = header.is_behind(self._app)
+                await asyncio.sleep(BEHIND_POLL_SECONDS if is_behind else POLL_SECONDS)
             else:
                 quiet = min(1.5 * quiet, longest)
 

@@ -54,12 +54,17 @@ def concerns(app: Session) -> Iterator[str]:
         yield f"the configuration file changed: {app.after_restart}"
     if app.export_trouble:
         yield clean(app.export_trouble, 200)
-    if app.lag > LAG_SHOWN * SECOND:
+    if is_behind(app):
         what = counted(app.unfolded, "delivery", "deliveries")
         behind = f"{app.lag / SECOND:.0f} s behind"
         yield f"{behind}: {what} stored and not shown yet; it catches up by itself"
     yield from _quarantined(app.health, here=app.navigation.current == "events")
     yield from _silent(app.health, app.setup.clock())
+
+
+def is_behind(app: Session) -> bool:
+    """Whether folding is so late that it is said."""
+    return app.lag > LAG_SHOWN * SECOND
 
 
 def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]:

@@ -49,7 +49,9 @@ _AGAIN: Final = 10 * SECOND
 _AFRESH: Final = MINUTE
 """Interval after which everything is read again, because pruning does not appear in the change
 feed."""
-_MANY_CHANGED: Final = 2_000
+_MANY_CHANGED: Final = MOST
+"""Most changed spans whose traces are read; with more, everything is read again. To read everything
+for each 2,500 spans of a burst took 1.7 times the CPU time."""
 
 
 @dataclass(slots=True)
