@@ -15,12 +15,13 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
-from vs_tui.metrics.facts import DeployOutcome, Target, spellings
+from vs_tui.metrics.facts import Deployment, DeployOutcome, Incident, Target, spellings
 from vs_tui.metrics.failures import Course, blamed
 from vs_tui.metrics.rules import broken_places, is_production
 from vs_tui.metrics.span_facts import (
     COMMIT,
     VERSION,
+    broken_version,
     commit_of,
     deploy_began,
     deployment_of,
@@ -50,6 +51,13 @@ _NAMES_VERSION: Final = (
     + ", ".join(f"json_extract({{0}}.attributes, '$.\"{name}\"')" for name in (*VERSION, *COMMIT))
     + ") IS NOT NULL"
 )
+_NEXT: Final = (
+    "COALESCE((SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' "
+    "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
+    f"AND n.started_at > a.began AND n.status <> 'cancelled' AND {_NEVER_WAITED.format('n')} "
+    "ORDER BY n.started_at LIMIT 1), 9223372036854775807)"
+)
+"""SQL: when the next deploy of the target `a` began."""
 _AFFECTED: Final = (
     rows.asked("key", "project", "service", "environment", "began", "named")
     + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
@@ -57,12 +65,11 @@ _AFFECTED: Final = (
     "AND s.environment = a.named AND s.started_at >= a.began "
     # Those after the target's next deploy must name the deploy's version. The window does not
     # matter: a deploy takes even incidents that are too late for it from an earlier one.
-    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at < COALESCE((SELECT n.started_at "
-    "FROM spans n WHERE n.operation = 'deploy' "
-    "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
-    f"AND n.started_at > a.began AND n.status <> 'cancelled' AND {_NEVER_WAITED.format('n')} "
-    "ORDER BY n.started_at LIMIT 1), "
-    "9223372036854775807)) "
+    f"AND ({_NAMES_VERSION.format('s')} OR s.started_at < {_NEXT}) "
+    # An incident of several services has one of them in its span.
+    "UNION SELECT i.key FROM asked a CROSS JOIN metric_incidents i ON i.service = a.service "
+    f"AND i.environment = a.named AND i.started_at >= a.began AND i.started_at < {_NEXT} "
+    "AND EXISTS (SELECT 1 FROM metric_incidents o WHERE o.key = i.key AND o.service <> i.service) "
     # the first deploy of a service makes incidents of its project be about that service
     "UNION SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service = a.service AND s.service <> '' AND s.project = a.project "
@@ -174,25 +181,26 @@ _SUSPECTS: Final = rows.asked(
 
 def _suspects(
     connection: sqlite3.Connection, incidents: Mapping[str, Span]
-) -> dict[str, list[str]]:
-    """Incident -> the newest started deploys of its service and environment, or of its project if
-    it names no service."""
+) -> dict[str, dict[str, list[str]]]:
+    """Incident -> each of its services -> the newest started deploys of that service and of the
+    incident's environment, or of its project if it names no service."""
     asked = [
         (
-            key,
-            # Others of its services have a link once they are counted.
-            *broken_places(span)[0],
+            f"{service}\n{key}",
+            *(project, service),
             name,
             span.started_at,
             int(bool(version_of(span.attributes) or commit_of(span.attributes))),
         )
         for key, span in incidents.items()
         if span.started_at is not None
+        for project, service in broken_places(span)
         for name in (spellings(span.environment) if span.environment else ("",))
     ]
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for child, key in rows.select_in(connection, _SUSPECTS, asked):
-        found.setdefault(child, []).append(key)
+        service, _, incident = child.partition("\n")
+        found.setdefault(incident, {}).setdefault(service, []).append(key)
     return found
 
 
@@ -244,18 +252,13 @@ def _not_counted(
     """Incident -> the deploys that it is about and that no number counts: those that still go on,
     and those of other environments than production."""
     suspects = _suspects(connection, incidents)
-    wanted = {link.parent for key in incidents for link in links[key]}.union(*suspects.values())
+    newest = (key for of in suspects.values() for keys in of.values() for key in keys)
+    wanted = {link.parent for key in incidents for link in links[key]}.union(newest)
     deploys = {
         key: span
         for key, span in load_spans(connection, wanted).items()
         if span.operation == "deploy"
     }
-
-    def rank(key: str) -> tuple[bool, Instant, str]:
-        """Sorts production before other environments, then newest first."""
-        span = deploys[key]
-        return (is_production(span, rules.environments), deploy_began(span) or span.at, key)
-
     found = {}
     for key, span in incidents.items():
         names = spellings(span.environment) if span.environment else None
@@ -270,26 +273,48 @@ def _not_counted(
         incident = incident_of(span, [each for each in named if each in deploys], alike)
         if incident is None:
             continue
-        begun = [
-            each
-            for each in suspects.get(key, ())
-            if (at := deploy_began(deploys[each])) is not None and at <= incident.started_at
-        ]
-        latest = max(begun, key=rank, default="")
-        suspects_of = {latest} - {""}
-        if incident.version and latest:
-            suspects_of = {each for each in begun if rank(each)[0] == rank(latest)[0]}
-        about = {*incident.linked, *alike, *suspects_of}
-        deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
-        last = deployment_of(deploys[latest]).target if latest else None
-        guilty = []
-        for target in dict.fromkeys(None if incident.linked else d.target for d in deployments):
-            own = [d for d in deployments if target in (None, d.target)]
-            pending = [d for d in own if d.outcome is DeployOutcome.PENDING]
-            # Only the target with the latest deployment is about an incident by its time.
-            about_it = replace(incident, only_named=target not in (None, last))
-            guilty += blamed(about_it, Course(own), rules.incident_window, pending)
+        guilty: dict[str, Deployment] = {}
+        for service in incident.services:
+            own = replace(incident, services=(service,), version=broken_version(span, service))
+            begun = [deploys[each] for each in suspects.get(key, {}).get(service, ())]
+            known = [deploys[each] for each in (*incident.linked, *alike)]
+            guilty.update((d.key, d) for d in _guilty(own, begun, known, rules))
         found[key] = [
-            deploys[d.key] for d in guilty if not (d.finished and rules.target_of(deploys[d.key]))
+            deploys[d.key]
+            for d in guilty.values()
+            if not (d.finished and rules.target_of(deploys[d.key]))
         ]
+    return found
+
+
+def _guilty(
+    incident: Incident, suspects: Sequence[Span], known: Sequence[Span], rules: LinkRules
+) -> list[Deployment]:
+    """The deployments that an incident of one service is about, among the newest ones of that
+    service (`suspects`) and those that its links name."""
+
+    def rank(deploy: Span) -> tuple[bool, Instant, str]:
+        """Sorts production before other environments, then newest first."""
+        began = deploy_began(deploy) or deploy.at
+        return (is_production(deploy, rules.environments), began, deploy.key)
+
+    begun = [
+        deploy
+        for deploy in suspects
+        if (at := deploy_began(deploy)) is not None and at <= incident.started_at
+    ]
+    latest = max(begun, key=rank, default=None)
+    about = [latest] if latest else []
+    if incident.version and latest:
+        about = [deploy for deploy in begun if rank(deploy)[0] == rank(latest)[0]]
+    each = {deploy.key: deployment_of(deploy) for deploy in (*known, *about)}
+    deployments = sorted(each.values(), key=order)
+    last = deployment_of(latest).target if latest else None
+    found = []
+    for target in dict.fromkeys(None if incident.linked else d.target for d in deployments):
+        own = [d for d in deployments if target in (None, d.target)]
+        pending = [d for d in own if d.outcome is DeployOutcome.PENDING]
+        # Only the target with the latest deployment is about an incident by its time.
+        about_it = replace(incident, only_named=target not in (None, last))
+        found += blamed(about_it, Course(own), rules.incident_window, pending)
     return found
