@@ -149,6 +149,9 @@ DERIVED_TABLES: Final = (
     *("metric_deploys", "judge_queue"),
 )
 """Tables that a rebuild makes again. The read models of the metrics keep pruned data (`forget`)."""
+HEARD_TABLES: Final = ("repository_names", "vcs_defaults")
+"""Those of them that a rebuild only adds to once deliveries were pruned: former names of
+repositories, under which other tools may still report, and default branches."""
 
 
 BUSY_MILLISECONDS: Final = 3_000

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
 
+from tests.ingest.server import Server, nearby
 from tests.metrics.http import github as gh
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.story import FREQUENCY, LEAD, Story, figure, items, send
+from tests.metrics.http.others import Jenkins
+from tests.metrics.http.story import FREQUENCY, LEAD, Story, command, figure, items, send
 
 
 class Renamed(GitHub):
@@ -33,3 +37,36 @@ def test_what_was_merged_before_a_rename_is_shipped_after_it(receiver, order) ->
     assert figure(receiver, own.full, FREQUENCY)["n"] == 2
     assert figure(receiver, f"is{order}", FREQUENCY, "service")["n"] == 2
     assert figure(receiver, own.full, LEAD)["n"] == 2
+
+
+def tables(server: Server) -> list[Any]:
+    """What hosts told of repositories."""
+    with contextlib.closing(sqlite3.connect(f"file:{server.db}?mode=ro", uri=True)) as db:
+        return [
+            sorted(db.execute(f"SELECT * FROM {name}").fetchall())
+            for name in ("repository_names", "vcs_defaults")
+        ]
+
+
+def test_a_rebuild_after_pruning_knows_former_names_and_default_branches(tmp_path) -> None:
+    """All that told of the rename was pruned; Jenkins still has the former name."""
+    story = Story()
+    own = Renamed(story, "acme/shed")
+    own.push(("shed 1", "08:00"))
+    own.full = "acme/barn"
+    own.push(("barn 1", "09:00"))
+    with nearby(tmp_path) as server:
+        send(server, story.posts)
+        before = tables(server)
+        assert all(before)
+    command(server, "db", "prune", "--older-than", "30d")
+    for _ in range(2):
+        assert tables(server) == before
+        command(server, "db", "rebuild")
+    later = Story()
+    Jenkins(later, "acme/shed").deploy("10:00", commit="barn 1")
+    with nearby(tmp_path) as server:
+        assert server.call("/api/spans")[1]["items"] == []
+        send(server, later.posts)
+        assert "acme/barn" in items(server)
+        assert "acme/shed" not in items(server)

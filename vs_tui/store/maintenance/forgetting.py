@@ -21,7 +21,7 @@ import orjson
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import FORGET_PATH, SameBodies, decision
 from vs_tui.model.time import Instant
-from vs_tui.store.schema import DERIVED_TABLES
+from vs_tui.store.schema import DERIVED_TABLES, HEARD_TABLES
 
 CHUNK: Final = 200
 _BODY_ESCAPE: Final = b"\\u"
@@ -161,7 +161,7 @@ def _replace_kept(connection: sqlite3.Connection, person: Person) -> None:
     tables = [
         name
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if name not in (*DERIVED_TABLES, "deliveries", "rejections")
+        if name not in {*DERIVED_TABLES, "deliveries", "rejections"}.difference(HEARD_TABLES)
         and not name.startswith("sqlite_")
     ]
     for table in tables:

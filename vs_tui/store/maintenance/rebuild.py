@@ -34,7 +34,6 @@ from vs_tui.store.maintenance.table_swap import small_transaction
 from vs_tui.store.metrics import judged_rows
 from vs_tui.store.queries.read_deliveries import own_id
 from vs_tui.store.schema import (
-    DERIVED_TABLES,
     LOG_TABLES,
     StoreError,
     check_version,
@@ -147,8 +146,9 @@ class _Side(Writer):
         seq = int(found.get("seq", 0)) + _AHEAD
         db.execute("INSERT INTO meta VALUES ('seq', ?)", (seq,))
         db.execute("INSERT INTO meta SELECT * FROM live.meta WHERE name = 'clock'")
+        remade = {*table_swap.remade_tables(db, "live"), "corrected"}
         for table in table_swap.model_tables(db):
-            if table not in (*DERIVED_TABLES, "corrected"):
+            if table not in remade:
                 db.execute(f"INSERT INTO main.{table} SELECT * FROM live.{table}")
         # Pruned data is data without a span in the live tables.
         db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")

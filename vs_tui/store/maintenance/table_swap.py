@@ -22,7 +22,7 @@ from typing import Final
 from vs_tui.log import sqlite_log
 from vs_tui.store.folding import transaction
 from vs_tui.store.lock import DatabaseLock, InUse
-from vs_tui.store.schema import DERIVED_TABLES, LOG_TABLES, StoreError
+from vs_tui.store.schema import DERIVED_TABLES, HEARD_TABLES, LOG_TABLES, StoreError
 
 FRESH: Final = "fresh_"
 ROWS_AT_ONCE: Final = 500
@@ -40,12 +40,23 @@ def empty_models(connection: sqlite3.Connection, folding: transaction.Folding) -
     from vs_tui.store.metrics import judged_rows  # imported for a rebuild, not at every start
 
     kept = judged_rows.forget(connection)
-    for table in DERIVED_TABLES:
+    for table in remade_tables(connection):
         connection.execute(f"DELETE FROM {table}")
     sqlite_log.set_position(connection, 0)
     sqlite_log.set_generation(connection, transaction.next_seq(connection))
     folding.cache.clear()
     return kept
+
+
+def remade_tables(db: sqlite3.Connection, log: str = "main") -> list[str]:
+    """The tables that are made again from nothing but the log, which is in the schema `log`."""
+    # The position, because all deliveries may be gone.
+    sql = (
+        "SELECT COUNT(*) < MAX(COALESCE(MAX(id), 0), COALESCE((SELECT CAST(value AS INTEGER) "
+        f"FROM {log}.meta WHERE name = 'position'), 0)) FROM {log}.deliveries"
+    )
+    (is_pruned,) = db.execute(sql).fetchone()
+    return [name for name in DERIVED_TABLES if not (is_pruned and name in HEARD_TABLES)]
 
 
 def model_tables(db: sqlite3.Connection) -> list[str]:
