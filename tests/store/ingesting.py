@@ -31,6 +31,7 @@ def ingest(
     changes: list[Change] = []
     while projector.behind:
         folded = projector.fold_some(db, folding, 500)
+        projector.look(db)
         projector.committed(folded)
         changes += folded.changes
     return Ingested(appended.receipts, changes)
@@ -47,5 +48,7 @@ def fold_anew(
     projector = Projector(parse=parse)
     projector.opened(db)
     while projector.behind:
-        projector.committed(projector.fold_some(db, folding, at_once))
+        folded = projector.fold_some(db, folding, at_once)
+        projector.look(db)
+        projector.committed(folded)
     return kept

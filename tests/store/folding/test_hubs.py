@@ -199,6 +199,7 @@ def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
     linked, positions = [0], [projector.position]
     while projector.behind:
         projector.committed(projector.fold_some(db, world.folding))
+        projector.look(db)
         linked.append(db.execute("SELECT COUNT(*) FROM links").fetchone()[0])
         positions.append(projector.position)
         if len(linked) == 4:  # a process that ends here goes on where it was
