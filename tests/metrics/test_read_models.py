@@ -511,6 +511,19 @@ def test_the_end_of_a_run_that_goes_on_closes_no_failure_at_its_old_end(base, or
 
 
 @pytest.mark.parametrize("order", [1, -1])
+def test_what_a_region_missed_ships_with_its_version_however_late(base, order) -> None:
+    told = [deploy(1, BEGIN, version="zero"), merge(2, BEGIN + HOUR, BEGIN + 2 * HOUR)]
+    told += [deploy(3 + n, BEGIN + 3 * HOUR, n > 0, version="one", took=HOUR) for n in range(3)]
+    told += [deploy(n, BEGIN + n * HOUR, version=f"other {n}") for n in range(10, 30)]
+    told += [deploy(40, BEGIN + 40 * HOUR, version="one")]
+    for events in told[::order]:
+        base.tell(*events)
+    (shipped,) = (row for row in read_detail(base.db, WINDOW, "", "lead").behind if row.value)
+    assert (shipped.title, shipped.value) == ("change 2", 39 * HOUR)
+    assert_settled(base)
+
+
+@pytest.mark.parametrize("order", [1, -1])
 def test_what_was_deployed_over_an_artifact_long_ago_takes_it_back(base, order) -> None:
     told = [
         activity(1, "deployment", 1, auth="2", ui="1"),

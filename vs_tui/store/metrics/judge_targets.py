@@ -86,10 +86,14 @@ class Judging:
                 self._reverted(target, facts, concerned),
                 self._last_of_artifacts(target, changed, moment),
             )
-            reach = self._last_of_artifacts(target, concerned, min(low, earlier))
-            if earlier >= low and reach >= since:
-                break
+            is_all = earlier >= low
             low = min(low, earlier)
+            reach = min(
+                self._last_of_artifacts(target, concerned, low),
+                self._not_shipped(target, concerned, low),
+            )
+            if is_all and reach >= since:
+                break
         verdicts = judge_with_parts(facts, concerned, self._rules)
         where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ? AND ended_at < ?"
         self._replace(where, (*target, low, until), verdicts)
@@ -168,6 +172,22 @@ class Judging:
             f"AND outcome = 'ok' AND artifact {rows.KEYS} GROUP BY artifact)"
         )
         return self._first(sql, target, low, {name for d in concerned for name, _ in d.parts})
+
+    def _not_shipped(
+        self, target: Target, concerned: Iterable[Deployment], low: Instant
+    ) -> Instant:
+        """The begin of the first failed deployment before `low` of which one of these has the
+        version, without a success of that version in between: what it brought ships with these.
+        NEVER without any."""
+        sql = (
+            f"SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments f WHERE {OF_TARGET} "
+            f"AND ended_at < ?4 AND outcome = 'failed' AND version {rows.KEYS} "
+            "AND NOT EXISTS (SELECT 1 FROM dora_deployments o WHERE o.project = f.project "
+            "AND o.service = f.service AND o.environment = f.environment AND o.outcome = 'ok' "
+            "AND o.version = f.version AND o.ended_at > f.ended_at AND o.ended_at < ?4)"
+        )
+        named = {d.version_of() for d in concerned if d.ok and not d.parts} - {""}
+        return self._first(sql, target, low, named)
 
     def _first(self, sql: str, target: Target, low: Instant, names: Collection[str]) -> Instant:
         if not names:
