@@ -1,6 +1,8 @@
-"""Histories of branches that were pushed several times before their pull request was opened.
+"""Histories that tell whose commits a push brought, and so when each pull request began.
 
-Hosts squash such a branch on merging, so the push to the base branch lists none of its commits.
+A branch may be pushed several times before its pull request is opened. Hosts squash it on merging,
+so the push to the base branch lists none of its commits. Another push lists those of several pull
+requests: of a merge queue, of a stack, or of a branch that takes all that main has.
 """
 
 from __future__ import annotations
@@ -135,6 +137,36 @@ def one_branch_for_two(story: Story, name: str) -> Wanted:
     return {"lead": (3.5, 3)}
 
 
+def queue_of_merges(*order: int) -> Tell:
+    """A merge queue brings two pull requests with merge commits in one push; the commit of the
+    second is older. `order` is that of the commits in the push."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = begun(GitHub, story, name)
+        written = [(f"{name} a", "09:00"), (f"{name} b", "07:00")]
+        merges = [(f"Merge pull request #{n} of {name}", f"10:0{n}") for n in (1, 2)]
+        for n in (1, 2):
+            own.pull(n, "09:30", "10:30", commits=[written[n - 1]], merge=merges[n - 1][0])
+        listed = [*written, *merges]
+        own.push(*(listed[n] for n in order), when="10:30")
+        own.deploy("11:00", commit=merges[1][0])  # 2 and 4 h
+        return {"lead": (2.0, 3), "changes": (3, 2)}
+
+    return tell
+
+
+def brought_to_the_release(story: Story, name: str) -> Wanted:
+    """The branch of the release takes the merge of a pull request with older commits of its own."""
+    own = begun(GitHub, story, name)
+    own.pull(1, "08:10", "09:00", commits=[(f"{name} a", "08:00")], merge=f"{name} merge",
+             pushed=True)  # fmt: skip
+    own.push((f"{name} old", "06:10"), ref="release/1")
+    own.push((f"{name} older", "06:05"), (f"{name} a", "08:00"), (f"{name} merge", "09:00"),
+             ref="release/1", when="09:10")  # fmt: skip
+    own.deploy("10:00", commit=f"{name} merge")  # 2 h
+    return {"lead": (1.25, 2), "changes": (2, 2)}
+
+
 HISTORIES: dict[str, Tell] = {
     **{f"opened-{tool.__name__}".lower(): pushed_twice_and_opened(tool)
        for tool in (GitHub, GitLab, Gitea)},
@@ -145,9 +177,12 @@ HISTORIES: dict[str, Tell] = {
     "forced-first": forced_before_it_was_opened,
     "updated-first": updated_before_it_was_opened,
     "one-for-two": one_branch_for_two,
+    "queue": queue_of_merges(0, 2, 1, 3),
+    "queue-by-date": queue_of_merges(1, 0, 2, 3),
+    "to-release": brought_to_the_release,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("order", ["as sent", "shuffled"])
-def test_a_change_begins_with_the_first_push_of_its_branch(tmp_path, order) -> None:
+def test_a_pull_request_begins_with_its_own_first_commit(tmp_path, order) -> None:
     assert differences_in(order, tmp_path, HISTORIES, differences) == []

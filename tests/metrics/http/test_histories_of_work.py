@@ -272,6 +272,21 @@ def jobs_are_deployments(story: Story, name: str) -> Wanted:
     return {"lead": (1.5, 2), "fail": (1, 2), "rework": (1, 2), "changes": (2, 2)}
 
 
+def jobs_and_their_deployments(story: Story, name: str) -> Wanted:
+    """By a rule, and the jobs name an environment, so that GitHub tells of deployments, too."""
+    own = GitHub(story, f"acme/{name}")
+    for n, (commit, end, run, ok) in enumerate((("1", "09:00", (5, 1), True),
+            ("2", "10:00", (6, 1), False), ("2", "10:20", (6, 2), True))):  # fmt: skip
+        if run[1] == 1:
+            own.push((f"{name} {commit}", {"1": "08:00", "2": "09:30"}[commit]))
+        began = {"09:00": "08:50", "10:00": "09:50", "10:20": "10:10"}[end]
+        own.job(40 + n, began, end, ok, run=run, name="ship", commit=f"{name} {commit}")
+        own.deploy(end, ok, began=began, run=run, job=40 + n, commit=f"{name} {commit}")
+        result = "success" if ok else "failure"
+        own.run(run[0], began, end, result, name="CI", attempt=run[1], commit=f"{name} {commit}")
+    return {"lead": (0.9167, 2), "fail": (0, 2), "changes": (2, 2)}
+
+
 def gitlab_jobs_are_deployments(story: Story, name: str) -> Wanted:
     """By a rule: the job of a pipeline, retried once."""
     own = GitLab(story, f"acme/{name}")
@@ -377,6 +392,10 @@ environment = "production"
 filter = 'kind:build name:"ship*" project:acme/by-job'
 environment = "production"
 [[metrics.deployments]]
+filter = 'kind:build name:"ship*" project:acme/both-jobs'
+environment = "production"
+service = "{project}"
+[[metrics.deployments]]
 filter = 'kind:build name:"ship*" project:acme/by-lab-job'
 environment = "production"
 [[metrics.deployments]]
@@ -401,6 +420,7 @@ HISTORIES: dict[str, Tell] = {
     "by-release": releases_are_deployments,
     "by-run": runs_are_deployments,
     "by-job": jobs_are_deployments,
+    "both-jobs": jobs_and_their_deployments,
     "by-lab-job": gitlab_jobs_are_deployments,
     "git-flow": develop_and_hotfix_to_both,
     "kept-open": deployed_while_it_is_open,

@@ -21,8 +21,9 @@ from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, paths_of
 from vs_tui.store.folding.shipped_changes import contained_in
-from vs_tui.store.folding.vcs_history import FORCED, PUSH
+from vs_tui.store.folding.vcs_history import PUSH
 from vs_tui.store.metrics.application_changes import applied
+from vs_tui.store.metrics.first_commits import first_commits
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""
@@ -292,41 +293,12 @@ def _meant(
     return meant, again
 
 
-# The pushes of a pull request and those of its branch before it was opened, back to the last merge
-# of the branch or to a forced push: each names the commit that it was made on.
-_OWN_PUSHES: Final = (
-    "WITH RECURSIVE own(change, push) AS (SELECT parent_key, key FROM spans "
-    f"WHERE operation = 'push' AND parent_key <> '' AND parent_key {rows.KEYS} "
-    "UNION SELECT r.key, c.key FROM json_each(?1) k CROSS JOIN vcs_history r ON r.key = k.value "
-    "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
-    "AND c.commit_id = m.commit_id CROSS JOIN vcs_history h ON h.key = c.key "
-    "AND h.kind = 1 AND h.branch = r.source AND h.at <= r.at "
-    "UNION SELECT own.change, p.key FROM own CROSS JOIN vcs_history r ON r.key = own.change "
-    "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch = r.source AND h.branch <> r.branch "
-    f"AND h.source NOT GLOB '{FORCED}*' CROSS JOIN vcs_commits c ON c.project = h.project "
-    "AND c.commit_id = h.base CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
-    "AND p.branch = h.branch AND p.at <= h.at WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
-    "WHERE m.project = h.project AND m.source = h.branch AND m.kind = 0 AND m.key <> r.key "
-    "AND m.at >= p.at AND m.at < h.at)) "
-)
-# Without the commits that the base had before: a branch that is brought up to date gets them, too.
-_FIRST_PUSHED: Final = (
-    f"{_OWN_PUSHES} SELECT own.change, MIN(c.authored) FROM own "
-    "CROSS JOIN vcs_history h ON h.key = own.push CROSS JOIN vcs_commits c ON c.key = own.push "
-    "LEFT JOIN vcs_history p ON p.key = own.change "
-    "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history b ON b.key = o.key "
-    "AND b.kind = 1 AND b.branch = p.branch AND b.at < h.at "
-    "WHERE o.project = c.project AND o.commit_id = c.commit_id AND o.key <> c.key) "
-    "GROUP BY own.change"
-)
-
-
 def _changes(
     db: sqlite3.Connection, keys: Collection[str], rules: MetricRules
 ) -> dict[str, Change]:
     listed = rows.as_json(keys)
     below: dict[str, list[Span]] = {}
-    first = dict(rows.select_in(db, _FIRST_PUSHED, keys))
+    first = first_commits(db, keys)
     where = f"operation = 'review' AND parent_key <> '' AND parent_key {rows.KEYS}"
     for span in rows.spans(db, where, listed):
         below.setdefault(span.parent_key, []).append(span)

@@ -343,16 +343,21 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     that counts as a deployment is its own job, and a run without one above it its own run.
 
     A job also names its run, for senders that do not report the run itself (GitLab with only job
-    events ticked). A run that is an attempt of another one has the name of the first.
+    events ticked). A run that is an attempt of another one has the name of the first. A run has the
+    name by which a deployment that it made names it, so that a job that counts and the deployment
+    that it made are of one run.
     """
     jobs: dict[str, str] = {}
     runs: dict[str, str] = {}
     named: dict[str, str] = {}
     above: dict[str, str] = {}
+    told = {d.run for d in deployments}
+    numbers: dict[str, str] = {}
     spans = {span for d in deployments for span in d.spans}
     found_above = rows.select_in(db, _RUN_ABOVE, spans)
     for start, key, operation, task, pipeline, run in found_above:
         own = f"{pipeline} {run}" if pipeline and run else ""
+        numbers.setdefault(start, str(run or ""))
         if operation == "build" and task:
             jobs.setdefault(start, str(task))
         if operation == "pipeline" and key != start:
@@ -367,6 +372,9 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
         attempts = [first[above[span]] for span in d.spans if above.get(span) in first]
         name, attempt = min(attempts, key=itemgetter(1), default=("", 0))
         run = d.run or name or runs.get(d.span) or named.get(d.span, "")
+        same = f"{d.project}#{numbers.get(d.span)}"
+        if not d.run and same in told:  # it made a deployment, which names the run
+            run, attempt = same, max((n for _, n in attempts), default=1)
         leg = jobs.get(d.span, d.leg)
         found.append(
             replace(d, run=run, leg=leg, run_attempt=d.run_attempt or attempt) if run else d

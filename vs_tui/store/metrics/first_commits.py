@@ -1,0 +1,85 @@
+"""Finds when the first commit of each pull request was written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from typing import Final, NamedTuple
+
+from vs_tui.model.time import Instant
+from vs_tui.store import rows
+from vs_tui.store.folding.vcs_history import FORCED
+
+# The pushes of pull requests: to its own branch or to its base, those below it and those of its
+# head or merge. And what its branch had before it was opened: each push names the commit that it
+# was made on, back to the last merge of the branch or to a forced push.
+_PUSHES: Final = (
+    "WITH RECURSIVE own(change, push) AS (SELECT s.parent_key, s.key FROM spans s "
+    "CROSS JOIN vcs_history h ON h.key = s.key LEFT JOIN vcs_history r ON r.key = s.parent_key "
+    f"WHERE s.operation = 'push' AND s.parent_key <> '' AND s.parent_key {rows.KEYS} "
+    "AND h.branch IN (COALESCE(r.source, h.branch), COALESCE(r.branch, h.branch)) "
+    "UNION SELECT r.key, c.key FROM json_each(?1) k CROSS JOIN vcs_history r ON r.key = k.value "
+    "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
+    "AND c.commit_id = m.commit_id CROSS JOIN vcs_history h ON h.key = c.key "
+    "AND h.kind = 1 AND h.branch IN (r.source, r.branch) "
+    "UNION SELECT own.change, p.key FROM own CROSS JOIN vcs_history r ON r.key = own.change "
+    "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch = r.source AND h.branch <> r.branch "
+    f"AND h.source NOT GLOB '{FORCED}*' CROSS JOIN vcs_commits c ON c.project = h.project "
+    "AND c.commit_id = h.base CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
+    "AND p.branch = h.branch AND p.at <= h.at WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
+    "WHERE m.project = h.project AND m.source = h.branch AND m.source <> '' AND m.kind = 0 "
+    "AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
+)
+# Without the commits that the base had before: a branch that is brought up to date gets them, too.
+_COMMITS: Final = (
+    f"{_PUSHES} SELECT own.change, own.push, c.commit_id, c.at, c.authored FROM own "
+    "CROSS JOIN vcs_history h ON h.key = own.push CROSS JOIN vcs_commits c ON c.key = own.push "
+    "LEFT JOIN vcs_history p ON p.key = own.change "
+    "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history b ON b.key = o.key "
+    "AND b.kind = 1 AND b.branch = p.branch AND b.at < h.at "
+    "WHERE o.project = c.project AND o.commit_id = c.commit_id AND o.key <> c.key)"
+)
+_MERGED_BY: Final = (
+    "SELECT c.key, r.key, c.commit_id, c.at FROM vcs_commits c CROSS JOIN vcs_history h "
+    "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits m ON m.project = c.project "
+    "AND m.commit_id = c.commit_id CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
+    f"AND r.branch = h.branch WHERE c.key {rows.KEYS}"
+)
+
+
+class _Pushed(NamedTuple):
+    change: str
+    push: str
+    commit_id: str
+    at: Instant
+    authored: Instant | None
+
+
+def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, Instant]:
+    """Pull request -> when the first of its commits was written; absent if no push told of it."""
+    pushed = [_Pushed(*row) for row in rows.select_in(db, _COMMITS, requests)]
+    merged: dict[str, list[tuple[str, str, Instant]]] = {}
+    for push, *told in rows.select_in(db, _MERGED_BY, {commit.push for commit in pushed}):
+        merged.setdefault(push, []).append((told[0], told[1], told[2]))
+    found: dict[str, Instant] = {}
+    for commit in pushed:
+        if commit.authored is not None and _is_own(commit, merged.get(commit.push, ())):
+            first = found.get(commit.change, commit.authored)
+            found[commit.change] = min(first, commit.authored)
+    return found
+
+
+def _is_own(commit: _Pushed, merged: Iterable[tuple[str, str, Instant]]) -> bool:
+    """Whether a commit of a push is of its pull request. A merge queue merges several in one push:
+    the commits of each end with its merge, and begin after that of the one before. `merged` are the
+    pull requests into the pushed branch, each with its head and with its merge."""
+    ends: dict[str, Instant] = {}
+    of: dict[str, str] = {}
+    for request, commit_id, at in merged:
+        ends[request] = max(at, ends.get(request, at))
+        of[commit_id] = request
+    own = ends.pop(commit.change, None)
+    if own is None or not ends or commit.commit_id in of:
+        return own is None or not ends or of[commit.commit_id] == commit.change
+    before = max((end for end in ends.values() if end < own), default=0)
+    return before < commit.at <= own
