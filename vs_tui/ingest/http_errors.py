@@ -167,14 +167,8 @@ def in_kind(response: web.StreamResponse, content_type: str) -> web.StreamRespon
         body = success(payload.get("partialSuccess") or {})
     else:
         body = status_message(response.status, str(payload.get("detail", "")))
-    kept = {
-        name: value
-        for name, value in response.headers.items()
-        if name.lower() not in ("content-type", "content-length")
-    }
-    answer = web.Response(body=body, status=response.status, content_type=PROTOBUF)
-    answer.headers.update(kept)
-    return answer
+    response.body, response.content_type = body, PROTOBUF
+    return response
 
 
 def is_protobuf(content_type: str) -> bool:

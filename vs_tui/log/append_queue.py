@@ -120,10 +120,10 @@ class AppendQueue:
         true."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        left = self._until_quiet()
-        while left > 0 and not unless() and loop.time() < until:
-            await asyncio.sleep(min(left, until - loop.time()))
-            left = self._until_quiet()
+        while (left := QUIET_SECONDS - self.quiet_seconds) > 0 and not unless():
+            if (most := until - loop.time()) <= 0:
+                break
+            await asyncio.sleep(min(left, most))
 
     @property
     def idle_seconds(self) -> float:
@@ -136,10 +136,6 @@ class AppendQueue:
     def quiet_seconds(self) -> float:
         """Seconds since a delivery last came or was answered; 0 while one waits."""
         return asyncio.get_running_loop().time() - self._active_at if self._empty.is_set() else 0.0
-
-    def _until_quiet(self) -> float:
-        """Seconds until the queue is quiet, if no delivery comes."""
-        return QUIET_SECONDS - self.quiet_seconds
 
     def _tell_late(self) -> None:
         self._timer = None

@@ -24,7 +24,6 @@ from vs_tui.log.postgres_connection import (
     FIRST_PAUSE,
     RETRIED,
     LogConnection,
-    LogConnections,
     connection_options,
 )
 from vs_tui.log.postgres_sql import (
@@ -67,10 +66,12 @@ class PostgresLog:
         self.address = address
         self.schema = schema
         self.channel = f"{schema}_log"
-        self._connections = LogConnections(address, self.connect, pause)
-        self._writing = LogConnection(self._connections)
-        self._reading = LogConnection(self._connections)
-        self._listening = LogConnection(self._connections, listen=self.channel)
+        self.first_pause = pause
+        self.failures = 0
+        """Number of lost connections; after each the others are most likely lost, too."""
+        self._writing = LogConnection(self)
+        self._reading = LogConnection(self)
+        self._listening = LogConnection(self, listen=self.channel)
         self._listened: AsyncConnection[Any] | None = None
         self._node = token_hex(8)
         self._prepared = False

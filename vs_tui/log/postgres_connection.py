@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 
 from vs_tui.log.address import LogAddress
 from vs_tui.log.postgres_sql import LogAway, LogSchemaError
+
+if TYPE_CHECKING:
+    from vs_tui.log.postgres import PostgresLog
 
 APPLICATION: Final = "vs-tui"
 CONNECT_SECONDS: Final = 5
@@ -23,26 +26,10 @@ RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationF
 """Errors after which the same statement is retried at once."""
 
 
-class LogConnections:
-    """The state that the connections to one log share."""
-
-    def __init__(
-        self,
-        address: LogAddress,
-        connect: Callable[[str], Awaitable[AsyncConnection[Any]]],
-        first_pause: float,
-    ) -> None:
-        self.address = address
-        self.connect = connect
-        self.first_pause = first_pause
-        self.failures = 0
-        """Number of lost connections; after each the others are most likely lost, too."""
-
-
 class LogConnection:
     """One connection that reconnects after an error, with growing pauses between the tries."""
 
-    def __init__(self, owner: LogConnections, listen: str = "") -> None:
+    def __init__(self, owner: PostgresLog, listen: str = "") -> None:
         self._owner = owner
         self._listen = listen
         self._connection: AsyncConnection[Any] | None = None

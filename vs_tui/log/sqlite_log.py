@@ -288,23 +288,14 @@ _LATEST: Final = (
 
 
 def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[bytes]) -> _Known:
-    """The latest stored delivery of each name, including names of ids with another body."""
-    known = _latest(db, {(intake.source, intake.dedupe) for intake in intakes})
-    others = [
-        (intake.source, with_body(intake.dedupe, digest))
-        for intake, digest in zip(intakes, digests, strict=True)
-        if (original := known.get((intake.source, intake.dedupe)))
-        and _has_another_body(intake, digest, original)
-    ]
-    return known | _latest(db, others) if others else known
-
-
-def _latest(db: sqlite3.Connection, names: Iterable[tuple[str, str]]) -> _Known:
+    """The latest stored delivery of each name, also of the names of ids with another body."""
+    names = {(intake.source, intake.dedupe) for intake in intakes}
+    for intake, digest in zip(intakes, digests, strict=True):
+        if intake.dedupe.startswith("id:"):
+            names.add((intake.source, with_body(intake.dedupe, digest)))
     return {
         (source, name): _Stored(delivery_id, orjson.loads(keys), at, digest)
-        for source, name, delivery_id, keys, at, digest in db.execute(
-            _LATEST, (orjson.dumps(list(names)).decode(),)
-        )
+        for source, name, delivery_id, keys, at, digest in db.execute(_LATEST, (as_json(names),))
     }
 
 

@@ -113,10 +113,7 @@ class Writer(Sweeper):
                 await self._run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)"))
         except sqlite3.Error as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
-        try:
-            await self._db.close()
-        except sqlite3.Error as error:
-            log.warning("the database was not closed cleanly (%s); the next start mends it", error)
+        await self._db.close()
         self._lock.release()
 
     async def _stop(self) -> None:

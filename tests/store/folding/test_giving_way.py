@@ -84,7 +84,8 @@ async def test_folding_has_the_time_in_which_no_delivery_waits_although_the_next
     open_writer, monkeypatch
 ) -> None:
     monkeypatch.setattr(projector, "LEAST_SHARE", 1e-6)
-    monkeypatch.setattr(append_queue.AppendQueue, "_until_quiet", lambda _: 0.001)
+    nearly = append_queue.QUIET_SECONDS - 0.001
+    monkeypatch.setattr(append_queue.AppendQueue, "quiet_seconds", nearly)
     writer = await open_writer()
     async with asyncio.timeout(PATIENCE):
         await send(writer, 5)
