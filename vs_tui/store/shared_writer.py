@@ -16,6 +16,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -152,15 +153,13 @@ class SharedWriter(Writer):
 
     async def _admitted(self, waiting: Sequence[Queued]) -> Sequence[Queued]:
         """Refuse deliveries that require a span that does not exist; returns the others."""
-        if not any(entry.intake.requires for entry in waiting):
-            return waiting
         admitted: list[Queued] = []
         for entry in waiting:
             wanted = entry.intake.requires
             if (
                 not wanted
                 or makes((before.intake for before in admitted), wanted)
-                or await self._run(lambda db, name=wanted: transaction.exists(db, name))  # type: ignore[misc]
+                or await self._run(partial(transaction.exists, name=wanted))
             ):
                 admitted.append(entry)
             else:
@@ -225,7 +224,7 @@ class SharedWriter(Writer):
             after = found[-1][0]
             repeats = [number for number, original in found if original]
             deliveries = [number for number, original in found if not original]
-            spent = await self._run(lambda db, ids=deliveries: missing(db, ids))  # type: ignore[misc]
+            spent = await self._run(partial(missing, log_ids=deliveries))
             if spent or repeats:
                 await self._shared.delete([*spent, *repeats], self._clock())
 

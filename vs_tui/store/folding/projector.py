@@ -175,7 +175,8 @@ class Projector:
             changes = transaction.link_waiting(db, folding)
             self._until_link = (thread_time() - started) * LEAST_FOLDING
             return Folded(self.position, 0, changes)
-        most = limit or self._wanted()
+        wanted = self.at_once * max(self.seconds / WAITED_SECONDS, 1)
+        most = limit or int(min(wanted, MOST_AT_ONCE))
         found = sqlite_log.ids_after(db, self.position, most)
         if found and found[0][1]:
             self.tried = found[0][0]
@@ -225,9 +226,6 @@ class Projector:
             self._bytes -= size
         while self._appended and self._appended[0][0] <= self.position:
             self._appended.popleft()
-
-    def _wanted(self) -> int:
-        return int(min(self.at_once * max(self.seconds / WAITED_SECONDS, 1), MOST_AT_ONCE))
 
     def _adapt(self, deliveries: int, seconds: float) -> None:
         """Adapt the number of deliveries in a transaction to its CPU time; it grows by half at
