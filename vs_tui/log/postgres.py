@@ -46,7 +46,8 @@ LONG_SECONDS: Final = 3600.0
 """Longest time for a command that a person started."""
 READ_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 32 * 1024 * 1024
-DEADLOCK_TRIES: Final = 3
+DEADLOCK_TRIES: Final = 5
+"""The server ends one of two deadlocked appends after a second; senders wait eight."""
 CLAIMED_SECONDS: Final = 60.0
 """Longer than sending a message takes."""
 Values = Mapping[str, Any] | Sequence[Any] | None

@@ -167,12 +167,14 @@ class Projector:
         if self._more:
             self.tried = 0
             changes, more = transaction.fold_renamed(db, folding)
+            self.look(db)
             return Folded(self.position, 0, changes, more)
         started = thread_time()
         is_due = self._until_link <= 0 and not limit
         if self._linking and (self.head <= self.position or is_due):
             self.tried = 0
             changes = transaction.link_waiting(db, folding)
+            self.look(db)
             self._until_link = (thread_time() - started) * LEAST_FOLDING
             return Folded(self.position, 0, changes)
         wanted = self.at_once * max(self.seconds / WAITED_SECONDS, 1)
@@ -200,6 +202,7 @@ class Projector:
         self._until_link -= took
         if not limit:
             self._adapt(len(ids), took)
+        self.look(db)
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
 
     def pass_over(self, db: sqlite3.Connection, folding: Folding, why: str = "") -> Folded:
