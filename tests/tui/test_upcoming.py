@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.tui.fakes import MINUTE, NOW, SECOND, busy_reader
 from tests.tui.stage import NARROW, Stage, stage
+from vs_tui.tui.session import MAX_RUNS, Histories
 
 
 async def opened(on: Stage) -> None:
@@ -116,3 +117,23 @@ async def test_what_earlier_runs_did_is_read_once_a_minute() -> None:
         on.app.screen.start_reload()
         await on.settle()
         assert on.reader.calls.count("past_runs") == asked + 1, "of the moment that is shown"
+
+
+async def test_past_runs_are_kept_of_the_spans_that_were_read_last() -> None:
+    reader = busy_reader()
+    ((_, past),) = list(reader.past.items())[:1]
+    run = reader.by_key["dep-214"]
+    spans = [run._replace(key=f"run-{n}") for n in range(MAX_RUNS + 5)]
+    reader.past = {span.key: past for span in spans}
+    histories = Histories(reader, lambda: NOW, lambda: None)
+    for span in spans:
+        await histories.learn([span])
+    assert set(histories.runs) == {span.key for span in spans[5:]}
+    asked = reader.calls.count("past_runs")
+    await histories.learn(spans[5:])
+    assert reader.calls.count("past_runs") == asked, "known for a minute"
+    await histories.learn(spans[:5])
+    assert set(histories.runs) == {span.key for span in [*spans[10:], *spans[:5]]}
+    later = Histories(reader, lambda: NOW, lambda: None)
+    await later.learn(spans)
+    assert len(later.runs) == len(spans), "one trace may have more of them"

@@ -42,8 +42,9 @@ _log = logging.getLogger(__name__)
 
 HISTORY_AGE: Final = 60 * SECOND
 """How long the history of a span's series stays valid."""
-MAX_RUNS: Final = 5_000
-"""Spans in the cache of past runs above which it is cleared."""
+MAX_RUNS: Final = 200
+"""Spans whose past runs are kept, 40 KB for ten runs of twenty steps. Those read longest ago go
+first."""
 MAX_BASELINES: Final = 20_000
 NOTICE_SECONDS: Final = 4.0
 
@@ -61,12 +62,13 @@ class Histories:
         self.runs: dict[str, Sequence[PastRun]] = {}
         """Span key -> last successful runs of its series."""
         self._read_at: dict[str, Instant] = {}
+        """Span key -> when its past runs were read, longest ago first."""
         self._moment: Instant | None = None
 
     async def learn(self, spans: Sequence[Span]) -> None:
         """Read the past runs of those spans for which steps can be expected."""
         moment, now = self._frozen_at(), self._clock()
-        if moment != self._moment or len(self._read_at) > MAX_RUNS:
+        if moment != self._moment:
             self._moment = moment
             self.runs.clear()
             self._read_at.clear()
@@ -75,8 +77,13 @@ class Histories:
         ]
         if missing:
             found = await self._reader.past_runs(missing, at=moment)
-            self._read_at.update(dict.fromkeys((span.key for span in missing), now))
             self.runs.update(found)
+            for span in missing:
+                self._read_at.pop(span.key, None)
+                self._read_at[span.key] = now
+            for key in list(self._read_at)[: -max(MAX_RUNS, len(missing))]:
+                del self._read_at[key]
+                self.runs.pop(key, None)
 
 
 def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
