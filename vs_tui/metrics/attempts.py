@@ -141,7 +141,9 @@ def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
     if member.run_attempt:
         return False
     if member.leg or any(d.span == member.span for d in same):
-        return any((d.leg or d.span) == (member.leg or member.span) for d in same)
+        # All regions may be run again at once, of which the failed one ended well first.
+        is_again = any((d.leg or d.span) == (member.leg or member.span) for d in same)
+        return is_again and _is_later(member, same)
     return member.started_at - max(d.started_at for d in same) > _TOGETHER
 
 

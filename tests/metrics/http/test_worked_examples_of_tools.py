@@ -1,4 +1,4 @@
-"""The worked examples A2 to B5 with the payloads of each host, each CI and each alerting tool."""
+"""The worked examples A1 to B7 with the payloads of each host, each CI and each alerting tool."""
 
 from __future__ import annotations
 
@@ -300,7 +300,48 @@ def overlapping(own: Any, deploy: Deploy, alarm: Alarm, service: str) -> Wanted:
     return {"fail": (1, 1), "recovery": (70.0, 1), "rework": (0, 1)}
 
 
-LEADS: tuple[Tell, ...] = (a2, a3, a4, a5, a6)
+def addressed(own: Any, number: int, opened: str, merged: str, side: str, ref: str) -> None:
+    """A pull request whose `target` or `source` is another branch than usual, without its push."""
+    start, heads = len(own.story.posts), {**own._heads}
+    own.pull(number, opened, merged)
+    own._heads = heads
+    own.story.posts.pop()
+    for post in own.story.posts[start:]:
+        if isinstance(own, Bitbucket):
+            names = {"target": "destination", "source": "source"}
+            post.body["pullrequest"][names[side]]["branch"]["name"] = ref
+        elif isinstance(own, BitbucketServer):
+            names = {"target": "toRef", "source": "fromRef"}
+            post.body["pullRequest"][names[side]]["id"] = f"refs/heads/{ref}"
+        else:
+            post.body["resource"][f"{side}RefName"] = f"refs/heads/{ref}"
+
+
+def a1(own: Any, deploy: Deploy, alarm: Alarm, service: str) -> Wanted:
+    """A change of develop ships when develop does: 26 h; the commit before it took 6 h."""
+    base = f"{own.name} base"
+    own.push((base, "06:00"))
+    own.push((base, "06:00"), ref="develop")
+    for number, opened, merged, target in (
+        (1, "09:00", "10:00", "develop"),
+        (2, "Tue 09:50", "Tue 10:00", "main"),
+    ):
+        is_last = target == "main"
+        if isinstance(own, GitLab | Gitea):
+            more = {"head": "develop"} if is_last else {"base": "develop"}
+            own.pull(number, opened, merged, pushed=True, **more)
+        else:
+            side = "source" if is_last else "target"
+            addressed(own, number, opened, merged, side, "develop")
+            own.push((own.merge_of(number), merged), ref=target)
+        if not is_last:
+            for clock in ("12:00", "14:00"):
+                deploy(clock, commit=base)
+    deploy("Tue 11:00", commit=own.merge_of(2))
+    return {"lead": (16.0, 2), "unknown": 0}
+
+
+LEADS: tuple[Tell, ...] = (a1, a2, a3, a4, a5, a6)
 FAILURES: tuple[Tell, ...] = (
     *(b1, b1_in_the_rollout, b2, b3, b5, c3, r4, two_alarms, overlapping),
 )
@@ -332,7 +373,68 @@ def histories() -> dict[str, Any]:
     return found
 
 
-HISTORIES = of_projects(histories())
+REGIONS = ("eu", "us", "ap")
+
+
+def circle_regions(*waves: tuple[str, str, str]) -> Callable[..., Wanted]:
+    """B4 on CircleCI: regions of one pipeline deploy at once, in each wave with these results; a
+    wave is the workflow run again from its start."""
+
+    def history(story: Story, name: str) -> Wanted:
+        own = host_of(Gitea, story, name)
+        (one,) = pushed(own, "08:00")
+        ci = Circle(story, own.name)
+        for run, results in enumerate(waves, 1):
+            began, end = f"09:{run}0", f"09:{run}2"
+            for region, result in zip(REGIONS, results, strict=True):
+                job = f"deploy-production-{region}"
+                ci.job(1, began, end, result, commit=one, name=job, run=run)
+            status = "failed" if "failed" in results else "success"
+            ci.workflow(1, began, end, status, commit=one, run=run)
+        failed = "failed" in waves[-1]
+        return {"fail": (int(failed), 1), "successes": int(not failed)}
+
+    return history
+
+
+def buildkite_regions(again: bool) -> Callable[..., Wanted]:
+    """B4 on Buildkite: parallel jobs, of which the failed one is retried alone, or not."""
+
+    def history(story: Story, name: str) -> Wanted:
+        own = host_of(Bitbucket, story, name)
+        (one,) = pushed(own, "08:00")
+        ci = Buildkite(story, own.name)
+        for group, result in enumerate(("passed", "failed", "passed")):
+            key = f"job {group}"
+            ci.job(1, "08:58", "09:00", result, commit=one, key=key, group=group)
+        if again:
+            more: dict[str, Any] = {"key": "again", "group": 1, "retry_of": "job 1", "retries": 1}
+            ci.job(1, "09:05", "09:07", commit=one, **more)
+        ci.build(1, "08:57", "09:07", "passed" if again else "failed", commit=one)
+        return {"fail": (0 if again else 1, 1), "successes": int(again)}
+
+    return history
+
+
+def b7_of_gitea(story: Story, name: str) -> Wanted:
+    """An issue with the label incident, half an hour after the deploy, closed an hour later."""
+    own = host_of(Gitea, story, name)
+    (one,) = pushed(own, "08:00")
+    by_circle(story, own.name)("10:00", commit=one)
+    own.issue(7, "10:30", "11:30")
+    return {"fail": (1, 1), "recovery": (60.0, 1)}
+
+
+_PASS, _FAIL = ("success",) * 3, ("success", "failed", "success")
+OTHERS = {
+    "we-b4-circle": circle_regions(_FAIL),
+    "we-b4-circle-again": circle_regions(_FAIL, _PASS),
+    "we-b4-circle-thrice": circle_regions(_FAIL, _FAIL, _PASS),
+    "we-b4-buildkite": buildkite_regions(again=False),
+    "we-b4-buildkite-again": buildkite_regions(again=True),
+    "we-b7-gitea": b7_of_gitea,
+}
+HISTORIES = of_projects(histories() | OTHERS)
 
 
 @pytest.mark.parametrize("order", (*ORDERS, "reverse"))
