@@ -16,15 +16,17 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import format_size
 from vs_tui.store.metrics.first_shipment import FIRST_OF_PROJECT, MARK_AGAIN
 from vs_tui.store.rows import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 log = logging.getLogger(__name__)
 
@@ -383,34 +385,26 @@ def spare_collector() -> None:
         gc.freeze()
 
 
-class OwnThread:
-    """A connection on a thread of its own, which runs one function after the other."""
+async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+    """An aiosqlite connection around a connection that `opener` opens on another thread.
 
-    def __init__(self, thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
-        self._thread = thread
-        self._connection = connection
+    aiosqlite does not open it itself: if that fails, its thread ends later than the caller and
+    finds the event loop closed.
+    """
+    import aiosqlite  # not for the commands that read without a loop
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function on the connection's thread: one thread switch for all its statements. If
-        the caller is cancelled, a function that has begun goes on."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: work(self._connection))
-
-    async def reopen(self, opener: Callable[[], sqlite3.Connection]) -> None:
-        """Replace the connection by a new one."""
-
-        def exchange(old: sqlite3.Connection) -> None:
-            old.close()
-            self._connection = opener()
-
-        await self.run(exchange)
-
-    async def close(self) -> None:
-        await self.run(sqlite3.Connection.close)
-        self._thread.shutdown(wait=False)
+    opened = await asyncio.to_thread(opener)
+    return await aiosqlite.Connection(lambda: opened, 64)
 
 
-async def connect(opener: Callable[[], sqlite3.Connection]) -> OwnThread:
-    """A connection that `opener` opens on a thread of its own."""
-    thread = ThreadPoolExecutor(1, "sqlite")
-    return OwnThread(thread, await asyncio.get_running_loop().run_in_executor(thread, opener))
+async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run a function on the connection's thread: one thread switch for all its statements, and no
+    other function between two of them. It goes on if the caller is cancelled.
+
+    aiosqlite offers only single statements, each with its own thread switch, and other coroutines
+    may run between two of them. Its one way to run a function is private, so it is used only here.
+    """
+    result: T = await database._execute(  # type: ignore[no-untyped-call]
+        lambda: work(database._conn)
+    )
+    return result

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ from vs_tui.store.folding.transaction import Folding, exists, in_transaction, ne
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
-from vs_tui.store.schema import StoreError, connect, open_checked, open_writer
+from vs_tui.store.schema import StoreError, connect, open_checked, open_writer, run_on
 from vs_tui.store.storage_errors import explain, is_storage
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Writer(Sweeper):
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
+        self._turn = asyncio.Lock()
+        """Held while the connection is used, or replaced."""
         self._fold_loop = FoldLoop(self._transaction, self._condition, self._line, self._notify)
         self._projector = self._fold_loop.projector
         self.receipt_time = self._watch.receipt_time
@@ -111,7 +114,7 @@ class Writer(Sweeper):
             if self._condition.check_file():
                 await self._rejections.store(self._transaction, self._clock())
                 await self._run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)"))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
         await self._db.close()
         self._lock.release()
@@ -122,7 +125,8 @@ class Writer(Sweeper):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self._run(lambda _: None)  # a transaction whose task was cancelled goes on
+        with suppress(ValueError):  # it could not be opened again
+            await self._run(lambda _: None)  # a transaction whose task was cancelled goes on
 
     @property
     def trouble(self) -> str:
@@ -191,7 +195,8 @@ class Writer(Sweeper):
         return await self._run(work)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._db.run(work)
+        async with self._turn:
+            return await run_on(self._db, work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
@@ -328,7 +333,9 @@ class Writer(Sweeper):
     async def _try_again(self) -> None:
         """Commit a small change, on a new connection if the old one may be stale."""
         if self._condition.reopen:
-            await self._db.reopen(lambda: open_checked(self.path))
+            async with self._turn:
+                await self._db.close()  # first: it deletes the WAL that is there
+                self._db = await connect(lambda: open_checked(self.path))
             self._condition.opened()
             self._generation = -1
         await self._transaction(lambda db, _: next_seq(db))

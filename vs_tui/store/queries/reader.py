@@ -50,7 +50,7 @@ from vs_tui.store.queries.reader_protocol import (
     TraceSummary,
 )
 from vs_tui.store.queries.span_search import Search, current_seq, follows, listed_where
-from vs_tui.store.schema import connect, open_reader
+from vs_tui.store.schema import connect, open_reader, run_on
 from vs_tui.store.storage_errors import file_at, is_displaced
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class SqliteReader:
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the reader's thread: one thread switch for a whole answer."""
-        return await self._db.run(work)
+        return await run_on(self._db, work)
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until everything in the log by now is folded, linked and judged. Returns False after
