@@ -279,3 +279,29 @@ def test_what_cannot_match_is_not_looked_at() -> None:
     )
     assert reach(parse("age>2d"), T).until == T - 2 * DAY + 1
     assert reach(parse("state:failed,ok"), T) == replace(reach(parse(""), T), open=False)
+
+
+def test_a_search_that_is_asked_for_days_forgets_the_oldest_and_finds_them_again(
+    monkeypatch, short_steps
+) -> None:
+    monkeypatch.setattr(searching, "COUNTED", 3)
+    db, search = database(), Search("state:ended", None, T)
+    # Two end at each moment, so that the cut falls between equal ends, too.
+    ended = [build(f"{n:02}", ended_at=T + n // 2) for n in range(20)]
+    for seq, span in enumerate(ended, 1):
+        put(db, span, seq=seq)
+        finish(db, search)
+        newest = sorted((-s.ended_at, s.key) for s in ended[:seq])[:3]
+        assert keys_of(db, search)[:3] == [key for _, key in newest]
+        assert len(search.ended) <= 2 * 3
+    again = [
+        span._replace(status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None)
+        for span in ended[6:]
+    ]
+    put(db, *again, seq=21)
+    finish(db, search)
+    assert keys_of(db, search)[:3] == ["04", "05", "02"]
+    rest = [span._replace(**dict(again[0]._asdict(), key=span.key)) for span in ended[2:6]]
+    put(db, *rest, seq=22)
+    finish(db, search)
+    assert keys_of(db, search) == ["00", "01"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -180,6 +180,9 @@ class Search:
                 insort(self.open, found)
         for found in self._ended_ones(db, f"{among} AND ended_at >= ?", [*bound, self._down]):
             insort(self.ended, found)
+        if len(self.ended) > 2 * COUNTED:  # a search may be asked again for days
+            self._down = -self.ended[COUNTED - 1][0]
+            del self.ended[bisect_right(self.ended, (-self._down, _LATER)) :]
 
     def _look_back(self, db: sqlite3.Connection) -> None:
         """Read the next step of ended spans, towards the oldest."""
