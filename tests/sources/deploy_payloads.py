@@ -82,6 +82,23 @@ def azure_pull(kind: str, clock: str, status: str = "active", **changes: Any) ->
     return azure(f"git.pullrequest.{kind}", resource, clock)
 
 
+def azure_comment(clock: str = "10:05:01", pull: Any = None, **changes: Any) -> dict[str, Any]:
+    """A comment by Bob at 10:05 on the pull request, which has the fields of `pull` as well."""
+    known = azure_pull("created", clock)["resource"]
+    comment = {
+        "id": 2,
+        "parentCommentId": 1,
+        "author": {"displayName": "Bob", "uniqueName": "bob@acme.example"},
+        "content": "Why?",
+        "publishedDate": stamp("10:05:00"),
+        "commentType": "text",
+        **changes,
+    }
+    whole = known | pull if pull and isinstance(pull, dict) else known if pull is None else pull
+    resource = {"comment": comment, "pullRequest": whole}
+    return azure("ms.vss-code.git-pullrequest-comment-event", resource, clock)
+
+
 def azure_build(status: str = "completed", result: str = "succeeded", **changes: Any) -> Any:
     resource = {
         "_links": {"web": {"href": "https://dev.azure.com/acme/Shop/_build/results?buildId=11"}},

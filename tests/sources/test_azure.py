@@ -72,6 +72,8 @@ def test_other_events_are_ignored(kind):
     [
         az.azure_pull("updated", "10:00:00", "levitating"),
         az.azure_pull("updated", "10:00:00", pullRequestId=None),
+        az.azure_comment(pull={}),
+        az.azure_comment(pull=[7]),
         az.azure_build(result="levitating"),
         az.azure_build(id=None),
         az.azure_run("10:00:00", "levitating"),
@@ -166,6 +168,47 @@ def test_a_reactivated_pull_request_is_one_span():
     late = [az.azure_pull("merged", "11:00:01"), az.azure_pull("updated", "10:58:00")]
     span = folded(PULL, completed, *late, again, abandoned).span
     assert (span.status, span.reopens, span.ended_at) == (Status.OK, 1, at("10:59:00"))
+
+
+def test_a_comment_by_another_person_is_a_review():
+    said = az.azure_comment()
+    review, change = parse(said).events
+    assert (review.operation, review.actor, review.started_at) == ("review", "Bob", at("10:05:00"))
+    assert review.attributes["vs.review.state"] == "commented"
+    assert answers(review, change) == {"structure"}
+    assert change.key == last(az.azure_pull("created", "09:50:00")).key
+    edited = az.azure_comment("11:30:00", lastUpdatedDate=stamp("11:30:00"))
+    assert folded(review.key, edited, said).span.started_at == at("10:05:00")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"author": {"displayName": "Ann Lee"}},
+        {"author": {"displayName": "Shop Build Service (acme)", "uniqueName": "Build\\0b3c"}},
+        {"commentType": "system"},
+    ],
+)
+def test_a_comment_by_the_author_a_pipeline_or_azure_itself_is_none(changes):
+    (change,) = parse(az.azure_comment(**changes)).events
+    assert change.operation == "pull_request"
+
+
+@pytest.mark.parametrize("changes", [{"author": 7}, {"author": {}}, {"publishedDate": [1]}])
+def test_a_comment_of_another_shape_is_a_review_all_the_same(changes):
+    review, change = parse(az.azure_comment(**changes)).events
+    assert (review.operation, change.operation) == ("review", "pull_request")
+
+
+def test_a_comment_after_the_end_moves_it_not():
+    ended = {"status": "completed", "closedDate": stamp("10:30:00")}
+    completed = az.azure_pull("updated", "10:30:05", **ended)
+    for known in ({}, {"closedDate": None}):
+        late = az.azure_comment("12:00:00", {**ended, **known}, publishedDate=stamp("12:00:00"))
+        for told in ((completed, late), (late, completed)):
+            assert folded(PULL, *told).span.ended_at == at("10:30:00")
+    own = az.azure_comment(pull=ended | {"closedDate": None}, author={"displayName": "Ann Lee"})
+    assert parse(own).verdict is Verdict.IGNORED
 
 
 def test_a_trial_merge_is_no_merge():

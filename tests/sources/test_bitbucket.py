@@ -92,8 +92,8 @@ def test_two_events_with_one_body_are_two_deliveries():
     ("event", "body", "reason"),
     [
         ("diagnostics:ping", {"test": True}, "connected"),
-        ("pullrequest:comment_created", bb.cloud_pull(), "comment_created"),
-        ("pr:comment:added", bb.server_pull("pr:comment:added"), "comment:added"),
+        ("pullrequest:comment_updated", bb.cloud_pull(), "comment_updated"),
+        ("pr:comment:edited", bb.server_pull("pr:comment:edited"), "comment:edited"),
         ("repo:fork", bb.cloud(), "repo:fork"),
         ("made:up", {}, "made:up"),
         ("repo:push", bb.cloud_push(new=None, closed=True), "deletes"),
@@ -207,6 +207,64 @@ def test_a_cloud_review(event, field, word):
     assert (review.operation, review.actor, review.state) == ("review", "dan", State.OK)
     assert review.attributes["vs.review.state"] == word
     assert answers(review, change) == {"structure"}
+
+
+def cloud_comment(user, made="11:00:00", **changes):
+    comment = {"id": 7, "content": {"raw": "Why?"}, "created_on": bb.stamp(made), "user": user}
+    body = bb.cloud_pull(extra={"comment": comment, "actor": user}, **changes)
+    return "pullrequest:comment_created", body
+
+
+def server_comment(user, **changes):
+    comment = {"id": 9, "text": "Why?", "author": user, "createdDate": bb.millis("11:00:00")}
+    told = {"comment": comment, "actor": user, "commentParentId": 8}
+    body = bb.server_pull("pr:comment:added", extra=told, **changes)
+    return "pr:comment:added", body | {"date": "2026-03-02T12:00:01+0100"}
+
+
+DAN = {"name": "dan", "type": "NORMAL"}
+
+
+@pytest.mark.parametrize("delivery", [cloud_comment(bb.account("dan")), server_comment(DAN)])
+def test_a_comment_by_another_person_is_a_review(delivery):
+    review, change = events(delivery)
+    assert (review.operation, review.actor, review.state) == ("review", "dan", State.OK)
+    assert review.attributes["vs.review.state"] == "commented"
+    assert review.started_at // 1_000_000 == at("11:00:00") // 1_000_000
+    assert answers(review, change) == {"structure"}
+    assert change.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        cloud_comment(bb.account("bob")),
+        cloud_comment({"type": "app_user", "display_name": "Sonar"}),
+        server_comment({"name": "bob", "type": "NORMAL"}),
+        server_comment({"name": "access-token-user/4/7", "type": "SERVICE"}),
+    ],
+)
+def test_a_comment_by_the_author_or_an_app_is_none(delivery):
+    (change,) = events(delivery)
+    assert change.operation == "pull_request"
+
+
+@pytest.mark.parametrize("comment", [None, [], "x", {"user": 7, "created_on": "soon"}, {"id": {}}])
+def test_a_comment_of_another_shape_is_the_actors(comment):
+    for name, body in (cloud_comment(bb.account("dan")), server_comment(DAN)):
+        review, change = events((name, body | {"comment": comment}))
+        assert (review.actor, change.operation) == ("dan", "pull_request")
+
+
+def test_a_comment_after_the_merge_moves_no_end():
+    merged = ("pullrequest:fulfilled", bb.cloud_pull("MERGED", "11:30:00"))
+    late = cloud_comment(bb.account("dan"), "12:00:00", state="MERGED", clock="12:00:00")
+    for told in ((merged, late), (late, merged)):
+        assert span_of(CLOUD_PULL, *told).ended_at == at("11:30:00") + 123_456
+    merged = ("pr:merged", bb.server_pull("pr:merged", "MERGED", "10:30:00"))
+    late = server_comment(DAN, state="MERGED", closedDate=bb.millis("10:30:00"))
+    for told in ((merged, late), (late, merged)):
+        assert span_of(SERVER_PULL, *told).ended_at == at("10:30:00")
 
 
 def test_a_cloud_push_of_a_branch_and_of_a_tag():
@@ -375,6 +433,7 @@ DELIVERIES = [
     ("pullrequest:created", bb.cloud_pull()),
     ("pullrequest:updated", bb.cloud_pull(clock="10:20:00")),
     ("pullrequest:approved", bb.cloud_pull(clock="11:00:00", extra=APPROVAL)),
+    cloud_comment(bb.account("dan"), "10:40:00", clock="10:40:00"),
     ("pullrequest:fulfilled", bb.cloud_pull("MERGED", "11:30:00")),
     ("repo:commit_status_created", bb.commit_status("INPROGRESS", "10:30:00")),
     ("repo:commit_status_updated", bb.commit_status("FAILED", "10:35:00")),
@@ -384,6 +443,7 @@ DELIVERIES = [
     ("pr:opened", bb.server_pull("pr:opened")),
     ("pr:modified", bb.server_pull("pr:modified", clock="10:20:00")),
     ("pr:reviewer:approved", bb.server_pull("pr:reviewer:approved", clock="11:00:00")),
+    server_comment(DAN),
     ("pr:merged", bb.server_pull("pr:merged", "MERGED", "11:30:00")),
 ]
 STORY = [SOURCE.parse(bb.inbound(*delivery)).events for delivery in DELIVERIES]

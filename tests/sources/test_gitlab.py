@@ -135,7 +135,12 @@ def test_retries_share_a_dedupe_key_and_recursive_hooks_do_not():
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (gl.body("note"), "note"),
+        (gl.body("note"), "comment"),
+        (gl.body("note", object_attributes={"noteable_type": "Issue"}), "comment"),
+        (
+            gl.body("note", object_attributes={"noteable_type": "MergeRequest", "system": True}),
+            "comment",
+        ),
         (gl.body("wiki_page"), "wiki_page"),
         ({"event_name": "project_create"}, "project_create"),
         (gl.issue("explode"), "explode"),
@@ -165,6 +170,7 @@ def test_an_event_without_a_kind():
     [
         gl.issue("open", iid=None),
         gl.merge_request("open", iid="x"),
+        gl.body("note", object_attributes={"noteable_type": "MergeRequest"}),
         gl.pipeline("success", id=None),
         gl.pipeline("exploded"),
         gl.job_hook("exploded"),
@@ -320,6 +326,44 @@ def test_approvals_are_reviews(action, word):
     assert (review.occurred_at, review.attributes["vs.review.state"]) == (at("11:00:00"), word)
     assert answers(review, change) == {"structure"}
     assert change.state is State.RUNNING
+
+
+OPENED = gl.merge_request("open")
+
+
+def note(clock="11:00:00", user=gl.CID, pull=None, **changes):
+    found = gl.merge_request("update", clock)["object_attributes"]
+    said = {"id": 3, "note": "Why?", "noteable_type": "MergeRequest", "author_id": user["id"]}
+    said |= {"system": False, "action": "create", "created_at": gl.stamp(clock), **changes}
+    whole = {name: value for name, value in found.items() if name != "action"} | (pull or {})
+    return gl.body("note", object_attributes=said, merge_request=whole) | {"user": user}
+
+
+def test_a_comment_by_another_person_is_a_review():
+    review, change = events(note())
+    assert (review.operation, review.actor) == ("review", gl.CID["username"])
+    assert (review.started_at, change.key) == (at("11:00:00"), events(OPENED)[0].key)
+    assert review.attributes["vs.review.state"] == "commented"
+    assert answers(review, change) == {"structure"}
+    assert change.attributes["vcs.change.state"] == "open"
+
+
+@pytest.mark.parametrize("said", [note(user=gl.BOB), note(action="update")])
+def test_a_comment_by_the_author_and_an_edit_are_none(said):
+    (change,) = events(said)
+    assert (change.operation, change.key) == ("pull_request", events(OPENED)[0].key)
+
+
+def test_a_comment_after_the_merge_moves_no_end():
+    merged, late = gl.merge_request("merge", "11:30:00"), note("12:00:00", pull={"state": "merged"})
+    for told in ((merged, late), (late, merged)):
+        assert span_of(CHANGE, *told).ended_at == at("11:30:00")
+
+
+@pytest.mark.parametrize("changes", [{"author_id": "x"}, {"created_at": []}, {"note": {}}])
+def test_a_comment_of_another_shape_is_a_review_all_the_same(changes):
+    review, change = events(note(**changes))
+    assert (review.operation, change.operation) == ("review", "pull_request")
 
 
 def test_approval_is_a_phase():

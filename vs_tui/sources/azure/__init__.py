@@ -29,6 +29,7 @@ from vs_tui.sources.azure.pipelines import (
     read_run,
     read_stage,
 )
+from vs_tui.sources.azure.reviews import approvals, comment_review, reviewers
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Reading, Source, parsed
 from vs_tui.sources.fields import (
     items,
@@ -163,10 +164,25 @@ def read_renamed(hook: Hook) -> Reading:
 
 
 def read_pull_request(hook: Hook) -> Reading:
+    """The event for a pull request."""
+    return (_pull_request(hook, hook.resource),)
+
+
+def read_comment(hook: Hook) -> Reading:
+    """Events for a comment and for its pull request, which the body has as a whole. A comment on a
+    pull request that has ended says nothing of the end if it has no `closedDate`."""
+    found = obj(hook.resource, "pullRequest")
+    change = _pull_request(hook, found)
+    said = comment_review(hook, change)
+    if change.state.terminal and time_of(found, "closedDate") is None:
+        return (said,) if said else "a comment of its author moves no pull request that has ended"
+    return (said, change) if said else (change,)
+
+
+def _pull_request(hook: Hook, change: dict[str, Any]) -> Event:
     """The event for a pull request. The state of an update supersedes an earlier end (abandoned,
     then reactivated). `merged` only reports a trial merge, which also happens during completion, so
     it reopens nothing."""
-    change = hook.resource
     number = hook.required(change, "pullRequestId")
     status = text(change, "status").lower()
     if status not in _STATES:
@@ -183,7 +199,7 @@ def read_pull_request(hook: Hook) -> Reading:
     body = text(change, "description", limit=keys.TEXT_LIMIT)
     draft = change.get("isDraft") is True
     web = f"{repo.web}/pullrequest/{number}" if repo.web else ""
-    snapshot = Event(
+    return Event(
         key=_change_key(hook, repo, number),
         full_ref=hook.key("pull_request", f"{repo.scope}/{number}"),
         ref=keys.reference("azure", "pull_request", repo.service, number),
@@ -211,8 +227,8 @@ def read_pull_request(hook: Hook) -> Reading:
             vcs__ref__base__revision=text(change, "lastMergeTargetCommit", "commitId"),
             vs__pr__fork=bool(obj(change, "forkSource")) or None,
             vs__pr__draft=draft,
-            vs__pr__reviewers=_reviewers(change),
-            vs__pr__approvals=_approvals(change),
+            vs__pr__reviewers=reviewers(change),
+            vs__pr__approvals=approvals(change),
             vs__pr__merged_at=iso(closed) if state is State.OK else None,
             vs__pr__merge_commit=text(change, "lastMergeCommit", "commitId")
             if state is State.OK
@@ -237,7 +253,6 @@ def read_pull_request(hook: Hook) -> Reading:
             keys.branch_number(branch, hook.board),
         ),
     )
-    return (snapshot,)
 
 
 def _offers(
@@ -253,17 +268,6 @@ def _offers(
         keys.commit(merge, repo.scope, "merge commit"),
         keys.offer_branch(branch, repo.scope, default),
     )
-
-
-def _reviewers(change: dict[str, Any]) -> str:
-    people = [r for r in items(change, "reviewers") if isinstance(r, dict)]
-    return ",".join(filter(None, (person(r) for r in people)))[:500]
-
-
-def _approvals(change: dict[str, Any]) -> int:
-    """Number of votes of 10 (approved) and 5 (approved with suggestions)."""
-    votes = [r.get("vote") for r in items(change, "reviewers") if isinstance(r, dict)]
-    return sum(1 for vote in votes if vote in (5, 10))
 
 
 _COMMON: Final = "Microsoft.VSTS.Common."
@@ -361,6 +365,7 @@ _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "git.pullrequest.created": read_pull_request,
     "git.pullrequest.updated": read_pull_request,
     "git.pullrequest.merged": read_pull_request,
+    "ms.vss-code.git-pullrequest-comment-event": read_comment,
     "build.complete": read_build,
     "ms.vss-pipelines.run-state-changed-event": read_run,
     "ms.vss-pipelines.stage-state-changed-event": read_stage,

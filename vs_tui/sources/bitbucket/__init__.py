@@ -32,7 +32,7 @@ from vs_tui.sources.signatures import Scheme, sha256_hex
 
 _OPEN: Final = (
     *("created", "updated", "approved", "unapproved"),
-    *("changes_request_created", "changes_request_removed"),
+    *("changes_request_created", "changes_request_removed", "comment_created"),
 )
 _CHANGE_STATES: Final = {
     **{f"pullrequest:{word}": State.RUNNING for word in _OPEN},
@@ -47,6 +47,7 @@ _ENDED: Final = {
 _REVIEWS: Final = {
     "pullrequest:approved": ("approval", "approved"),
     "pullrequest:changes_request_created": ("changes_request", "changes_requested"),
+    "pullrequest:comment_created": ("comment", "commented"),
 }
 _STATUS: Final = {
     "INPROGRESS": (State.RUNNING, "", ""),
@@ -97,6 +98,9 @@ def _repo(event: str, body: Mapping[str, Any]) -> Repo:
 
 
 def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    """Events for a pull request, which each body has as a whole, and for a verdict or a comment on
+    it. Source: Atlassian's "Event payloads" of Bitbucket Cloud; a comment has `user`, `created_on`.
+    """
     found = obj(body, "pullrequest")
     identifier = required(event, body, "pullrequest", "id")
     repo = _repo(event, body)
@@ -137,8 +141,13 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         return (whole,)
     field, verdict = _REVIEWS[event]
     given = obj(body, field)
-    at = parse_instant(given.get("date")) or updated
-    reviewer = person(given, "user") or person(body, "actor")
+    at = parse_instant(given.get("date")) or parse_instant(given.get("created_on")) or updated
+    who = obj(given, "user") or obj(body, "actor")
+    reviewer = person(who)
+    # Only a comment by another person reviews; apps and access tokens are of the type app_user.
+    is_own = bool(reviewer) and reviewer == change.author
+    if verdict == "commented" and (is_own or text(who, "type") == "app_user"):
+        return (whole,)
     own_id = f"{identifier}.{reviewer}.{at // 1_000_000}"
     return (review(repo, whole, own_id, reviewer, verdict, at), whole)
 

@@ -17,7 +17,7 @@ MAX_COMMITS: Final = 100
 _OPEN: Final = (
     *("opened", "modified", "from_ref_updated", "reopened", "reviewer:updated"),
     *("reviewer:approved", "reviewer:unapproved", "reviewer:needs_work"),
-    "reviewer:changes_requested",
+    *("reviewer:changes_requested", "comment:added"),
 )
 _CHANGE_STATES: Final = {
     **{f"pr:{word}": State.RUNNING for word in _OPEN},
@@ -28,6 +28,7 @@ _REVIEWS: Final = {
     "pr:reviewer:approved": "approved",
     "pr:reviewer:needs_work": "changes_requested",
     "pr:reviewer:changes_requested": "changes_requested",
+    "pr:comment:added": "commented",
 }
 _ENDED: Final = {"MERGED": State.OK, "DECLINED": State.CANCELLED}
 
@@ -97,6 +98,9 @@ def _date(body: Mapping[str, Any], received_at: Instant) -> Instant:
 
 
 def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    """Events for a pull request, which each body has as a whole, and for a verdict or a comment on
+    it; a comment reviews if it is by another person (accounts of access tokens are of the type
+    SERVICE). Source: Atlassian's "Event payload" of Bitbucket Data Center."""
     found = obj(body, "pullRequest")
     identifier = required(event, body, "pullRequest", "id")
     repo = _repo(event, obj(found, "toRef", "repository"))
@@ -109,7 +113,8 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     if not state.terminal:
         state = _ENDED.get(text(found, "state").upper(), state)
     closed = parse_instant(found.get("closedDate"))
-    at = happened if event.startswith("pr:reviewer:") or event == "pr:reopened" else updated
+    steps = ("pr:reviewer:", "pr:comment:", "pr:reopened")
+    at = happened if event.startswith(steps) else updated
     if state.terminal:
         at = closed or updated
     elif event == "pr:opened":
@@ -140,9 +145,15 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     whole = change.event()
     if event not in _REVIEWS:
         return (whole,)
-    reviewer = text(body, "participant", "user", "name") or text(body, "actor", "name")
-    own_id = f"{identifier}.{reviewer}.{happened // 1_000_000}"
-    return (review(repo, whole, own_id, reviewer, _REVIEWS[event], happened), whole)
+    comment = obj(body, "comment")
+    who = obj(body, "participant", "user") or obj(comment, "author") or obj(body, "actor")
+    reviewer, verdict = text(who, "name"), _REVIEWS[event]
+    is_own = bool(reviewer) and reviewer == change.author
+    if verdict == "commented" and (is_own or text(who, "type") == "SERVICE"):
+        return (whole,)
+    given = parse_instant(comment.get("createdDate")) or happened
+    own_id = f"{identifier}.{reviewer}.{given // 1_000_000}"
+    return (review(repo, whole, own_id, reviewer, verdict, given), whole)
 
 
 def _fork(head: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from vs_tui.sources.base import (
 )
 from vs_tui.sources.fields import json_object, number, text, time_of
 from vs_tui.sources.gitlab.hook import Hook, hook_of
-from vs_tui.sources.gitlab.issues_and_changes import read_issue, read_merge_request
+from vs_tui.sources.gitlab.issues_and_changes import read_issue, read_merge_request, read_note
 from vs_tui.sources.gitlab.pipelines import read_job_hook, read_pipeline
 from vs_tui.sources.gitlab.pushes_and_deploys import (
     read_deployment,
@@ -34,6 +34,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "issue": read_issue,
     "work_item": read_issue,
     "merge_request": read_merge_request,
+    "note": read_note,
     "pipeline": read_pipeline,
     "build": read_job_hook,
     "deployment": read_deployment,
@@ -47,7 +48,7 @@ _RENAMES: Final = frozenset({"project_rename", "project_transfer"})
 
 HOOK_EVENTS: Final = (
     "push_events", "tag_push_events", "issues_events", "merge_requests_events", "job_events",
-    "pipeline_events", "deployment_events", "releases_events",
+    "pipeline_events", "deployment_events", "releases_events", "note_events",
 )  # fmt: skip
 """Events of a new webhook: https://docs.gitlab.com/api/project_webhooks/"""
 
@@ -63,7 +64,8 @@ class GitLab(Source):
     title = "GitLab"
     form = Form(
         "the project or group, Settings, Webhooks, Add new webhook",
-        "Push, Tag push, Issues, Merge request, Job, Pipeline, Deployment, Releases events",
+        "Push, Tag push, Comments, Issues, Merge request, Job, Pipeline, Deployment, Releases "
+        "events",
         field="secret token",
     )
     version = 2

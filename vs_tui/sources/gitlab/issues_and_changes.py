@@ -1,5 +1,5 @@
-"""Reads `issue`, `work_item` and `merge_request`: issues, tasks, incidents, epics of groups; merge
-requests from their creation to their merge, and their approvals.
+"""Reads `issue`, `work_item`, `merge_request` and `note`: issues, tasks, incidents, epics of
+groups; merge requests from their creation to their merge, their approvals and comments.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, State
 from vs_tui.sources.base import Reading
 from vs_tui.sources.fields import lowered, number, obj, text, time_of, web_url
-from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
+from vs_tui.sources.gitlab.hook import Hook, author, hook_of, labels, logins
 from vs_tui.sources.repository import DELETED_FORK, is_incident, review
 from vs_tui.sources.reverts import REVERTS
 
@@ -134,6 +134,27 @@ def read_merge_request(hook: Hook) -> Reading:
     at, reviewer = whole.snapshot_at, hook.user
     own_id = f"{identifier}.{reviewer}.{at // 1_000_000}"
     return (review(hook, whole, own_id, reviewer, REVIEWS[action], at), whole)
+
+
+def read_note(hook: Hook) -> Reading:
+    """Events for a comment on a merge request: the merge request, and a review if the comment is by
+    another person. An edit (`action` is `update`) is none, and may be by somebody else. Source:
+    GitLab's "Webhook events", comment on a merge request, whose `merge_request` has the fields of
+    its own event."""
+    note, change = obj(hook.body, "object_attributes"), obj(hook.body, "merge_request")
+    if lowered(note, "noteable_type") != "mergerequest" or note.get("system") is True:
+        return "a comment moves no work, unless a person makes it on a merge request"
+    whole_body = {**hook.body, "object_attributes": {**change, "action": ""}}
+    of_change = hook_of(hook.kind, whole_body, hook.received_at)
+    identifier = of_change.required("object_attributes", "iid")
+    whole = _change(of_change, change, identifier, "")
+    by = number(note, "author_id")
+    is_own = by is not None and by == number(change, "author_id")
+    if is_own or lowered(note, "action") == "update":
+        return (whole,)
+    at, reviewer = time_of(note, "created_at") or whole.snapshot_at, hook.user
+    own_id = f"{identifier}.{reviewer}.{at // 1_000_000}"
+    return (review(hook, whole, own_id, reviewer, "commented", at), whole)
 
 
 def _change(hook: Hook, change: dict[str, Any], identifier: int, action: str) -> Event:
