@@ -24,6 +24,7 @@ from vs_tui.log.postgres_connection import (
     FIRST_PAUSE,
     RETRIED,
     LogConnection,
+    LogServer,
     connection_options,
 )
 from vs_tui.log.postgres_sql import (
@@ -67,12 +68,10 @@ class PostgresLog:
         self.address = address
         self.schema = schema
         self.channel = f"{schema}_log"
-        self.first_pause = pause
-        self.failures = 0
-        """Number of lost connections; after each the others are most likely lost, too."""
-        self._writing = LogConnection(self)
-        self._reading = LogConnection(self)
-        self._listening = LogConnection(self, listen=self.channel)
+        server = LogServer(address, self._connect, pause)
+        self._writing = LogConnection(server)
+        self._reading = LogConnection(server)
+        self._listening = LogConnection(server, listen=self.channel)
         self._listened: AsyncConnection[Any] | None = None
         self._node = token_hex(8)
         self._prepared = False
@@ -267,7 +266,7 @@ class PostgresLog:
                 found[source, dedupe] = AppendedEntry(number, True, keys, bytes(digest))
         return found
 
-    async def connect(self, listen: str) -> AsyncConnection[Any]:
+    async def _connect(self, listen: str) -> AsyncConnection[Any]:
         """A new connection. Before the first one the tables are created or upgraded."""
         async with self._preparing:
             if not self._prepared:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 
 from vs_tui.log.address import LogAddress
 from vs_tui.log.postgres_sql import LogAway, LogSchemaError
-
-if TYPE_CHECKING:
-    from vs_tui.log.postgres import PostgresLog
 
 APPLICATION: Final = "vs-tui"
 CONNECT_SECONDS: Final = 5
@@ -26,11 +24,22 @@ RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationF
 """Errors after which the same statement is retried at once."""
 
 
+@dataclass
+class LogServer:
+    """What the connections of one node to the log share."""
+
+    address: LogAddress
+    connect: Callable[[str], Awaitable[AsyncConnection[Any]]]
+    first_pause: float
+    failures: int = 0
+    """Number of lost connections; after each the others are most likely lost, too."""
+
+
 class LogConnection:
     """One connection that reconnects after an error, with growing pauses between the tries."""
 
-    def __init__(self, owner: PostgresLog, listen: str = "") -> None:
-        self._owner = owner
+    def __init__(self, server: LogServer, listen: str = "") -> None:
+        self._server = server
         self._listen = listen
         self._connection: AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
@@ -52,7 +61,7 @@ class LogConnection:
             except RETRIED:
                 raise
             except (psycopg.Error, OSError, TimeoutError) as error:
-                self._owner.failures += 1
+                self._server.failures += 1
                 await self.close()
                 raise self._away(error) from None
             except BaseException:
@@ -67,7 +76,7 @@ class LogConnection:
 
     async def _open(self) -> AsyncConnection[Any]:
         if self._connection is not None:
-            if self._made_after == self._owner.failures and not self._connection.broken:
+            if self._made_after == self._server.failures and not self._connection.broken:
                 return self._connection
             await self.close()
         now = asyncio.get_running_loop().time()
@@ -75,17 +84,17 @@ class LogConnection:
             raise LogAway(self._why)
         try:
             async with asyncio.timeout(2 * CONNECT_SECONDS):
-                self._made_after = self._owner.failures
-                self._connection = await self._owner.connect(self._listen)
+                self._made_after = self._server.failures
+                self._connection = await self._server.connect(self._listen)
         except (psycopg.Error, OSError, TimeoutError, LogSchemaError) as error:
-            self._pause = min(max(2 * self._pause, self._owner.first_pause), LONGEST_PAUSE)
+            self._pause = min(max(2 * self._pause, self._server.first_pause), LONGEST_PAUSE)
             self._not_before = asyncio.get_running_loop().time() + self._pause
             raise self._away(error) from None
         self._pause = self._not_before = 0.0
         return self._connection
 
     def _away(self, error: BaseException) -> LogAway:
-        self._why = f"{self._owner.address.shown}: {reason(error, self._owner.address)}"
+        self._why = f"{self._server.address.shown}: {reason(error, self._server.address)}"
         return LogAway(self._why)
 
 
