@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 
 def _script(name: str) -> str:
@@ -130,11 +130,18 @@ _V6: Final = "\n".join(
 )
 """The second edition, with one constant for each concern."""
 
+_V7: Final = """
+ALTER TABLE dora_deployments ADD COLUMN run TEXT NOT NULL DEFAULT '';
+CREATE INDEX dora_deployments_run ON dora_deployments (run) WHERE run <> '';
+"""
+"""The run of a deployment, by which all its attempts and regions are found."""
+
 MIGRATIONS: Final[Sequence[str]] = (
     _script("schema_1"),
     *("", "", ""),  # their tables do not exist in schema 6
     _script("schema_5"),
     _V6,
+    _V7,
 )
 """MIGRATIONS[n] migrates a database from user_version n to n + 1."""
 

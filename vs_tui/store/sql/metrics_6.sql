@@ -80,8 +80,7 @@ CREATE TABLE judged (
     product_group TEXT NOT NULL,
     artifact TEXT NOT NULL,
     name TEXT NOT NULL,
-    trace_id TEXT NOT NULL,
-    run TEXT NOT NULL
+    trace_id TEXT NOT NULL
 );
 INSERT INTO judged SELECT key, span, unit, place, project, service, environment, started_at,
     ended_at, outcome, (SELECT MIN(e.started_at) FROM dora_episodes e WHERE e.deployment = key),
@@ -91,7 +90,7 @@ INSERT INTO judged SELECT key, span, unit, place, project, service, environment,
         json_extract(verdict, '$.deployment.correlation'), environment) END,
     COALESCE(json_extract(verdict, '$.deployment.artifact'), ''),
     COALESCE(json_extract(verdict, '$.deployment.name'), ''),
-    COALESCE(json_extract(verdict, '$.deployment.trace_id'), ''), '' FROM dora_deployments;
+    COALESCE(json_extract(verdict, '$.deployment.trace_id'), '') FROM dora_deployments;
 
 CREATE TABLE dora_signals (
     deployment TEXT NOT NULL,
@@ -175,7 +174,6 @@ CREATE INDEX dora_deployments_target
 CREATE INDEX dora_deployments_span ON dora_deployments (span);
 CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
     WHERE product_group <> '';
-CREATE INDEX dora_deployments_run ON dora_deployments (run) WHERE run <> '';
 CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
 CREATE UNIQUE INDEX dora_changes_of ON dora_changes (deployment, change);
 CREATE INDEX dora_changes_change ON dora_changes (change, at, deployment, place, unit);
