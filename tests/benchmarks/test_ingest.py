@@ -6,27 +6,25 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores without other load, medians of five pairs: custom events 0.45 by the clock and
-0.44 by CPU (pairs 0.42 to 0.56: a request of ours took 207 to 215 us throughout, the bare handler's
-84 to 117), GitHub bodies 0.57 and 0.54 (0.41 and 0.39 while the sender waited for the whole parse).
-Seven pairs at a load of 2: custom 0.52 and 0.47, GitHub 0.55 and 0.50. At 500 a second with the
-dashboard open, half were answered within 1.5 ms, 99 of 100 within 37 ms (custom) and 88 ms (GitHub;
-40 as the median of six pairs, 68 before).
+Measured on two cores without other load, medians of five pairs: custom events 0.60 by the clock and
+0.54 by CPU (143 us a request, the bare handler's 77), GitHub bodies 0.52 and 0.51 (200 us and 103).
+At 500 a second with the dashboard open, half were answered within 0.8 ms (custom) and 1.1 ms
+(GitHub), 99 of 100 within 21 and 25 ms. In slower hours of the same machine the ratios were 0.45 to
+0.57, and 99 of 100 took up to 37 and 88 ms.
 
-A burst of 50,000 with the dashboard open: custom events acknowledged at 4,010/s and folded at
-3,473/s, GitHub bodies at 2,935/s and 1,225/s, the longest wait for a key 0.18 s. The same machine
-did 6,614 and 5,813, 3,421 and 1,480 in a faster hour before; so paired runs of 15,000 decide:
-GitHub bodies acknowledged at 2,055/s before the outline and 3,340/s with it, folded at 1,474/s and
-1,648/s; custom events alike.
+A burst of 50,000 with the dashboard open: custom events acknowledged at 5,596/s and folded at
+5,826/s, GitHub bodies at 3,843/s and 1,825/s, half of the keys painted within 11 and 24 ms, the
+longest wait 0.12 s. A slow hour gave 4,010 and 3,473, 2,935 and 1,225, so only paired runs decide
+about a change.
 
 While folding is behind, the dashboard reads once a second: after the last answer of a burst of
 12,000 custom events all threads took 173 us of CPU time for each, 192 before (medians of five pairs
 at a load of 18).
 
 Without the dashboard a backlog of 10,000 GitHub bodies takes 0.40 ms of CPU time each to fold and
-0.14 to parse, one of custom events 55 and 30 us. Of the 0.40, SQLite takes a half: 0.12 to insert,
-with COMMIT. The rest is spread over all of folding, so that no change alone gained a tenth: the
-steps of jobs, half of all spans, take 0.10, phases 0.04, shipped links 0.05, the metrics 0.05
+0.14 to parse, one of custom events 55 and 30 us. Of the 0.40, SQLite takes a half: 0.10 to insert,
+with COMMIT. The rest is spread over all of folding, and no part that was left out gained a fifth:
+the steps of jobs, half of all spans, take 0.10, phases 0.04, shipped links 0.05, the metrics 0.05
 (0.035 of it for what waits to be judged). Without garbage collection, or in transactions of 1,000
 or 2,000, it took as long. In transactions of eight a body takes 1.0 ms: 0.17 for COMMIT, which
 writes 25 pages for each, and about as much for each of shipped links and metrics.
