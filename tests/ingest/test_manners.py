@@ -26,7 +26,7 @@ def test_doubled_and_trailing_slashes_are_accepted(shared, path) -> None:
     ("path", "headers", "body"),
     [
         ("/github/", {"X-GitHub-Event": "ping"}, {"zen": "x"}),
-        ("/gitlab/", {"X-Gitlab-Event": "Note Hook"}, {"object_kind": "note"}),
+        ("/gitlab/", {"X-Gitlab-Event": "Wiki Page Hook"}, {"object_kind": "wiki_page"}),
     ],
 )
 def test_a_tools_path_with_a_slash_behind_it(shared, path, headers, body) -> None:

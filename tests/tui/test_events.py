@@ -76,6 +76,15 @@ async def test_the_selected_delivery_is_shown_below_the_list() -> None:
         await on.no_longer_sees("refs/heads/main")
 
 
+async def test_a_delivery_that_is_read_while_it_opens_is_shown() -> None:
+    async with stage(inspected()) as on:
+        opening = DeliveryView(on.app.look, 1)
+        on.app.push_screen(opening)
+        await opening.reload()
+        assert opening.detail is None
+        await on.sees("refs/heads/main")
+
+
 async def test_secrets_of_headers_and_bodies_are_never_shown_or_copied(monkeypatch) -> None:
     async with stage(inspected(), known_secrets=("acme/checkout",)) as on:
         copied: list[str] = []

@@ -168,8 +168,7 @@ class View(Screen[None]):
 
     @property
     def complete(self) -> bool:
-        """Whether its widgets exist. At the end of the app they are removed before the timers
-        stop."""
+        """Whether its widgets exist. At the end of the app they are removed before timers stop."""
         return self.is_mounted and bool(self.query("#footer"))
 
     def start_reload(self) -> None:
@@ -177,8 +176,9 @@ class View(Screen[None]):
         start(self, self.reload, "load", exclusive=True)
 
     async def reload(self) -> None:
-        """Run load() and show its errors on the screen. While a search is unfinished, run it again
-        and show the rows found so far."""
+        """Run load(), again while a search is unfinished, and show the rows so far, or its errors."""
+        if not self.complete:  # it reads once it is shown
+            return
         came = self.searching = None
         try:
             await self.load()
