@@ -176,7 +176,7 @@ class View(Screen[None]):
         start(self, self.reload, "load", exclusive=True)
 
     async def reload(self) -> None:
-        """Run load(), again while a search is unfinished, and show the rows so far, or its errors."""
+        """Run load(), again while a search is unfinished, and show the rows found, or errors."""
         if not self.complete:  # it reads once it is shown
             return
         came = self.searching = None
