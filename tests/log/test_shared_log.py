@@ -140,7 +140,8 @@ def wait_until_the_same(
             break
         time.sleep(0.1)
     for one, each in zip(nodes, found, strict=True):
-        assert wanted <= shown_ids(each), f"{one.db} lost what was acknowledged"
+        state = one.call("/readyz"), each.get("deliveries")
+        assert wanted <= shown_ids(each), f"{one.db} lost what was acknowledged: {state}"
         for name, rows in each.items():
             assert rows == found[0][name], f"{name} of {one.db} differs"
     raise AssertionError
