@@ -13,7 +13,6 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,8 +124,6 @@ class Writer(Sweeper):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        with suppress(ValueError):  # it could not be opened again
-            await self._run(lambda _: None)  # a transaction whose task was cancelled goes on
 
     @property
     def trouble(self) -> str:
@@ -196,7 +193,12 @@ class Writer(Sweeper):
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with self._turn:
-            return await run_on(self._db, work)
+            running = asyncio.ensure_future(run_on(self._db, work))
+            try:
+                return await asyncio.shield(running)
+            finally:
+                if not running.done():  # the caller was cancelled, but the thread goes on
+                    await asyncio.wait((running,))
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in one transaction, after everything acknowledged before is folded, and
