@@ -14,6 +14,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
 from vs_tui.config.model import ExportSettings
+from vs_tui.model.vocabulary import Verdict
 
 
 @contextlib.asynccontextmanager
@@ -40,6 +41,7 @@ async def post(runtime: Runtime, path: str, **body: Any) -> None:
     raw = json.dumps(body).encode()
     outcome = await runtime.ingest(path, {"content-type": "application/json"}, raw)
     assert outcome is not None
+    assert outcome.verdict is Verdict.ACCEPTED, outcome.reason
 
 
 async def event(runtime: Runtime, kind: str, name: str, action: str, **more: Any) -> None:

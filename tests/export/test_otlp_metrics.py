@@ -206,9 +206,10 @@ async def test_without_metrics_among_the_signals_none_are_sent(tmp_path, collect
 
 
 async def scrape(runtime: Runtime) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """(name, labels) -> value of every sample of /metrics."""
+    """(name, labels) -> value of every sample of /metrics, which waits for no folding."""
     from aiohttp import ClientSession
 
+    assert await runtime.writer.caught_up()
     headers = {"Authorization": "Bearer token-0123456789"}
     async with ClientSession(runtime.url, headers=headers) as session:
         text = await (await session.get("/metrics")).text()
