@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -45,13 +46,14 @@ SECRETS = {
 
 
 def configure(folder: Path) -> None:
-    """Write the known secrets."""
+    """Write the known secrets, at once: another node of this folder may read them right now."""
     lines = [f'token = "{TOKEN}"']
     for name, secret in SECRETS.items():
         lines += [f"[{name}]", f'secrets = ["old-{secret}", "{secret}"]']
-    path = folder / "secrets.toml"
-    path.write_text("\n".join(lines) + "\n")
-    path.chmod(0o600)
+    descriptor, written = tempfile.mkstemp(dir=folder)  # for this user only
+    with os.fdopen(descriptor, "w") as out:
+        out.write("\n".join(lines) + "\n")
+    Path(written).replace(folder / "secrets.toml")
 
 
 class Server:
