@@ -63,6 +63,13 @@ def test_a_page_says_how_the_tool_proves_itself(name):
 
 
 @pytest.mark.parametrize("name", RECEIVING)
+def test_a_page_says_who_makes_the_secret(name):
+    source, words = sources()[name], page(name)
+    enters = f"`VS_SECRET_{name.upper()}`"
+    assert source.makes_secret == (enters in words and "replace Buildkite's" not in words)
+
+
+@pytest.mark.parametrize("name", RECEIVING)
 def test_a_pages_examples_are_accepted(name):
     examples = list(EXAMPLE.finditer(page(name)))
     assert len(examples) == page(name).count("```json")

@@ -196,7 +196,30 @@ async def test_what_to_enter_where_for_tools_without_an_api_here(shell) -> None:
                              VS_SECRET_JIRA="s3cret-of-jira")  # fmt: skip
     told = json.loads(out)
     assert told["url"] == "http://127.0.0.1:5000/jira"
-    assert told["secret"] == "secret: s3cret-of-jira"
+    assert told["secret"] == "s3cret-of-jira"
+
+
+@pytest.mark.parametrize(
+    ("tool", "lines"),
+    [
+        ("github", ["secret          what `vs-tui secret show github` prints"]),
+        ("gitlab", ["secret token    what `vs-tui secret show gitlab` prints"]),
+        ("heroku", ["secret          what `vs-tui secret show heroku` prints"]),
+        ("linear", ["signing secret  the one that Linear shows; enter it here, under [linear] "]),
+        ("vercel", ["secret          the one that Vercel shows; enter it here, under [vercel] "]),
+        ("otlp", ["header          Authorization: Bearer TOKEN\n",
+                  "TOKEN           what `vs-tui secret show token` prints"]),
+        ("drone", ["header          Authorization: Bearer TOKEN, or ?token=TOKEN in the URL",
+                   "TOKEN           what `vs-tui secret show token` prints"]),
+        ("jenkins", ["url             http://127.0.0.1:5000/jenkins?token=TOKEN",
+                     "TOKEN           what `vs-tui secret show token` prints"]),
+    ],
+)  # fmt: skip
+async def test_the_form_names_the_secret_that_the_tool_sends(shell, tool, lines) -> None:
+    code, out, err = await run(shell, tool)
+    assert code == 0, err
+    assert [line for line in lines if line not in out] == []
+    assert ("secret show token" in out) == ("TOKEN" in out)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +227,7 @@ async def test_what_to_enter_where_for_tools_without_an_api_here(shell) -> None:
     [
         (("jenkins", "acme"), {}, 2, "only the webhooks of github and gitlab"),
         (("nothing",), {}, 2, "there is no source 'nothing'"),
+        (("user",), {}, 2, "there is no source 'user'"),
         (("github", "acme/api"), {"GITHUB_TOKEN": "x"}, 1, "import github acme/api --follow"),
         (("github", "acme/api", "--public-url", "https://a.example"), {}, 1, "set GITHUB_TOKEN"),
     ],

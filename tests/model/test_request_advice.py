@@ -24,3 +24,14 @@ def test_what_is_wrong_and_what_to_do_follow_the_reason(status, reason, what, do
     found = advice(Verdict.REJECTED, status, reason, GITHUB)
     assert what in found.what
     assert do in found.do
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(401, "the signature is wrong"), (503, "too many requests without a valid proof")],
+)
+def test_the_secret_that_a_tool_makes_is_entered_here(status, reason) -> None:
+    linear = Proof("Linear", "linear", "Linear-Signature", makes_secret=True)
+    found = advice(Verdict.REJECTED, status, reason, linear)
+    assert found.do.startswith("put the secret that Linear shows into secrets.toml, under [linear]")
+    assert "secret show" not in found.do

@@ -98,6 +98,13 @@ async def test_the_first_page_on_other_screens(name, size, ascii) -> None:
         assert not ascii or on.text.isascii()
 
 
+def test_the_secret_of_a_tool_that_makes_it_is_not_ours() -> None:
+    linear = replace(GITHUB, title="Linear", makes_secret=True)
+    told = text(page(replace(FACTS, connections=(linear, JENKINS)), full=True))
+    assert "Linear shows it: put it into secrets.toml" in told
+    assert "copies it" not in told
+
+
 @does("next_tool", "previous_tool", "first_page")
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 async def test_from_nothing_to_the_first_row(size) -> None:

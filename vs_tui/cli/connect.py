@@ -21,7 +21,7 @@ from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import Config
 from vs_tui.model.display import clean
 from vs_tui.sources import github, gitlab
-from vs_tui.tui.source_status import Connection, url_of, url_with_token
+from vs_tui.tui.source_status import Connection, url_of
 
 _BY_API: Final = ("github", "gitlab")
 
@@ -135,25 +135,27 @@ def _print_form(args: argparse.Namespace, connection: Connection, base: str, con
     """Print what to enter in the tool's form."""
     form = connection.webhook_form
     where = base or f"http://{config.host}:{config.port or 5000}"
-    in_url = connection.token_in_url and not form.field
-    url = url_of(connection, where)
-    shown_url = url
-    if in_url:
-        shown_url = url_with_token(connection, where) if args.show_secret else f"{url}?token=TOKEN"
-    rows = {"where": form.where, "url": shown_url, "content type": form.content_type,
-            "events": form.events}  # fmt: skip
-    if not in_url:
-        field = form.field or "the header Authorization: Bearer TOKEN"
-        rows["secret"] = f"{field}: " + (
-            connection.secret if args.show_secret
-            else f"what `vs-tui secret show {connection.kept_as}` prints"
-        )  # fmt: skip
-    elif not args.show_secret:
-        rows["where TOKEN is"] = "what `vs-tui secret show token` prints (--show-secret puts it in)"
+    rows = {"where": form.where, "url": url_of(connection, where),
+            "content type": form.content_type, "events": form.events}  # fmt: skip
+    label, secret = form.field, f"what `vs-tui secret show {connection.kept_as}` prints"
+    if args.show_secret:
+        secret = connection.secret
+    if connection.makes_secret:
+        secret = (
+            f"the one that {connection.title} shows; enter it here, under [{connection.name}] of "
+            f"{config.secrets_path}"
+        )
+    elif not connection.proof:
+        label = "TOKEN"
+        if not form.field:
+            rows["url"] += f"?token={secret if args.show_secret else 'TOKEN'}"
+        else:
+            in_url = ", or ?token=TOKEN in the URL" if connection.token_in_url else ""
+            rows["header"] = f"Authorization: Bearer TOKEN{in_url}"
     if args.json:
-        print(json.dumps({"tool": connection.name, **rows}))
+        print(json.dumps({"tool": connection.name, **rows, "secret": secret}))
     else:
-        for name, value in rows.items():
+        for name, value in {**rows, label: secret}.items():
             print(f"{name:<15} {clean(value, 2000)}")
     if not base:
         _tell("this address is for tools on this machine; for others start a tunnel (ngrok http "

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import shown_url
 from vs_tui.model.request_advice import shown_header
 from vs_tui.tui.source_status import Connection
@@ -92,13 +93,15 @@ def _leads_to(address: str, port: int) -> bool:
 
 
 def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
-    """One connection for each source; imports every adapter. Without secrets on a machine that is
+    """One connection for each tool; imports every adapter. Without secrets on a machine that is
     not the receiver's."""
     from vs_tui.sources.dispatch import sources
 
     secrets = config.secrets if with_secrets else Secrets()
     found = []
     for source in sources().values():
+        if source.name == DECISION_SOURCE:
+            continue
         own = next(iter(secrets.sources.get(source.name, ())), "")
         signs = bool(own) or (not with_secrets and bool(source.signature_headers))
         found.append(
@@ -108,6 +111,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
                 paths=tuple(source.paths),
                 proof=shown_header(source.signature_headers[0]) if signs else "",
                 token_in_url=source.token_in_url,
+                makes_secret=signs and getattr(source, "makes_secret", False),
                 kept_as=source.name if signs else "token",
                 secret=own or secrets.token,
                 token=secrets.token,

@@ -23,6 +23,13 @@ class Proof(NamedTuple):
     """The header that carries the signature; empty if the tool sends our token."""
     in_url: bool = False
     """Whether the tool may send the token in the URL."""
+    makes_secret: bool = False
+    """Whether the tool makes the secret, so that it is entered in secrets.toml."""
+
+    @property
+    def tool_secret(self) -> str:
+        """How the secret of a tool that makes it gets here."""
+        return f"put the secret that {self.title} shows into secrets.toml, under [{self.kept_as}]"
 
 
 class Advice(NamedTuple):
@@ -71,26 +78,22 @@ def advice(verdict: str, status: int, reason: str, proof: Proof) -> Advice:
 def _unproven(reason: str, proof: Proof) -> Advice:
     show = f"`vs-tui secret show {proof.kept_as}`"
     if proof.header and "missing or wrong proof" not in reason:
-        return Advice(
-            "signed with another secret than ours",
-            f"copy the secret again ({show}), paste it at {proof.title}, and let it send again",
-        )
+        do = f"copy the secret again ({show}), paste it at {proof.title}, and let it send again"
+        do = f"{proof.tool_secret}, and let it send again" if proof.makes_secret else do
+        return Advice("signed with another secret than ours", do)
     if proof.header:
-        return Advice(
-            f"it carries no {proof.header}",
-            f"enter a secret in the webhook's form: {show} prints it",
-        )
+        do = f"enter a secret in the webhook's form: {show} prints it"
+        do = f"only {proof.title} signs: find out what else sends" if proof.makes_secret else do
+        return Advice(f"it carries no {proof.header}", do)
     way = "put ?token= into the URL" if proof.in_url else "send it in the header Authorization"
     return Advice("the token is missing or another one", f"{way}: {show} prints it")
 
 
 def _unavailable(reason: str, proof: Proof) -> Advice:
     if "without a valid proof" in reason:
-        return Advice(
-            "one of more requests without a valid proof than are checked",
-            f"copy the secret again (`vs-tui secret show {proof.kept_as}`) if {proof.title} sends "
-            "them",
-        )
+        do = f"copy the secret again (`vs-tui secret show {proof.kept_as}`)"
+        do = f"{proof.tool_secret if proof.makes_secret else do} if {proof.title} sends them"
+        return Advice("one of more requests without a valid proof than are checked", do)
     if "too many" in reason or "requests a second" in reason:
         return Advice("more than may be sent at once", "the tool sends it again later")
     return Advice("it could not be stored", "`vs-tui doctor` says why; the tool may send again")

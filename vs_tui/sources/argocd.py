@@ -134,7 +134,7 @@ class ArgoCd(Source):
     form = Form(
         "argocd-notifications-cm: a webhook service and a trigger, see docs/sources/argocd.md",
         "on sync running, succeeded, failed and on health degraded",
-        field="",
+        field="token",
     )
     token_in_url = True
 

@@ -144,6 +144,8 @@ class Source:
     key_in_authorization: bool = False
     """Whether the source's own secret is accepted in the Authorization header, as vs-tui's token
     is."""
+    makes_secret: bool = False
+    """Whether the tool makes the secret, so that it is entered in secrets.toml."""
     token_in_url: bool = False
     """Whether `?token=` is accepted, for tools that cannot send headers."""
     delivery_headers: tuple[str, ...] = ()

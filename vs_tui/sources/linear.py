@@ -57,6 +57,7 @@ class Linear(Source):
         "Data change events: Issues",
         field="signing secret",
     )
+    makes_secret = True
     signature = Scheme("Linear-Signature")
     delivery_headers = ("linear-delivery",)
     stored_headers = ("linear-event", "linear-delivery")

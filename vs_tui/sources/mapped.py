@@ -54,8 +54,8 @@ _RESERVED: Final = frozenset({"token", "tokens", UNKNOWN_SOURCE, DECISION_SOURCE
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,5}")
 _OURS: Final = ("/api/", "/healthz/", "/readyz/", "/metrics/", "/openapi.json/")
 _SETTINGS: Final = (
-    *("title", "path", "paths", "enabled", "signature", "token_in_url", "delivery_header"),
-    *("kind", "recognise", "events"),
+    *("title", "path", "paths", "enabled", "signature", "makes_secret", "token_in_url"),
+    *("delivery_header", "kind", "recognise", "events"),
 )
 _OF_PRESETS: Final = ("documentation", "samples")
 FIELDS: Final = (
@@ -82,6 +82,7 @@ class MappedSource(Source):
         self.title = definition.get("title", name)
         self.paths = _paths(name, definition)
         self.enabled: bool = definition.get("enabled", True)
+        self.makes_secret = definition.get("makes_secret", False)
         self.token_in_url = definition.get("token_in_url", False)
         rules = definition["events"]
         self.only_incidents = all(rule.get("operation") == Operation.INCIDENT for rule in rules)
@@ -228,7 +229,8 @@ def _check_settings(name: str, table: Any) -> None:
         raise _wrong(name, "it", "must be a table")
     _known(name, "", table, (*_SETTINGS, *_OF_PRESETS))
     kinds = {"title": str, "path": str, "kind": str, "recognise": str, "delivery_header": str}
-    for setting, kind in {**kinds, "token_in_url": bool, "enabled": bool}.items():
+    flags = dict.fromkeys(("enabled", "makes_secret", "token_in_url"), bool)
+    for setting, kind in {**kinds, **flags}.items():
         if setting in table and not isinstance(table[setting], kind):
             wanted = "true or false" if kind is bool else "a text"
             raise _wrong(name, setting, f"must be {wanted}, not {table[setting]!r}")

@@ -40,6 +40,7 @@ class PagerDuty(Source):
         "Integrations, Generic Webhooks (v3), New Webhook",
         "incident events (all)",
     )
+    makes_secret = True
     signature = Scheme("X-PagerDuty-Signature", part="v1")
     delivery_headers = ("x-webhook-id",)
     token_in_url = True

@@ -31,6 +31,7 @@ class Trello(Source):
     name = "trello"
     title = "Trello"
     signature_headers = ("x-trello-webhook",)
+    makes_secret = True
     token_in_url = True
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from rich.cells import cell_len
 
-from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
@@ -157,7 +156,7 @@ def tools(connections: Sequence[Connection]) -> list[str]:
     """The tools to choose from: common ones first."""
     names = [connection.name for connection in connections]
     usual = [name for name in USUAL if name in names]
-    return [*usual, *(name for name in names if name not in usual and name != DECISION_SOURCE)]
+    return [*usual, *(name for name in names if name not in usual)]
 
 
 def page(facts: Facts, *, full: bool) -> list[Line]:
@@ -261,6 +260,8 @@ def _tell(facts: Facts, *, short: bool) -> list[Line]:
         lines.append(Line(_detail("content type", (form.content_type, "text"))))
     if facts.open_mode:
         secret: Piece = ("not asked for: started with --no-auth", "wait")
+    elif connection.makes_secret:
+        secret = (f"{connection.title} shows it: put it into secrets.toml", "text")
     elif not connection.secret:
         secret = (
             f"`{facts.program} secret show {connection.kept_as}` where the receiver runs",
@@ -269,7 +270,8 @@ def _tell(facts: Facts, *, short: bool) -> list[Line]:
     else:
         shown_secret = connection.secret if facts.revealed else masked(connection.secret)
         secret = (shown_secret, "match" if facts.revealed else "text")
-    more = ("" if facts.open_mode else "   {copy_secret} copies it, {reveal} shows it", "dim")
+    no_key = facts.open_mode or connection.makes_secret
+    more = ("" if no_key else "   {copy_secret} copies it, {reveal} shows it", "dim")
     lines.append(Line(_detail(form.field or "token, in the URL", secret, more)))
     if not short:
         lines.append(Line(_detail("events", (form.events, "text"))))

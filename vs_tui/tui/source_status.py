@@ -42,6 +42,8 @@ class Connection:
     token: str = field(default="", repr=False)
     form: Form | None = None
     """What to enter in the tool's webhook form."""
+    makes_secret: bool = False
+    """Whether the tool makes the secret, so that it is entered in secrets.toml."""
 
     @property
     def webhook_form(self) -> Form:
@@ -49,14 +51,14 @@ class Connection:
         from vs_tui.sources.base import Form  # not for the first rows
 
         page = f"see docs/sources/{self.name}.md"
-        return self.form or Form(page, "see there", "the token in the header Authorization")
+        return self.form or Form(page, "see there", "secret" if self.proof else "token")
 
     @property
     def how(self) -> Proof:
         """How the tool's requests authenticate."""
         from vs_tui.model.request_advice import Proof
 
-        return Proof(self.title, self.kept_as, self.proof, self.token_in_url)
+        return Proof(self.title, self.kept_as, self.proof, self.token_in_url, self.makes_secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -386,8 +386,7 @@ class Azure(Source):
     title = "Azure DevOps"
     form = Form(
         "Project settings, Service hooks, Web Hooks",
-        "see docs/sources/azure.md: one a kind of event; Basic authentication with "
-        "the token as password",
+        "a subscription for each event that docs/sources/azure.md lists",
         field="",
     )
     token_in_url = True

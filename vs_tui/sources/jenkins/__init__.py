@@ -40,7 +40,7 @@ class Jenkins(Source):
     title = "Jenkins"
     form = Form(
         "Manage Jenkins, System, Statistics Gatherer: the URL for builds and steps",
-        "builds, build steps",
+        "builds, queue, build steps, SCM checkouts; not projects",
         field="",
     )
     paths = ("/jenkins", "/jenkins/*")

@@ -237,6 +237,8 @@ class SourcesView(ListedView):
             command = f"`vs-tui secret show {connection.kept_as}`"
             return [(f"on the receiver's machine: {command}", "dim")]
         kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
+        if connection.makes_secret:
+            kind = f"  {connection.title} makes it: put it into secrets.toml"
         if self.secret.shown == connection.name:
             return [(connection.secret, "match"), (kind, "dim")]
         return [(source_status.masked(connection.secret), "text"), (kind, "dim")]
