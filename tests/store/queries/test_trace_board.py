@@ -167,6 +167,82 @@ def test_a_deploy_that_waits_is_passed_by_a_later_one_of_another_trace() -> None
     assert [r.section.value for r in rows if r.action.rule == "gate"] == []
 
 
+def test_what_another_trace_replaces_or_ships_is_seen_with_that_change() -> None:
+    """A row is judged by other traces, too: a run on `main` that passes makes its failure before
+    history, and a deploy fills the cells of the changes it ships."""
+    world, kept = World(), TraceBoard()
+
+    def later(*args: str) -> Intake:
+        body = orjson.loads(deploy(*args).body)
+        body["deployment"]["sha"] = "9" * 40
+        return from_github("deployment_status", body)
+
+    nightly = {"event": "schedule", "pull_requests": [], "head_branch": "main"}
+    story = [
+        run("completed", "10:36:00", id=556, head_sha="c" * 40, conclusion="failure", **nightly),
+        run(
+            "completed",
+            "10:46:00",
+            id=557,
+            head_sha="d" * 40,
+            conclusion="success",
+            **nightly,
+            run_started_at=gh.stamp("10:41:00"),
+            created_at=gh.stamp("10:41:00"),
+        ),
+        pull(),
+        merged(),
+        later("in_progress", "11:48:00"),
+        later("success", "11:52:00"),
+    ]
+    marks = set()
+    for delivery in story:
+        world.deliver(delivery)
+        fresh = TraceBoard().board(world.db, "", NOON)
+        assert kept.board(world.db, "", NOON) == fresh
+        marks |= {cell.mark for row in fresh.rows for cell in row.cells}
+    assert all(row.action.verb != "fix" for row in fresh.rows)
+    assert "shipped" in marks
+
+
+def test_only_what_time_can_change_is_judged_again_and_the_rest_a_little_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, kept = World(), TraceBoard()
+    for number in range(40, 60):
+        world.deliver(pull(number=number, id=1_500_000_000 + number, body="no issue"))
+    world.deliver(custom("build", 1, "start", "11:59:00", name="long one"))
+    kept.board(world.db, "", NOON)
+    judged: list[str] = []
+    inner = trace_board.standing
+
+    def counted(trace_id: str, *args: object, **more: object) -> object:
+        judged.append(trace_id)
+        return inner(trace_id, *args, **more)
+
+    monkeypatch.setattr(trace_board, "standing", counted)
+
+    def judged_at(clock: str) -> int:
+        judged.clear()
+        assert kept.board(world.db, "", moment(clock)).everything.listed == 21
+        return len(set(judged))
+
+    assert judged_at("12:00:05") == 0
+    assert judged_at("12:02:00") == 1, "the machine, which may have become silent"
+    assert judged_at("13:02:00") == 1
+    world.deliver(custom("build", 1, "update", "13:02:30", name="long one"))
+    counts = [judged_at(f"13:{minute:02}:31") for minute in range(2, 14)]
+    assert max(counts) <= 4, "a tenth of the 21 traces in a minute, and the machine"
+    assert sum(counts) >= 20 + 10, "each of the others once, the machine each time"
+
+
+def test_what_was_pruned_leaves_the_list_within_a_minute() -> None:
+    world, kept = World().deliver(pull()), TraceBoard()
+    assert len(kept.board(world.db, "", NOON).rows) == 1
+    world.db.execute("DELETE FROM spans")
+    assert kept.board(world.db, "", NOON + MINUTE).rows == []
+
+
 def _sections(board: Board) -> list[str]:
     return [row.section.value for row in board.rows]
 

@@ -25,12 +25,16 @@ from vs_tui.store.queries.span_search import current_seq, follows
 from vs_tui.store.queries.trace_surroundings import (
     LISTED,
     joined,
+    replaceable,
     shipped,
+    shipping,
     spans_of,
+    succeeded,
     superseded,
     surroundings,
 )
 from vs_tui.traces.board import Board, board, is_current, without_details
+from vs_tui.traces.correlation import series_of
 from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom_of, standing
 from vs_tui.traces.trace_facts import MACHINES, is_incident
 
@@ -47,8 +51,11 @@ _CUSTOM_AGE: Final = 10 * MINUTE
 _AGAIN: Final = 10 * SECOND
 """Interval of the check whether a machine became silent."""
 _AFRESH: Final = MINUTE
-"""Interval after which everything is read again, because pruning does not appear in the change
+"""Interval of the check which traces are listed, because pruning does not appear in the change
 feed."""
+_ROUND: Final = 10 * MINUTE
+"""Time in which every trace is judged again while others change. To judge 5,000 at once takes three
+seconds."""
 _MANY_CHANGED: Final = MOST
 """Most changed spans whose traces are read; with more, everything is read again. To read everything
 for each 2,500 spans of a burst took 1.7 times the CPU time."""
@@ -62,6 +69,10 @@ class _Trace:
     """Keys of its spans."""
     incidents: Sequence[str]
     """Keys of its open incidents."""
+    runs: frozenset[str]
+    """Series of the runs that a success in another trace may replace."""
+    seq: int = -1
+    """Number of the last change when it was judged."""
 
 
 @dataclass(slots=True)
@@ -75,7 +86,10 @@ class TraceBoard:
     _trace_of: dict[str, str] = field(default_factory=dict)
     """Span key -> the trace with which it was read."""
     _seq: int = -1
+    _looked_at: Instant = 0
     _read_at: Instant = 0
+    _passed: set[str] = field(default_factory=set)
+    """Traces that ended too long ago to be listed, of those that were judged."""
     _finished_for: Duration = 0
     """How long ago the traces that are kept may have finished."""
     _usual: dict[str, Waits | None] = field(default_factory=dict)
@@ -120,39 +134,64 @@ class TraceBoard:
         return {trace.row.trace_id: trace.row for trace in judged}
 
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
-        seq, before = current_seq(db), self._seq
+        seq, before, elapsed = current_seq(db), self._seq, now - self._looked_at
         self._seq = -1  # if this fails, everything is read again
         changed: set[str] | None = None
-        is_recent = 0 <= now - self._read_at < _AFRESH
-        if is_recent and finished_for <= self._finished_for and follows(db, before, seq):
+        if elapsed >= 0 and finished_for <= self._finished_for and follows(db, before, seq):
             changed = self._changed(db, before) if seq != before else set()
         if changed is None:
             self._traces.clear()
             self._trace_of.clear()
             self._around.clear()
+            self._passed.clear()
             self._read_at, self._finished_for = now, finished_for
             changed = _open_traces(db, now, finished_for)
-        again = {
-            key
-            for key, trace in self._traces.items()
-            if trace.row.action.rule in ("machine", "silent")
-            and abs(now - trace.judged_at) > _AGAIN
-        }
+        elif now - self._read_at >= _AFRESH:
+            self._read_at = now
+            listed = _open_traces(db, now, self._finished_for)
+            for key in self._traces.keys() - listed:
+                self._drop(key)
+            self._passed &= listed
+            changed |= listed - self._traces.keys() - self._passed
+        again = self._due(db, before, seq, now, elapsed)
         if changed:  # any change may be the fix of an incident
             open_ = {i: key for key, trace in self._traces.items() for i in trace.incidents}
             again |= self._look_around(db, open_, self._around)
         for key in changed | again:
             self._drop(key)
+        self._passed -= changed
         for trace in self._judged(db, changed | again, now, self._around):
             if is_current(trace.row, now, self._finished_for):
+                trace.seq = seq
                 self._traces[trace.row.trace_id] = trace
                 self._trace_of.update(dict.fromkeys(trace.keys, trace.row.trace_id))
+            else:
+                self._passed.add(trace.row.trace_id)
         over = [trace.row for trace in self._traces.values() if trace.row.is_over]
         if len(over) > MOST:
             over.sort(key=lambda row: row.action.since or 0)
             for row in over[:-MOST]:
                 self._drop(row.trace_id)
-        self._seq = seq
+        self._seq, self._looked_at = seq, now
+
+    def _due(
+        self, db: sqlite3.Connection, before: int, seq: int, now: Instant, elapsed: Duration
+    ) -> set[str]:
+        """Traces that have no change and yet may stand elsewhere: machines fall silent, deploys
+        and runs of other traces ship and replace, and what is usual moves with anything."""
+        due = {
+            key
+            for key, trace in self._traces.items()
+            if trace.row.action.rule in ("machine", "silent")
+            and abs(now - trace.judged_at) > _AGAIN
+        }
+        if seq != before and self._traces:
+            due |= shipping(db, before) & self._traces.keys()
+            if runs := succeeded(db, before):
+                due |= {k for k, trace in self._traces.items() if not runs.isdisjoint(trace.runs)}
+        share = -(-len(self._traces) * min(elapsed, _AFRESH) // _ROUND)
+        oldest = islice(self._traces.items(), share)  # judging moves a trace to the end
+        return due | {key for key, trace in oldest if trace.seq != seq}
 
     def _drop(self, trace_id: str) -> None:
         if (trace := self._traces.pop(trace_id, None)) is None:
@@ -194,7 +233,8 @@ class TraceBoard:
             self._look_around(db, {i: key for key, own in incidents.items() for i in own}, around)
             for key, spans in by_trace.items():
                 row = without_details(self._judge(db, key, spans, now, around, team))
-                yield _Trace(row, now, [span.key for span in spans], incidents[key])
+                runs = frozenset(series_of(span) for span in replaceable(spans))
+                yield _Trace(row, now, [span.key for span in spans], incidents[key], runs)
 
     def _learn(self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant) -> None:
         """Read how long the machines in flight usually take."""
@@ -250,7 +290,7 @@ class TraceBoard:
             usual=usual,
             custom=self._custom_of(db, project, now),
             environments=self.environments,
-            superseded=superseded(db, spans, has_change=change is not None),
+            superseded=superseded(db, spans),
             shipped=[s for s in shipped(db, spans) if not team or s.team == team],
             around=joined(around[s.key] for s in spans if s.key in around),
             thresholds=self.thresholds,

@@ -102,22 +102,42 @@ def shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
     return [deploy for deploy in found if deploy.key not in own]
 
 
-def superseded(
-    db: sqlite3.Connection, spans: Sequence[Span], *, has_change: bool
-) -> frozenset[str]:
-    """Runs that failed or wait and that a later success in another trace has replaced. The run of a
-    change is never replaced: a success on `main` does not fix a branch."""
-    keys = [
-        span.key
+def replaceable(spans: Sequence[Span]) -> list[Span]:
+    """Runs that failed or wait, which a success in another trace may replace. The run of a change
+    is never replaced: a success on `main` does not fix a branch."""
+    has_change = any(span.operation == "pull_request" for span in spans)
+    return [
+        span
         for span in spans
         if span.operation in MACHINES
         and (span.status.failed or span.in_flight)
         and (span.operation == "deploy" or not has_change)
     ]
+
+
+def superseded(db: sqlite3.Connection, spans: Sequence[Span]) -> frozenset[str]:
+    """Keys of the runs that a later success in another trace has replaced."""
     sql = (
         f"SELECT s.key FROM spans s WHERE s.key {rows.KEYS} AND EXISTS ("
         "SELECT 1 FROM spans o WHERE o.series = s.series AND o.status = 'ok' "
         "AND o.ended_at > COALESCE(s.ended_at, s.started_at) AND o.started_at > s.started_at "
         "AND o.trace_id <> s.trace_id)"
     )
-    return frozenset(row[0] for row in rows.select_in(db, sql, keys))
+    found = rows.select_in(db, sql, [span.key for span in replaceable(spans)])
+    return frozenset(row[0] for row in found)
+
+
+def shipping(db: sqlite3.Connection, since: int) -> set[str]:
+    """Traces whose changes the deploys that changed after `since` have shipped."""
+    sql = (
+        "SELECT p.trace_id FROM spans d INDEXED BY spans_changed JOIN links l ON l.child = d.key "
+        "JOIN spans p ON p.key = l.parent "
+        "WHERE d.changed > ? AND d.operation = 'deploy' AND l.rule = 'ships'"
+    )
+    return {row[0] for row in db.execute(sql, (since,))}
+
+
+def succeeded(db: sqlite3.Connection, since: int) -> set[str]:
+    """Series of the successful spans that changed after `since`."""
+    sql = "SELECT DISTINCT series FROM spans WHERE changed > ? AND status = 'ok'"
+    return {row[0] for row in db.execute(sql, (since,))}
