@@ -57,6 +57,16 @@ def place(on: Stage) -> tuple[object, ...]:
     return view.where, on.list.selected_key, on.list.first, view.filter_text, view.sort
 
 
+async def test_a_notice_stays_behind_with_the_view_on_which_it_was_given() -> None:
+    async with stage(world(), size=NARROW) as on:
+        await on.press("w")
+        await on.sees("has ended already")
+        await on.press("2")
+        await on.no_longer_sees("has ended already")
+        await on.press("1", "w", "?")
+        await on.no_longer_sees("has ended already")
+
+
 @pytest.mark.parametrize("view", VIEWS)
 async def test_every_pair_of_views(view) -> None:
     async with stage(world(), size=NARROW, connections=connections, cards=some_cards) as on:

@@ -52,6 +52,38 @@ def team_reader(count: int) -> FakeReader:
     return reader
 
 
+async def test_a_machine_falls_silent_and_a_finished_row_leaves_although_nothing_comes() -> None:
+    running = span("ci-1", "build", "unit", began=MINUTE, project="acme/shop")
+    ended = span("ci-2", "build", "lint", began=119 * MINUTE, took=MINUTE, project="acme/shop")
+    reader = FakeReader([running, ended])
+    reader.history = {"ci-1": Baseline(n=9, p50=MINUTE, p90=MINUTE)}
+    async with stage(reader, by_trace=True) as on:
+        await on.sees("RUNNING 1", "1 running · 0 waiting", "JUST FINISHED 1")
+        on.clock.now += 11 * MINUTE
+        on.app.feed.wake()
+        await on.sees("RUNNING 0", "0 running · 1 waiting", "check: silent")
+        await on.no_longer_sees("JUST FINISHED")
+
+
+async def test_rows_that_nobody_touched_for_long_are_listed_where_nothing_else_waits() -> None:
+    old = span("pr-1", "pull_request", "Old one", began=40 * DAY, last_event_at=NOW - 40 * DAY)
+    async with stage(FakeReader([old]), by_trace=True) as on:
+        assert lines_with(on, "Old one") and not lines_with(on, "untouched")
+        on.reader.put(*work(2))
+        on.app.feed.wake()
+        await on.sees("1 more, untouched for over 14d")
+
+
+async def test_an_issue_that_nobody_has_begun_is_a_row_and_no_empty_box_stands_below() -> None:
+    reader = FakeReader([span("is-1", "issue", "Someday", began=DAY)])
+    async with stage(reader, by_trace=True) as on:
+        assert not on.app.screen.on_first_page
+        assert lines_with(on, "NOT STARTED 1")
+        assert not on.app.screen.trace.display
+        await on.press("G", "space")
+        assert lines_with(on, "Someday") and on.app.screen.trace.display
+
+
 def lines_with(on: Stage, *words: str) -> list[str]:
     return [line for line in on.lines if all(word in line for word in words)]
 

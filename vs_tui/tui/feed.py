@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant
+from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import header
 from vs_tui.tui.session import Session
@@ -76,6 +76,9 @@ class Feed:
         """Set once the first rows are shown."""
         self.resting = False
         """Whether all that the last look met is read and painted."""
+        self._minute = 0
+        """Minute since 1970 of the last look. At the next one, rows fall silent, leave the list or
+        the range, although nothing changed."""
         self._dirty = asyncio.Event()
         self._told = app.setup.after_paint is not None
         self._looked = 0.0
@@ -141,20 +144,28 @@ class Feed:
     async def _follow(self) -> None:
         app = self._app
         changes = await app.reader.changes(self.seq)
+        minute, before = app.setup.clock() // MINUTE, self._minute
+        self._minute = minute
         if not self._app.begun:
             await self._begin(changes.seq)
             return
         if changes.seq == self.seq:
+            if minute != before and app.frozen_at is None:
+                await self._reread()
             return
         self.seq = changes.seq
         if app.frozen_at is not None:
             app.pending += max(len(changes.keys), 1)
             await self._read_health()
             app.paint_frame()
+            await self._watching.check(changes.keys)
         else:
-            await self.read_status()
-        await self._watching.check(changes.keys)
-        if app.frozen_at is None and (view := app.shown) is not None:
+            await self._watching.check(changes.keys)
+            await self._reread()
+
+    async def _reread(self) -> None:
+        await self.read_status()
+        if (view := self._app.shown) is not None:
             await view.reload()
 
     async def _begin(self, seq: int) -> None:

@@ -232,7 +232,7 @@ def _reaches(facts: Facts) -> Line:
     if facts.requests:
         return Line(_step(2, glyphs.ok, "ok", "your tool can reach it", ("a request came", "text")))
     port = urlsplit(facts.url).port or 5000
-    how = f"a tool on this machine does; for others: ngrok http {port}"
+    how = f"ngrok http {port}, but for tools on this machine"
     return Line(_step(2, glyphs.wait, "wait", "your tool can reach it", (how, "text")),
                 ("the command", f"ngrok http {port}"))  # fmt: skip
 

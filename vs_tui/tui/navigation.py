@@ -224,7 +224,6 @@ class Navigation:
         from vs_tui.tui.screens.traces import CompareView
 
         marked, self.marked_trace = self.marked_trace, ""
-        self._app.clear_notice()
         self._app.push_screen(CompareView(self._app.look, marked, span.trace_id))
 
 

@@ -109,6 +109,9 @@ class Session(DiffingApp[int]):
     after_restart = ""
     """Changes of the configuration file that take effect after a restart."""
 
+    notice_of: Shown | None = None
+    """The view on which the notice was given."""
+
     def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.setup = setup
@@ -288,7 +291,7 @@ class Session(DiffingApp[int]):
         if self._notice_timer is not None:
             self._notice_timer.stop()
         self._notice_timer = self.set_timer(NOTICE_SECONDS, self.clear_notice)
-        self.notice = self.notices[-1], severity
+        self.notice, self.notice_of = (self.notices[-1], severity), self.shown
         self._show_notice()
 
     def clear_notice(self) -> None:

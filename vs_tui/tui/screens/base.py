@@ -226,8 +226,8 @@ class View(Screen[None]):
         self.paint_notice()
 
     def paint_notice(self) -> None:
-        """Paint the current notice in its own lines."""
-        text, severity = self.dash.notice
+        """Paint the current notice in its own lines, on the view on which it was given."""
+        text, severity = self.dash.notice if self.dash.notice_of is self else ("", "")
         self.query_one("#notice", FilterNote).say(text, _SEVERITIES.get(severity, "title"))
 
     def paint_header(self) -> None:

@@ -131,7 +131,9 @@ class BoardRows(WorkView):
             quiet, shown = [], part
             if section is Section.WAITING:
                 quiet = [row for row in part if row.is_quiet(now)]
-                shown = [row for row in part if not row.is_quiet(now)]
+                # With nothing else in the section, its heading alone would look empty.
+                shown = [row for row in part if not row.is_quiet(now)] or part
+                quiet = quiet if shown is not part else []
             most = MOST_FINISHED if section is Section.FINISHED else len(shown)
             for row in shown[:most]:
                 lines.append(self._listed[row.trace_id])

@@ -109,7 +109,8 @@ class LiveView(BoardRows):
     async def _show_first_page(self) -> None:
         """Show the first page until there is a row, or while the user has opened it."""
         board = self.board
-        empty = board is not None and not board.everything.listed and not self.filter_text
+        any_row = board is None or any(board.everything.sections.values())
+        empty = not any_row and not self.filter_text
         self._received = self._received or not empty
         wanted = empty and not self._received and self.dash.frozen_at is None
         if wanted or self._asked_for_first:
@@ -198,8 +199,8 @@ class LiveView(BoardRows):
         before, wanted = self.trace.display, rows + LIST_FRAME
         total = self.upper.outer_size.height + (self.trace.outer_size.height if before else 0)
         fits = total - wanted >= (TRACE_ON_A_HIGH_SCREEN if self.is_high else LEAST_TRACE)
-        any_rows = self.board is not None and bool(self.board.rows)
-        shown = any_rows and (fits or self.is_high) and not self.on_first_page
+        any_trace = any(row.key in self._rows for row in self.list.rows)
+        shown = any_trace and (fits or self.is_high) and not self.on_first_page
         self.upper.styles.height = wanted if shown and fits else "1fr"
         self.trace.styles.height = "1fr" if fits else TRACE_ON_A_HIGH_SCREEN
         self.trace.display = shown
