@@ -200,7 +200,8 @@ def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> F
         f"{count[Verdict.QUARANTINED]} quarantined, {count[Verdict.REJECTED]} rejected"
     )
     if health.source == UNKNOWN_SOURCE:
-        found = f"{sum(count.values())} requests to paths that no source has, last {when}"
+        requests = counted(sum(count.values()), "request")
+        found = f"{requests} to paths that no source has, last {when}"
         return Finding("warn", "paths", found, "Events names them; `vs-tui source list` the paths")
     if refused is not None:
         wrong = advise(refused.verdict, refused.status, refused.reason, proof)

@@ -123,7 +123,7 @@ class GitHub(Source):
     title = "GitHub"
     form = Form(
         "the repository or organization, Settings, Webhooks, Add webhook",
-        "Issues, Pull requests, Pull request reviews, Pushes, Branch or tag "
+        "Issues, Sub issues, Pull requests, Pull request reviews, Pushes, Branch or tag "
         "creation, Releases, Workflow runs, Workflow jobs, Check runs, Check suites, "
         "Statuses, Deployments, Deployment statuses",
     )
