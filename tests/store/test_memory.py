@@ -14,7 +14,8 @@ import pytest
 from tests.ingest.server import TOKEN, Server, serving
 from tests.patience import PATIENCE, Stopwatch
 from tests.store.conftest import Clock, custom, ref
-from tests.store.tracing import World
+from tests.store.tracing import World, posted
+from vs_tui.store.folding import transaction
 from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.store.queries import read_spans
 from vs_tui.store.queries.reader import SqliteReader
@@ -46,10 +47,34 @@ def test_the_bytes_of_the_cache_are_those_of_what_it_holds() -> None:
     assert cache.bytes == expected
     cache.clear()
     assert cache.bytes == 0
-    small = EventCache(most_bytes=10)
-    small.add("a", 11)
-    small.keep({"a": {}})
-    assert small.bytes == 0
+
+
+def test_what_is_folded_again_is_counted_once_in_the_cache() -> None:
+    """A refold reads events that no new ones follow, an alert those of its earlier incidents."""
+    world = World()
+
+    def stored() -> int:
+        found: int = world.db.execute("SELECT SUM(length(data)) FROM events").fetchone()[0]
+        return found
+
+    world.deliver(*(custom("build", number, "start", tags=LARGE) for number in range(4)))
+    builds = [ref("build", number) for number in range(4)]
+    cache = world.folding.cache
+    cache.clear()
+    for _ in range(3):
+        transaction.refold_and_link(world.db, builds, world.folding)
+        assert cache.bytes == stored()
+    for minute in (30, 15, 20, 15, 10):  # the start moves, so the events move to another key
+        start = f"2026-03-02T10:{minute}:00Z"
+        told = {"status": "firing", "fingerprint": "c8", "labels": {}, "startsAt": start}
+        world.deliver(posted("alertmanager", {"version": "4", "alerts": [told]}))
+        assert cache.bytes == stored()
+    assert world.db.execute("SELECT COUNT(DISTINCT key) FROM events").fetchone()[0] == 5
+    half = stored() // 2
+    world.folding.cache = EventCache(most_bytes=half)
+    for _ in range(3):
+        transaction.refold_and_link(world.db, builds, world.folding)
+        assert stored() // 4 < world.folding.cache.bytes <= half
 
 
 def test_one_spans_attributes_are_bounded_and_it_says_what_was_left_out() -> None:

@@ -96,14 +96,11 @@ def fold_events(
     inserts = []
     for event in events:
         data = rows.event_data(event)
-        digest, known = rows.digest_of(data), stored[event.key]
-        if digest not in known:
-            known[digest] = event
+        if cache.add(event, data):
             inserts.append((event.key, data))
-            cache.add(event.key, len(data))
             fresh.setdefault(event.key, []).append(event)
     if not inserts:
-        cache.keep(stored)
+        cache.trim()
         return []
     connection.executemany("INSERT INTO events (key, data) VALUES (?, ?)", inserts)
     cache.names.learn(connection, chain.from_iterable(fresh.values()))
@@ -114,7 +111,7 @@ def fold_events(
     keyed = {key: _keyed(told[key][: -len(found)], found) for key, found in fresh.items()}
     _write_keys(connection, told, keyed, grown)
     changes = _write(connection, told, keyed, grown, context, fresh)
-    cache.keep(stored)
+    cache.trim()
     return changes
 
 
@@ -130,6 +127,7 @@ def refold(
     `renamed`, after the rename of a repository, their offers and seeks are written again as
     well."""
     stored = cache.load(connection, keys)
+    cache.trim()
     renames = cache.names.renames(connection)
     present = {key: _today(renames, events.values()) for key, events in stored.items() if events}
     if not renamed:

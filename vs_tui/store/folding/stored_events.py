@@ -111,9 +111,11 @@ class EventCache:
     def __init__(self, most_bytes: int = CACHED_BYTES) -> None:
         self._most_bytes = most_bytes
         self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
-        self._bytes: dict[str, int] = {}
+        """Key -> its events by digest; the keys used last are at the end."""
+        self._bytes: Counter[str] = Counter()
+        """Key -> bytes of its events, as stored."""
         self.bytes = 0
-        """Bytes of the cached events as they are stored."""
+        """The sum of these."""
         self.names = Names()
 
     def clear(self) -> None:
@@ -123,37 +125,41 @@ class EventCache:
         self.bytes = 0
 
     def drop(self, key: str) -> None:
-        self._events.pop(key, None)
+        del self._events[key]
         self.bytes -= self._bytes.pop(key, 0)
 
-    def add(self, key: str, size: int) -> None:
-        """Count the bytes of an event that was stored for a key."""
-        self._bytes[key] = self._bytes.get(key, 0) + size
-        self.bytes += size
+    def add(self, event: Event, data: bytes) -> bool:
+        """Add an event, which is stored as `data`, to those of its key, which were loaded. Returns
+        whether it is new."""
+        known, digest = self._events[event.key], rows.digest_of(data)
+        if digest in known:
+            return False
+        known[digest] = event
+        self._bytes[event.key] += len(data)
+        self.bytes += len(data)
+        return True
 
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
-    ) -> dict[str, dict[bytes, Event]]:
-        """Key -> stored events, each by its digest."""
-        found: dict[str, dict[bytes, Event]] = {}
+    ) -> dict[str, Mapping[bytes, Event]]:
+        """Key -> its events by digest, which grow with `add`. All stay in memory until `trim`."""
+        found: dict[str, Mapping[bytes, Event]] = {}
         missing = []
         for key in keys:
-            cached = self._events.get(key)
-            if cached is None:
-                missing.append(key)
-                cached = {}
-            else:
+            if key in self._events:
                 self._events.move_to_end(key)
-            found[key] = cached
-        sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
-        for key, data in rows.select_in(connection, sql, missing):
-            found[key][rows.digest_of(data)] = rows.event_of(data)
-            self.add(key, len(data))
+            else:
+                self._events[key] = {}
+                missing.append(key)
+            found[key] = self._events[key]
+        sql = f"SELECT data FROM events WHERE key {rows.KEYS}"
+        for (data,) in rows.select_in(connection, sql, missing):
+            self.add(rows.event_of(data), data)
         return found
 
-    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
-        self._events.update(events)
-        while self._events and (len(self._events) > CACHED_SPANS or self.bytes > self._most_bytes):
+    def trim(self) -> None:
+        """Forget the keys used longest ago, beyond the bounds. Call it at the end of folding."""
+        while len(self._events) > CACHED_SPANS or self.bytes > self._most_bytes:
             self.drop(next(iter(self._events)))
 
 
