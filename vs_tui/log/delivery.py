@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from secrets import token_hex
@@ -66,8 +66,8 @@ class Intake(NamedTuple):
     status: int = 200
     adapter: int = 1
     events: Sequence[Event] = ()
-    are_outlines: bool = False
-    """Whether `events` only name their spans; the body is then parsed again to fold it."""
+    finish: Callable[[], Sequence[Event]] | None = None
+    """Makes the whole events, if `events` only name their spans."""
     requires: str = ""
     """Key or ref of a span that must exist; without it the delivery is refused (404)."""
     sender_id: str = ""

@@ -208,7 +208,7 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
         status=parsed.status,
         adapter=source.version,
         events=events,
-        are_outlines=parsed.finish is not None,
+        finish=parsed.finish,
         requires=parsed.requires,
         sender_id=sender_id,
     )

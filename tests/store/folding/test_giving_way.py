@@ -9,6 +9,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
+from vs_tui.log.delivery import Intake
 from vs_tui.store.folding import projector, transaction
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.rebuild import rebuild
@@ -161,3 +162,34 @@ async def test_what_is_not_kept_of_a_backlog_is_parsed_from_the_log(
     assert found == (5 * SENDERS,)
     assert 0 < len(parsed) < 5 * SENDERS, "those kept are not parsed again"
     assert parsed == sorted(set(parsed)), "each once, in order"
+
+
+async def test_an_outline_is_kept_until_it_is_folded(open_writer, monkeypatch) -> None:
+    reread, parsed = Projector.reread, []
+
+    def counted(self, db, entry):
+        parsed.append(entry.body)
+        return reread(self, db, entry)
+
+    def outlined(number: int, finish) -> Intake:
+        whole = custom("build", number, "start", name="api")
+        names = [event._replace(name="", attributes={}) for event in whole.events]
+        return whole._replace(events=names, finish=lambda: finish(whole.events))
+
+    monkeypatch.setattr(Projector, "reread", counted)
+    writer = await open_writer()
+    kept = outlined(1, lambda events: [event._replace(name="kept") for event in events])
+    failing = outlined(2, lambda events: events[9])
+    for intake in (kept, failing):
+        await writer.submit(intake)
+    await writer.folded()
+    assert parsed == [failing.body], "it is parsed from the log instead"
+    monkeypatch.setattr(projector, "REMEMBERED_BYTES", 0)
+    other = outlined(3, list)
+    await writer.submit(other)
+    await writer.folded()
+    assert parsed == [failing.body, other.body]
+    found = await writer.run(
+        lambda db: db.execute("SELECT name FROM spans ORDER BY key").fetchall()
+    )
+    assert found == [("kept",), ("api",), ("api",)]
