@@ -58,7 +58,11 @@ def test_it_is_closed_by_default(server: Server) -> None:
         assert "vs-tui secret show shipit" in answer["detail"]
         assert SECRET not in str(answer)
     assert server.call("/datadog", body, token="")[0] == 401
-    assert server.call("/vercel", body, {"X-Vercel-Signature": "00"})[0] == 401
+    status, answer = server.call("/vercel", body, {"X-Vercel-Signature": "00"})
+    assert status == 401
+    assert (
+        "Vercel shows the secret; it belongs into secrets.toml, under [vercel]" in answer["detail"]
+    )
 
 
 def test_a_retry_with_the_senders_delivery_id_is_a_duplicate(server: Server) -> None:

@@ -293,3 +293,9 @@ async def test_keys_for_a_span_say_what_a_source_has_instead() -> None:
     async with stage(connections=connections) as on:
         await on.press("5", "o")
         await on.sees("a source is no span: enter lists its deliveries, y copies its URL")
+
+
+def test_a_tool_that_makes_its_secret_asks_for_it_to_be_entered_here():
+    linear = replace(GITHUB, name="linear", title="Linear", kept_as="linear", makes_secret=True)
+    advice = condition(linear, None, NOW).advice
+    assert "the secret that it shows into secrets.toml, under [linear]" in advice

@@ -191,6 +191,11 @@ class Gate:
             _verify(source, inbound, secrets)
         except Unauthorized as error:
             hint = f"the secret is what `vs-tui secret show {source.name}` prints"
+            if getattr(source, "makes_secret", False):
+                hint = (
+                    f"{source.title} shows the secret; it belongs into secrets.toml, under "
+                    f"[{source.name}]"
+                )
             raise Unauthorized(f"{error}; {hint}") from None
         return "signature"
 

@@ -127,6 +127,11 @@ def condition(
 
 
 def _first_steps(connection: Connection) -> str:
+    if connection.makes_secret:
+        return (
+            f"paste the URL into a webhook of {connection.title}, and the secret that it shows "
+            f"into secrets.toml, under [{connection.kept_as}]"
+        )
     if connection.proof:
         return (
             f"paste the URL and the secret into a webhook of {connection.title} "
