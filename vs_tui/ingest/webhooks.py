@@ -140,7 +140,7 @@ class Receiving:
                 inbound = self._admit_plain(note, request, load)
                 parsed = outline(source, inbound)
                 note.kind = parsed.kind
-                # Not `parsed`, which keeps the decoded body, five times its size.
+                # Not `parsed`, which keeps the decoded body, five times its size, however large.
                 answer, status = parsed.answer, parsed.status
                 self._writer.put(intake_of(source, inbound, parsed, note.proof), tell)
             except Exception as error:

@@ -66,8 +66,12 @@ class Intake(NamedTuple):
     status: int = 200
     adapter: int = 1
     events: Sequence[Event] = ()
+    are_outlines: bool = False
+    """Whether `events` only name their spans; to fold it, `finish` or a second parse makes whole
+    ones."""
     finish: Callable[[], Sequence[Event]] | None = None
-    """Makes the whole events, if `events` only name their spans."""
+    """Makes the whole events of a small body. It keeps the decoded body, which takes three to
+    twelve times the memory of the bytes; so larger ones have none."""
     requires: str = ""
     """Key or ref of a span that must exist; without it the delivery is refused (404)."""
     sender_id: str = ""

@@ -126,6 +126,9 @@ def routes() -> Iterator[tuple[str, Source]]:
 
 log = logging.getLogger(__name__)
 
+SMALL: Final = 2_048
+"""Most bytes of a body that is kept decoded until it is folded. Most custom events are smaller, the
+bodies of GitHub are larger."""
 HEADER_LIMIT = 1_000
 PROOF = "vs-proof"
 """Stored with the headers, although no sender sends it: how the delivery's origin was proven."""
@@ -208,7 +211,8 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
         status=parsed.status,
         adapter=source.version,
         events=events,
-        finish=parsed.finish,
+        are_outlines=parsed.finish is not None,
+        finish=parsed.finish if len(inbound.body) <= SMALL else None,
         requires=parsed.requires,
         sender_id=sender_id,
     )

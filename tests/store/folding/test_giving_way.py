@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from tests.patience import PATIENCE
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
 from vs_tui.log.delivery import Intake
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.customhttp import SOURCE
+from vs_tui.sources.dispatch import intake_of, outline
 from vs_tui.store.folding import projector, transaction
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.rebuild import rebuild
@@ -174,7 +178,7 @@ async def test_an_outline_is_kept_until_it_is_folded(open_writer, monkeypatch) -
     def outlined(number: int, finish) -> Intake:
         whole = custom("build", number, "start", name="api")
         names = [event._replace(name="", attributes={}) for event in whole.events]
-        return whole._replace(events=names, finish=lambda: finish(whole.events))
+        return whole._replace(events=names, are_outlines=True, finish=lambda: finish(whole.events))
 
     monkeypatch.setattr(Projector, "reread", counted)
     writer = await open_writer()
@@ -193,3 +197,12 @@ async def test_an_outline_is_kept_until_it_is_folded(open_writer, monkeypatch) -
         lambda db: db.execute("SELECT name FROM spans ORDER BY key").fetchall()
     )
     assert found == [("kept",), ("api",), ("api",)]
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(1_000, True), (3_000, False)])
+def test_only_small_bodies_are_kept_decoded(length, is_kept) -> None:
+    body = {"type": "build", "id": "1", "action": "start", "tags": {"log": "x" * length}}
+    inbound = Inbound("/customhttp", {}, orjson.dumps(body), 1)
+    intake = intake_of(SOURCE, inbound, outline(SOURCE, inbound))
+    assert intake.are_outlines
+    assert (intake.finish is not None) == is_kept

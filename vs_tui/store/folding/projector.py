@@ -2,7 +2,8 @@
 
 Live traffic, a start after a crash and a rebuild work the same way: deliveries after a position are
 read, folded, linked and judged, in small transactions. What was parsed for the sender's answer
-stays in memory until it is folded, within bounds. All others are parsed from the log.
+stays in memory until it is folded, within bounds. All others, and the outlines of larger bodies,
+are parsed from the log.
 
 Appending and folding both need the interpreter and the one writing connection, and a fold costs
 more than a receipt. So receiving goes first while deliveries keep coming. Folding waits for a quiet
@@ -72,11 +73,6 @@ REMEMBERED: Final = 1_000
 REMEMBERED_BYTES: Final = 8 * MIB
 """With so many bytes of their bodies no more are kept. One body may be larger: to parse it again
 would hold up all others."""
-OUTLINED: Final = 8
-"""How often the bytes of a body count of which only an outline was made: its JSON is kept with it,
-which takes three times the memory of a GitHub body and twelve times that of a short custom event.
-Parsing these again took a sixth of the CPU time of folding custom events among 32, and up to 8 % of
-that of GitHub bodies among 16 (three pairs)."""
 
 Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
 """(source, path, headers, body, received at) -> the adapter's result."""
@@ -116,7 +112,7 @@ class Projector:
     _until_link: float = 0.0
     """CPU seconds of folding until the next transaction that links waiting spans."""
     _parsed: OrderedDict[int, tuple[int, _Kept]] = field(default_factory=OrderedDict)
-    """Delivery -> (the bytes it counts for, its whole events or what makes them), in order."""
+    """Delivery -> (size of its body, its whole events or what makes them), in order."""
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
     """(position, time of the append), for the lag."""
@@ -156,10 +152,10 @@ class Projector:
         for number, intake in fresh:
             if len(self._parsed) >= REMEMBERED or self._bytes >= REMEMBERED_BYTES:
                 break
-            if intake.path != PRUNE_PATH:
-                size = len(intake.body) * (OUTLINED if intake.finish else 1)
-                self._parsed[number] = size, intake.finish or intake.events
-                self._bytes += size
+            kept = intake.finish if intake.are_outlines else intake.events
+            if kept is not None and intake.path != PRUNE_PATH:
+                self._parsed[number] = len(intake.body), kept
+                self._bytes += len(intake.body)
         if fresh:
             self.stored(fresh[-1][0])
 
