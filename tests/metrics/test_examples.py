@@ -22,7 +22,7 @@ from tests.metrics.world import (
 )
 from vs_tui.metrics.cards import cards_of, level_text, value_text
 from vs_tui.metrics.facts import DeployOutcome
-from vs_tui.metrics.judging import product_deployments
+from vs_tui.metrics.judging import product_of
 from vs_tui.metrics.report import IncidentFact, beside_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.windows import day_of
@@ -335,7 +335,8 @@ def parts(**results: bool) -> list:
 
 def test_p1_some_good_some_bad_is_diverse() -> None:
     judged = [v for d in parts(auth=True, ui=True, data=False) for v in _assess(d)]
-    assert product_deployments(judged)[0].deployment.reason == "diverse"
+    product = product_of(judged)
+    assert product is not None and product.deployment.reason == "diverse"
 
 
 def test_p2_the_products_own_result_wins() -> None:
@@ -344,7 +345,8 @@ def test_p2_the_products_own_result_wins() -> None:
         deploy("10:09", service="shop", artifact="", correlation="c", product="shop"),
     ]
     judged = [v for d in deployments for v in _assess(d)]
-    assert product_deployments(judged)[0].deployment.ok
+    product = product_of(judged)
+    assert product is not None and product.deployment.ok
 
 
 def test_p3_its_lead_time_is_the_mean_of_its_versions() -> None:

@@ -19,7 +19,7 @@ from vs_tui.metrics.facts import (
     Kind,
     Test,
 )
-from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge, product_deployments
+from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge, product_of
 from vs_tui.metrics.report import measure
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
@@ -101,9 +101,7 @@ def build(start: str, version: str, **more: Any) -> Build:
     return Build(**(values | more))
 
 
-def verdicts(
-    deployments: Sequence[Deployment], *, pending: Sequence[Deployment] = (), **more: Any
-) -> list[Judged]:
+def verdicts(deployments: Sequence[Deployment], **more: Any) -> list[Judged]:
     """What is counted of these deployments, each target judged on its own."""
     merged = merge_attempts(deployments, more.pop("retry_of", {}))
     rules = more.pop("rules", DEFAULT_RULES)
@@ -118,8 +116,11 @@ def verdicts(
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
         found += judge(TargetFacts(deployments=own, **facts), rules=rules)
-    single = [verdict for verdict in found if group_of(verdict.deployment) is None]
-    products = product_deployments(found, pending)
+    groups: dict[object, list[Judged]] = {}
+    for verdict in found:
+        groups.setdefault(group_of(verdict.deployment), []).append(verdict)
+    single = groups.pop(None, [])
+    products = filter(None, map(product_of, groups.values()))
     return sorted([*single, *products], key=lambda v: (v.deployment.ended_at, v.deployment.key))
 
 

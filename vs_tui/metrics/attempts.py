@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, DeployOutcome, same_version
+from vs_tui.metrics.facts import Deployment, DeployOutcome, begun, order, same_version
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import DAY, MINUTE, Duration, Instant, iso, parse_instant
@@ -275,16 +275,6 @@ def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
     same_commit = bool(deployment.commit) and mine == (live.version, live.commit)
     is_promotion = deployment.repeat == _PROMOTION
     return deployment.span in live.spans or (same_commit and not is_promotion)
-
-
-def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
-    """Sort key: deployments are ordered by their end."""
-    return (deployment.ended_at, deployment.started_at, deployment.key)
-
-
-def begun(deployment: Deployment) -> tuple[Instant, Instant, str]:
-    """Sort key: deployments by their begin."""
-    return (deployment.started_at, deployment.ended_at, deployment.key)
 
 
 def _first(key: str, retry_of: Mapping[str, str]) -> str:

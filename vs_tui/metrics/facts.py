@@ -151,6 +151,16 @@ class Deployment:
         return self.part_of(*services) or self.version or self.commit
 
 
+def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
+    """Sort key: deployments are ordered by their end."""
+    return (deployment.ended_at, deployment.started_at, deployment.key)
+
+
+def begun(deployment: Deployment) -> tuple[Instant, Instant, str]:
+    """Sort key: deployments by their begin."""
+    return (deployment.started_at, deployment.ended_at, deployment.key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """A finished test of deployed software."""

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.facts import Change, Deployment, Incident, Test, plain_version, same_version
+from vs_tui.metrics.facts import (
+    Change,
+    Deployment,
+    Incident,
+    Test,
+    begun,
+    order,
+    plain_version,
+    same_version,
+)
 from vs_tui.model import keys
 from vs_tui.model.time import Duration, Instant
 
@@ -26,6 +36,8 @@ _REVERT: Final = re.compile(r'(?:Revert "(.+)"|revert(?:\([^()]*\))?!?: (.+))\Z'
 """What git and the hosts write, and Conventional Commits."""
 _COMMIT: Final = re.compile(r"(?=\d*[a-fA-F])[0-9a-fA-F]{7,64}\Z")
 """A commit; digits alone are the version of a day."""
+_START: Final = attrgetter("started_at")
+_END: Final = attrgetter("ended_at")
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -103,26 +115,13 @@ class Course:
     """The finished deployments of one target, ordered by their end."""
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
-        """`deployments` must be sorted by `attempts.order`."""
-        self.deployments = [d for d in deployments if d.finished]
-        self.begun = sorted(self.deployments, key=lambda d: (d.started_at, d.ended_at, d.key))
-        self.starts = [d.started_at for d in self.begun]
-        self._ends = [d.ended_at for d in self.deployments]
+        self.deployments = sorted((d for d in deployments if d.finished), key=order)
+        self.begun = sorted(self.deployments, key=begun)
         self._successes = [d for d in self.deployments if d.ok]
-        self._success_ends = [d.ended_at for d in self._successes]
         self._runs: dict[str, list[Deployment]] = {}
         for deployment in self.deployments:
             for span in deployment.spans:
                 self._runs.setdefault(span, []).append(deployment)
-
-        self._names = {plain_version(d.version) for d in self.deployments}
-        self._names |= {plain_version(named) for d in self.deployments for _, named in d.parts}
-        self._commits = {d.commit[:7].lower() for d in self.deployments}
-
-    def may_have(self, version: str) -> bool:
-        """Whether a deployment may be of a version or commit. It spares comparing all deployments
-        with a version of another time."""
-        return plain_version(version) in self._names or version[:7].lower() in self._commits
 
     def runs_of(self, span: str) -> Sequence[Deployment]:
         """The deployments of a span: one for each time that it ran."""
@@ -130,41 +129,44 @@ class Course:
 
     def live_at(self, moment: Instant, *services: str) -> Deployment | None:
         """The last deployment of a service that had ended at this moment."""
-        return _last(self.deployments, self._ends, moment, services)
+        return _last(self.deployments, _END, moment, services)
 
     def begun_at(self, moment: Instant, *services: str) -> Deployment | None:
         """The last deployment of a service that had begun at this moment, whatever its result."""
-        return _last(self.begun, self.starts, moment, services)
+        return _last(self.begun, _START, moment, services)
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful deployment that ended before this moment."""
-        index = bisect_left(self._success_ends, moment) - 1
+        index = bisect_left(self._successes, moment, key=_END) - 1
         return self._successes[index] if index >= 0 else None
 
     def success_after(self, moment: Instant) -> Deployment | None:
         """The first successful deployment that ended after this moment."""
-        index = bisect_right(self._success_ends, moment)
+        index = bisect_right(self._successes, moment, key=_END)
         return self._successes[index] if index < len(self._successes) else None
 
 
 def _last(
     deployments: Sequence[Deployment],
-    moments: Sequence[Instant],
+    key: Callable[[Deployment], Instant],
     moment: Instant,
     services: Sequence[str],
 ) -> Deployment | None:
-    before = range(bisect_right(moments, moment) - 1, -1, -1)
+    before = range(bisect_right(deployments, moment, key=key) - 1, -1, -1)
     return next((deployments[n] for n in before if deployments[n].brought(*services)), None)
 
 
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
-    """Deployment key -> its tests, in time order.
+    """Deployment key -> its tests, in time order; the empty key has the tests of artifacts that
+    another target had last.
 
     A test belongs to its parent deployment. Without one it belongs to the last deployment of its
     target that ended before the test did, if both may be the same version.
     """
     found: dict[str, list[Test]] = {}
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
+        if test.elsewhere:
+            found.setdefault("", []).append(test)
         if runs := course.runs_of(test.deployment):
             # The deploy's own result already includes the tests that ended before it did.
             live = _last_until(runs, test.ended_at)
@@ -212,22 +214,17 @@ def _blamed(
         return [_last_until(runs, at) or runs[0] for runs in named]
     if incident.names_deployment:
         return []
-    known = bool(incident.version) and course.may_have(incident.version)
-    begun = (d for d in reversed(course.deployments) if known and d.started_at <= at)
-    if (found := next((d for d in begun if _is_of(d, incident)), None)) is not None:
+    before = (d for d in reversed(course.deployments) if incident.version and d.started_at <= at)
+    if (found := next((d for d in before if _is_of(d, incident)), None)) is not None:
         return [found]
     if alike := [_last_until(runs, at) or runs[0] for runs in _runs_of(course, incident.alike)]:
-        before = [d for d in alike if d.started_at <= at]
-        return [max(before or alike, key=lambda d: (d.started_at, d.key))]
+        earlier = [d for d in alike if d.started_at <= at]
+        return [max(earlier or alike, key=lambda d: (d.started_at, d.key))]
     if incident.only_named or incident.elsewhere:
         return []
     begun_last = course.begun_at(at, *incident.services)
     going_on = [d for d in pending if d.started_at <= at and d.brought(*incident.services)]
-    last = max(
-        [begun_last, *going_on] if begun_last else going_on,
-        key=lambda d: d.started_at,
-        default=None,
-    )
+    last = max([begun_last, *going_on] if begun_last else going_on, key=_START, default=None)
     if last is None or not window or at - last.ended_at > window:
         return []
     return [] if _may_compare(incident, last) else [last]
@@ -279,19 +276,13 @@ def signals_of(
             end = min(ends, default=None)
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
-    tests = list(tests)
     by_deployment = tested(course, tests)
-    others = [test for test in tests if test.elsewhere]
-    closings = _Closings(course, by_deployment, others)
+    closings = _Closings(course, by_deployment)
     for key, of_key in by_deployment.items():
         for test in of_key:
             if not test.passed:
                 signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
                 found.setdefault(key, []).append(signal)
-    for test in others:
-        if not test.passed:
-            signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
-            found.setdefault("", []).append(signal)
     for incident, deployment in blames:
         began, ended = incident.started_at, incident.restored_at
         if ended is not None and not incident.start_known:
@@ -305,26 +296,18 @@ class _Closings:
     """Finds the end of a failed test: the next passing run of its suite in the target, or a later
     successful deployment whose suites all pass in their last run."""
 
-    def __init__(
-        self, course: Course, by_deployment: Mapping[str, Sequence[Test]], others: Iterable[Test]
-    ) -> None:
-        """`others` are tests of later deployments of the same artifacts in other targets."""
+    def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
         self._passes: dict[str, list[Instant]] = {}
-        for test in others:
+        for test in chain.from_iterable(by_deployment.values()):
             if test.passed:
                 self._passes.setdefault(test.suite, []).append(test.ended_at)
         self._clear: list[Instant] = []
         for deployment in course.deployments:
-            tests = by_deployment.get(deployment.key, ())
-            last = {test.suite: test for test in tests}
-            for test in tests:
-                if test.passed:
-                    self._passes.setdefault(test.suite, []).append(test.ended_at)
+            last = {test.suite: test for test in by_deployment.get(deployment.key, ())}
             if last and deployment.ok and all(test.passed for test in last.values()):
                 self._clear.append(max(test.ended_at for test in last.values()))
-        for moments in self._passes.values():
+        for moments in (*self._passes.values(), self._clear):
             moments.sort()
-        self._clear.sort()
 
     def of(self, failed: Test) -> Instant | None:
         ends = []
@@ -366,10 +349,10 @@ def repairs(
     for key, began, ended in failures:
         if ended is None:
             continue
-        first = bisect_left(course.starts, began)
+        first = bisect_left(course.begun, began, key=_START)
         found.update(
             deployment.key
-            for deployment in course.begun[first : bisect_right(course.starts, ended)]
+            for deployment in course.begun[first : bisect_right(course.begun, ended, key=_START)]
             if deployment.ended_at <= ended and deployment.key != key
         )
     return frozenset(found)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import (
     Build,
     Change,
@@ -102,7 +101,7 @@ def judge(
     The order of the facts and duplicates in it do not change the result.
     """
     deployments = {d.key: d for d in (*facts.pruned, *facts.deployments)}
-    course = Course(sorted(deployments.values(), key=order))
+    course = Course(deployments.values())
     tests = {test.key: test for test in facts.tests}.values()
     blames = _blames(course, facts, rules)
     causes = [(incident, d) for incident, found in blames for d in found if d.finished]
@@ -223,30 +222,16 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
     )
 
 
-def product_deployments(
-    judged: Iterable[Judged], pending: Iterable[Deployment] = ()
-) -> list[Judged]:
-    """Merge the artifacts of each product deployment into one deployment, in time order. Product
-    deployments with an artifact in `pending` are left out. If only some artifacts fail, it fails
-    with the reason `diverse`."""
-    waiting = {group_of(deployment) for deployment in pending}
-    groups: dict[tuple[str, str, str, str], dict[str, Judged]] = {}
-    for verdict in judged:
-        group = group_of(verdict.deployment)
-        if group is not None and group not in waiting:
-            groups.setdefault(group, {})[verdict.deployment.key] = verdict
-    found = [_product(group, list(parts.values())) for group, parts in groups.items()]
-    return sorted(found, key=_by_end)
-
-
-def _by_end(verdict: Judged) -> tuple[Instant, str]:
-    return (verdict.deployment.ended_at, verdict.deployment.key)
-
-
-def _product(group: tuple[str, str, str, str], parts: list[Judged]) -> Judged:
-    _, product, correlation, _ = group
-    parts.sort(key=_by_end)
+def product_of(judged: Iterable[Judged]) -> Judged | None:
+    """The artifacts of one product deployment, merged into one deployment; None while one goes on,
+    or if all were cancelled. If only some artifacts fail, it fails with the reason `diverse`."""
+    found = list(judged)
+    parts = [part for part in found if part.deployment.finished]
+    if not parts or any(p.deployment.outcome is DeployOutcome.PENDING for p in found):
+        return None
+    parts.sort(key=lambda part: (part.deployment.ended_at, part.deployment.key))
     last = parts[-1].deployment
+    product = last.product
     own = [p for p in parts if product and p.deployment.artifact in ("", product)]
     results = {part.deployment.ok for part in own[-1:] or parts}
     is_success = results == {True}
@@ -255,7 +240,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Judged]) -> Judged:
     rework = [part.rework for part in parts if is_success or part.rework != "closed a failure"]
     whole = replace(
         last,
-        key=f"{last.project}/{product}@{correlation}/{last.environment}",
+        key=f"{last.project}/{product}@{last.correlation}/{last.environment}",
         run_of=last.span,
         service=product or last.service,
         artifact="" if product else last.artifact,

@@ -13,14 +13,9 @@ from typing import Any, Final
 
 from vs_tui.metrics.attempts import WAVE
 from vs_tui.metrics.counted import PART, WHOLE, Place
-from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
+from vs_tui.metrics.facts import Deployment, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
-from vs_tui.metrics.judging import (
-    Judged,
-    TargetFacts,
-    judge_with_parts,
-    product_deployments,
-)
+from vs_tui.metrics.judging import Judged, TargetFacts, judge_with_parts, product_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
@@ -251,12 +246,9 @@ class Judging:
     def products(self) -> None:
         """Build the product deployments again whose parts changed."""
         for group in sorted(self._groups):
-            parts = parts_of(self._db, group)
-            whole = product_deployments(
-                [part for part in parts if part.deployment.finished],
-                [p.deployment for p in parts if p.deployment.outcome is DeployOutcome.PENDING],
-            )
-            self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
+            whole = product_of(parts_of(self._db, group))
+            verdicts = [whole] if whole else []
+            self._replace("product_group = ? AND unit = 2", (group,), verdicts, WHOLE)
 
     def mark_shipped_again(self) -> None:
         """Tell the later shipments of the changed changes from the first one."""
