@@ -248,13 +248,14 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
     since = before.since if before.since and before.since > window.since else None
     known = window.since_day(since) if since else window
     days = [(day, after > first) for day, first, after in known.day_slices(counted.ok)]
+    working = [has for day, has in days if day.weekday() not in WEEKEND]
     n = len(counted.within(known.since, known.until).ok)
     return replace(
         figure,
         value=ratio(n, _days(known)) if before.known else None,
         n=n,
-        working_days=len(known.working_days),
-        working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
+        working_days=len(working),
+        working_days_with=sum(working),
         before=ratio(figure.before_n, _days(window.previous)) if before.covered else None,
         before_n=figure.before_n if before.covered else 0,
         level=frequency_level(days) if before.known else "",

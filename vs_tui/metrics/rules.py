@@ -62,7 +62,7 @@ def is_production(span: Span, environments: Environments) -> bool:
     return stated is True or environments.is_production(span.environment)
 
 
-def _name_of(project: str) -> str:
+def name_of(project: str) -> str:
     """The default name of the service that is deployed from a project."""
     return project.rpartition("/")[2].lower()
 
@@ -79,7 +79,7 @@ def broken_places(span: Span) -> Sequence[tuple[str, str]]:
         is_alone = span.project.lower() == span.service != service
         project = service if is_alone else span.project
         is_path = "/" in service and service == project.lower()
-        is_repository = is_ticket and service == _name_of(project)
+        is_repository = is_ticket and service == name_of(project)
         return project, "" if is_path or is_repository else service
 
     return tuple(dict.fromkeys(map(place, named)))
@@ -112,11 +112,11 @@ class MetricRules:
         for rule in self.deployments:
             if _parsed(rule.filter).matches(span, 0):
                 environment = rule.environment or span.environment
-                named = rule.service.replace("{project}", _name_of(span.project)).lower()
+                named = rule.service.replace("{project}", name_of(span.project)).lower()
                 if environments.is_production(environment) or (
                     not rule.environment and is_production(span, environments)
                 ):
-                    service = named or span.service or _name_of(span.project)
+                    service = named or span.service or name_of(span.project)
                     return Target(span.project, service, one_spelling(environment))
         if span.operation == "deploy" and is_production(span, environments):
             return Target(span.project, span.service, one_spelling(span.environment))

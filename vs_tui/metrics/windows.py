@@ -17,6 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from vs_tui.model.time import (
+    DAY,
     SECOND,
     Instant,
     from_datetime,
@@ -119,11 +120,6 @@ class Window:
         )
 
     @cached_property
-    def working_days(self) -> tuple[date, ...]:
-        """Days from Monday to Friday that have begun."""
-        return tuple(day for day in self.days if day.weekday() not in WEEKEND)
-
-    @cached_property
     def bucket_starts(self) -> tuple[Instant, ...]:
         """The start of each bucket of the trend: days, or calendar weeks or months in a longer
         window, or equal parts of a window of at most one day."""
@@ -196,10 +192,9 @@ def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
             ) from None
         return instant
     local = to_datetime(end).astimezone(zone)
-    day = 86_400_000_000
-    if length % day == 0:
+    if length % DAY == 0:
         # Seven days ago is the same time of the day, also across a change of the clocks.
-        return from_datetime(local - timedelta(days=length // day))
+        return from_datetime(local - timedelta(days=length // DAY))
     return end - length
 
 

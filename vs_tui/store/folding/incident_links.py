@@ -14,8 +14,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.attempts import order
-from vs_tui.metrics.facts import Deployment, DeployOutcome, Incident, Target, spellings
+from vs_tui.metrics.facts import (
+    Deployment,
+    DeployOutcome,
+    Incident,
+    Target,
+    order,
+    spellings,
+)
 from vs_tui.metrics.failures import Course, blamed
 from vs_tui.metrics.rules import broken_places, is_production
 from vs_tui.metrics.span_facts import (

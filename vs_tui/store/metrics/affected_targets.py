@@ -16,7 +16,6 @@ from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.store.metrics.counted_spans import Counted, Touched, attempts_around, merged_into
 
-_ABOUT: Final = frozenset({"test", "incident"})
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})
 _LEAVES: Final = frozenset({"stage", "test", "incident", "deploy"})
@@ -65,21 +64,20 @@ def affected_targets(
         found.sharing_incidents(target, moment)
     for change in changes:
         found.placed(change)
-    before = [change.old for change in changes if change.old is not None]
-    about = [spans[key] for key in of({"incident"}, incidents)]
-    about += merged_into(db, spans.values())
-    for span in before:
-        if span.key in incidents_before:  # what was an incident may be none any more
-            found.incident(span, incidents_before[span.key])
-        elif span.operation == "incident" or span.key in incidents:
+    about = merged_into(db, spans.values())
+    tests = []
+    # What was an incident or a test may be none any more, or another one.
+    for span in (s for change in changes for s in change[:2] if s is not None):
+        if span.operation == "incident" or span.key in incidents or span.key in incidents_before:
             about.append(span)
+        if span.operation == "test":
+            tests.append(span)
     for span in about:
-        found.incident(span, broken_places(span))
-    moved_tests = [span for span in before if span.operation == "test"]
-    for span in (*map(spans.__getitem__, of({"test"})), *moved_tests):
+        found.incident(span, {*broken_places(span), *incidents_before.get(span.key, ())})
+    for span in tests:
         found.test(span)
-    found.deploys(span.parent_key for span in moved_tests)
-    found.above(of(_ABOUT, incidents))
+    found.deploys(span.parent_key for span in tests)
+    found.above(of({"test", "incident"}, incidents))
     found.below(of(_RUNS | _CHANGES, _newly_linked(changes)))
     pushed = of(_CHANGES)
     found.history(of(_RUNS), [*pushed, *(key for (key,) in rows.select_in(db, _SET_BY, pushed))])

@@ -10,7 +10,7 @@ from typing import Any, Final
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
 from vs_tui.metrics.failures import is_revert, reverted_title, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
-from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.rules import MetricRules, name_of
 from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model import keys
 from vs_tui.model.application_commits import bumped_commits
@@ -133,14 +133,14 @@ def _of_applications(
     those of people in the manifests (see `_bumped`)."""
     found: dict[str, dict[str, list[Change]]] = {}
     for deploy, brought in applied(db, deploys).items():
-        names = {target.service, *(_name_of(project) for project, *_ in brought)}
+        names = {target.service, *(name_of(project) for project, *_ in brought)}
         for project, own, sets_versions in brought:
             requests = own.pull_requests.keys() - own.promotions - own.apart
             changes = [*_changes(db, requests, rules).values()]
             changes += [_commit_change(commit, project) for commit in own.commits.values()]
             if sets_versions:
-                changes = [c for c in changes if not is_bump(c.title, names - {_name_of(project)})]
-            elif target.service != _name_of(project):
+                changes = [c for c in changes if not is_bump(c.title, names - {name_of(project)})]
+            elif target.service != name_of(project):
                 changes = [_of_unknown_start(c) if bumped_commits(c.title) else c for c in changes]
             found.setdefault(deploy, {})[project] = sorted(changes, key=lambda change: change.key)
     return found
@@ -151,18 +151,14 @@ def _bumped(
 ) -> list[Change]:
     """The changes of a deployment with those of its applications, instead of the changes that only
     set their versions. If the application's are unknown, the start of such a change is, too."""
-    names = set(map(_name_of, applications))
+    names = set(map(name_of, applications))
     others = {change.key: change for brought in applications.values() for change in brought}
     found = [change for change in own if change.key not in others]
     if applications:
         found = [c for c in found if not is_bump(c.title, {*names, target.service})]
-    elif target.service != _name_of(target.project):
+    elif target.service != name_of(target.project):
         found = [_of_unknown_start(c) if is_bump(c.title, {target.service}) else c for c in found]
     return [*found, *others.values()]
-
-
-def _name_of(project: str) -> str:
-    return project.rpartition("/")[2].lower()
 
 
 def _of_unknown_start(change: Change) -> Change:
