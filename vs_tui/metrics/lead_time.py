@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.facts import (
@@ -26,6 +27,7 @@ from vs_tui.model.time import Duration, Instant
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
 
 REGRESSION_FACTOR: Final = 1.25
+_START: Final = attrgetter("started_at")
 MIN_HISTORY: Final = 5
 """Fewest values from which a stage's usual duration is computed."""
 
@@ -198,25 +200,17 @@ class Builds:
     """The builds of a target, indexed by the names of what they built."""
 
     def __init__(self, builds: Iterable[Build]) -> None:
-        self._begun = sorted(builds, key=lambda build: build.started_at)
-        self._starts = [build.started_at for build in self._begun]
-        self._named: dict[tuple[str, str], list[Build]] = {}
+        self._begun = sorted(builds, key=_START)
+        self._named: dict[str, list[Build]] = {}
         for build in self._begun:
-            version = plain_version(build.version)
-            own = ("version", version) if version else ("unversioned", _short(build.commit))
-            names = {("name", _short(name)) for name in (build.version, build.commit)}
-            for name in {own, *names}:
+            for name in _names(build):
                 self._named.setdefault(name, []).append(build)
 
     def of(self, deployment: Deployment) -> list[Build]:
         """The builds of the deployed version that began before the deployment ended."""
-        kind = "unversioned" if deployment.version else "name"
-        names = {(kind, _short(name)) for name in (deployment.version, deployment.commit)}
-        names.add(("version", plain_version(deployment.version)))
         return [
             build
-            for name in names
-            if name[1]
+            for name in _names(deployment)
             for build in self._named.get(name, ())
             if build.started_at <= deployment.ended_at
             and _of_artifact(build, deployment)
@@ -225,12 +219,14 @@ class Builds:
 
     def begun_after(self, moment: Instant) -> Iterator[Build]:
         """The builds that began after a moment, the first one first."""
-        return islice(self._begun, bisect_right(self._starts, moment), None)
+        return islice(self._begun, bisect_right(self._begun, moment, key=_START), None)
 
 
-def _short(name: str) -> str:
-    """What equal names have in common, and a commit with its abbreviations (`same_version`)."""
-    return name[:7].lower()
+def _names(of: Build | Deployment) -> set[str]:
+    """One of these is the same for all that is of one version (`same_version`): equal versions, or
+    a commit and its abbreviations."""
+    names = (of.version, plain_version(of.version), of.commit)
+    return {name[:7].lower() for name in names if name}
 
 
 def built_by(deployment: Deployment, builds: Builds) -> Build | None:
