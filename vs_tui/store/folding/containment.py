@@ -214,6 +214,17 @@ def carried_by(db: sqlite3.Connection, requests: Iterable[str]) -> dict[str, Con
     return found
 
 
+def requests_of(db: sqlite3.Connection, pushes: Iterable[str]) -> dict[str, list[Row]]:
+    """Push -> its pull requests, by their commits and by its parent: (time of the first commit or
+    0, key, when and into what it was merged, its source, when that was merged before)."""
+    listed = list(pushes)
+    found: dict[str, list[Row]] = {}
+    for sql in (_BROUGHT, _ABOVE):
+        for push, *request in rows.select_in(db, sql, listed):
+            found.setdefault(push, []).append(tuple(request))
+    return found
+
+
 def _pushed(
     db: sqlite3.Connection,
     stretches: Sequence[Stretch],
@@ -222,12 +233,7 @@ def _pushed(
 ) -> list[Merge]:
     """The pull requests whose commits were pushed. Commits without a pull request, and the pull
     requests of a merge queue that belong to another stretch, are added to `found`."""
-    brought: dict[str, list[Row]] = {}
-    for push, *request in (
-        *rows.select_in(db, _BROUGHT, pushes),
-        *rows.select_in(db, _ABOVE, pushes),
-    ):
-        brought.setdefault(push, []).append(tuple(request))
+    brought = requests_of(db, pushes)
     commits: dict[str, list[Commit]] = {}
     for sha, push, at, authored, title, paths, back in rows.select_in(db, _COMMITS, pushes):
         files = tuple(paths.split("\n")) if paths else ()

@@ -19,7 +19,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
-from vs_tui.store.folding.containment import carried_by, paths_of
+from vs_tui.store.folding.containment import carried_by, paths_of, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in
 from vs_tui.store.folding.vcs_history import PUSH
 from vs_tui.store.metrics.application_changes import applied
@@ -186,13 +186,6 @@ _SAID: Final = (
     "AND c.commit_id >= k.value AND c.commit_id < k.value || 'g' "
     "JOIN vcs_history h ON h.key = c.key ORDER BY c.at, c.key"
 )
-_REQUESTS_OF: Final = (
-    "SELECT c.key, h.key FROM vcs_commits c CROSS JOIN vcs_commits p ON p.project = c.project "
-    "AND p.commit_id = c.commit_id CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "
-    f"WHERE c.key {rows.KEYS} UNION SELECT s.key, p.key FROM spans s CROSS JOIN spans p "
-    "ON p.key = s.parent_key AND p.operation = 'pull_request' WHERE s.parent_key <> '' "
-    "AND s.key IN (SELECT value FROM json_each(?1))"
-)
 
 
 def reverting(
@@ -260,14 +253,11 @@ def _meant(
     """Name of a commit or key of a pull request -> keys of the changes that it means; and those of
     them that are reverts."""
     known = _said(db, project, names)
-    pushes = {key for _, _, key, kind, *_ in known if kind == PUSH}
-    brought: dict[str, set[str]] = {}
-    for push, request in rows.select_in(db, _REQUESTS_OF, pushes):
-        brought.setdefault(push, set()).add(request)
+    brought = requests_of(db, {key for _, _, key, kind, *_ in known if kind == PUSH})
     meant: dict[str, list[str]] = {name: [name] for name in names}
     again = set()
     for name, sha, key, kind, title, reverts in known:
-        requests = brought.get(key, set()) if kind == PUSH else {key}
+        requests = {row[1] for row in brought.get(key, ())} if kind == PUSH else {key}
         commit = _commit_key(sha, project)
         meant[name] += [*(requests if len(requests) == 1 else ()), commit]
         if is_revert(Change(key=commit, kind=Kind.COMMIT, title=title, reverts=(reverts,))):
