@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, DeployOutcome, Incident, Target, Test
+from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
 from vs_tui.metrics.lead_time import part_of
 from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model.time import Instant
@@ -43,33 +43,23 @@ class Elsewhere:
         that go on."""
         names = {name for d in own for name, _ in d.parts} | ({target.service} - {""})
         found = rows.spans(db, f"key IN ({_OF_ARTIFACTS})", rows.as_json(names), *target, since)
-        cancelled = DeployOutcome.CANCELLED
         others = [
             part_of(whole, name) if whole.parts else whole
             for whole in map(deployment_of, found)
             for name in names.intersection([name for name, _ in whole.parts] or [whole.service])
-            if whole.outcome is not cancelled
         ]
-        return cls([d for d in own if d.outcome is not cancelled], others)
+        own, others = (
+            [d for d in each if d.outcome is not DeployOutcome.CANCELLED] for each in (own, others)
+        )
+        return cls(own, others)
 
-    def tests(self, found: Iterable[Test]) -> list[Test]:
-        """The tests; those are marked before which another target had the last deployment of their
-        artifact that had ended."""
-        return [replace(test, elsewhere=self._had_test(test)) for test in found]
+    def has_last(self, moment: Instant, names: Sequence[str], *, ended: bool = False) -> bool:
+        """Whether another target had the last deployment of these artifacts that had begun at a
+        moment, or the last one that had `ended`."""
 
-    def incidents(self, found: Iterable[Incident]) -> list[Incident]:
-        """The incidents; those are marked before which another target had the last deployment of
-        their artifacts that had begun."""
-        return [replace(incident, elsewhere=self._had_incident(incident)) for incident in found]
+        def last(deployments: Iterable[Deployment]) -> Instant:
+            times = (d.ended_at if ended else d.started_at for d in deployments)
+            return max((at for at in times if at <= moment), default=0)
 
-    def _had_test(self, test: Test) -> bool:
-        at, name = test.ended_at, test.service
-        others = [d.ended_at for d in self.others if d.service == name and d.ended_at <= at]
-        own = (d.ended_at for d in self.own if d.finished and d.ended_at <= at and d.brought(name))
-        return bool(others) and max(others) > max(own, default=0)
-
-    def _had_incident(self, incident: Incident) -> bool:
-        at, names = incident.started_at, incident.services
-        others = [d.started_at for d in self.others if d.service in names and d.started_at <= at]
-        own = (d.started_at for d in self.own if d.started_at <= at and d.brought(*names))
-        return bool(others) and max(others) > max(own, default=0)
+        own = (d for d in self.own if d.brought(*names) and (d.finished or not ended))
+        return last(d for d in self.others if d.service in names) > last(own)

@@ -108,8 +108,14 @@ class TargetReader:
         return TargetFacts(
             deployments=deployments,
             pruned=pruned,
-            tests=elsewhere.tests(self._tests(services, keys)),
-            incidents=elsewhere.incidents(self._incidents(begun, services, keys)),
+            tests=[
+                replace(t, elsewhere=elsewhere.has_last(t.ended_at, [t.service], ended=True))
+                for t in self._tests(services, keys)
+            ],
+            incidents=[
+                replace(i, elsewhere=elsewhere.has_last(i.started_at, i.services))
+                for i in self._incidents(begun, services, keys)
+            ],
             shipped=shipped,
             builds=builds_of(self.db, self.target, [*finished, *pruned], bare),
             elsewhere=elsewhere.others,
