@@ -214,13 +214,13 @@ def goal_text(figure: Figure) -> str:
     return "" if met is None else f"goal {wanted_text(figure)} {'met' if met else 'missed'}"
 
 
-def level_text(figure: Figure, year: int = LATEST) -> str:
+def level_text(figure: Figure) -> str:
     """The result against the team's own goal, or else the level, such as `elite 2024`; empty
     without both."""
     if found := goal_text(figure):
         return found
-    found = figure.levels.get(year, "")
-    return f"{found} {year}" if found else ""
+    found = figure.levels.get(LATEST, "")
+    return f"{found} {LATEST}" if found else ""
 
 
 Goals = Mapping[str, Mapping[str, float]]

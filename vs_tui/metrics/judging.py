@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 from vs_tui.metrics.facts import (
@@ -197,15 +198,9 @@ def _is_of_target(incident: Incident) -> bool:
 
 
 def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, Instant]:
-    found: dict[str, Instant] = {}
-    for seen in before:
-        name = plain_version(seen.version)
-        found[name] = min(found.get(name, seen.at), seen.at)
-    for deployment in course.deployments:
-        name = plain_version(deployment.version_of())
-        if name:
-            found[name] = min(found.get(name, deployment.ended_at), deployment.ended_at)
-    return found
+    known = [(plain_version(seen.version), seen.at) for seen in before]
+    known += [(plain_version(d.version_of()), d.ended_at) for d in course.deployments]
+    return dict(sorted(known, key=itemgetter(1), reverse=True))  # of one name the earliest stays
 
 
 def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:

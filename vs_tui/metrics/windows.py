@@ -203,11 +203,9 @@ def periods_of(window: Window, period: str) -> list[Window]:
     last may be partial. ValueError says what is accepted."""
     if period not in PERIODS:
         raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
-    firsts = [day for day in window.days[1:] if period_start(day, period) == day]
-    edges = [window.since, *(day_start(day, window.zone) for day in firsts), window.end]
-    return [
-        Window(begin, end, window.now, window.zone) for begin, end in pairwise(edges) if begin < end
-    ]
+    starts = replace(window, wanted=period).bucket_starts
+    edges = pairwise((*starts, window.end))
+    return [Window(begin, end, window.now, window.zone) for begin, end in edges if begin < end]
 
 
 def period_start(day: date, period: str, week_start: int = MONDAY) -> date:

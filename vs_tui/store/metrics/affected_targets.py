@@ -218,8 +218,6 @@ class _Affected:
             for target in self._targets("project = ?1 AND service = ?2", project, artifact):
                 if any(s.environment in spellings(target.environment) for s in spans):
                     self.touch(target, min(map(_earliest, spans)))
-        if len(spans) == 2 and len(places) == 1:
-            return
         sql = (
             "SELECT 1 FROM spans WHERE operation = 'deploy' AND project = ? AND service = ? "
             "AND key <> ? LIMIT 1"

@@ -60,7 +60,7 @@ def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str
     pushed = [_Pushed(*row) for row in rows.select_in(db, _COMMITS, requests)]
     merged: dict[str, list[tuple[str, str, Instant]]] = {}
     for push, *told in rows.select_in(db, _MERGED_BY, {commit.push for commit in pushed}):
-        merged.setdefault(push, []).append((told[0], told[1], told[2]))
+        merged.setdefault(push, []).append(tuple(told))
     found: dict[str, Instant] = {}
     for commit in pushed:
         if commit.authored is not None and _is_own(commit, merged.get(commit.push, ())):
