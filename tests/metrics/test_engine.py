@@ -20,7 +20,7 @@ from vs_tui.metrics.lead_time import (
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import change_of
-from vs_tui.metrics.statistics import expected_end, history_of, median, percentile
+from vs_tui.metrics.statistics import Baseline, baseline_of, median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status
@@ -104,12 +104,11 @@ def test_values_in_words(said, expected) -> None:
 
 
 def test_the_expected_end_is_by_the_last_successes() -> None:
-    history = history_of([MINUTE * n for n in range(1, 11)])
-    assert history is not None
-    found = expected_end(t("10:00"), history, t("10:20"))
-    assert (found.n, found.median_end, found.p90_end) == (10, t("10:00") + 5.5 * MINUTE, t("10:09"))
-    assert found.overdue
-    assert history_of([]) is None
+    found = baseline_of([MINUTE * n for n in range(1, 11)])
+    assert found == Baseline(10, int(5.5 * MINUTE), 9 * MINUTE)
+    assert found.is_overdue(t("10:00"), t("10:20"))
+    assert not found.is_overdue(t("10:00"), t("10:09"))
+    assert baseline_of([]) is None
 
 
 def test_the_stages_of_a_change() -> None:

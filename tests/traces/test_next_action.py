@@ -16,11 +16,11 @@ from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import at
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, from_jira, posted
 from vs_tui.log.delivery import Intake
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.traces.next_action import RULES, NextAction, Section, decide
-from vs_tui.traces.standing import Waits
 from vs_tui.traces.trace_facts import TraceFacts
 
 INCIDENT, RUNNING, WAITING = Section.INCIDENT, Section.RUNNING, Section.WAITING
@@ -396,7 +396,7 @@ def test_the_table_is_large_and_of_all_sections_and_rules() -> None:
 def test_a_job_without_history_is_measured_by_its_run() -> None:
     spans = spans_of([*OPENED, run("in_progress"), job("in_progress")])
     (flight,) = (span for span in spans if span.operation == "pipeline")
-    usual = {flight.key: Waits(20, 6 * MINUTE, 7 * MINUTE)}
+    usual = {flight.key: Baseline(20, 6 * MINUTE, 7 * MINUTE)}
     assert decide(TraceFacts(spans, moment("10:45"), usual, False)).rule == "machine"
     lost = decide(TraceFacts(spans, moment("11:10"), usual, False))
     assert (lost.rule, lost.who) == ("silent", ("bob",))

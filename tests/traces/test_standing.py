@@ -24,11 +24,12 @@ from tests.traces.test_next_action import (
     spans_of,
     ticket,
 )
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Status
 from vs_tui.traces.next_action import Section
-from vs_tui.traces.standing import CELLS, Custom, Standing, Waits, custom_of, standing
+from vs_tui.traces.standing import CELLS, Custom, Standing, custom_of, standing
 
 PEOPLE = People({"bob": ("Bob Builder", "bbuilder@acme.example"), "cid": ()})
 
@@ -108,8 +109,8 @@ def test_nothing_is_expected_of_what_has_ended() -> None:
 
 
 def test_waits_are_compared_with_those_of_the_last_finished_changes() -> None:
-    few = Custom(waits={"review": Waits(4, HOUR)})
-    many = Custom(waits={"review": Waits(5, HOUR)})
+    few = Custom(waits={"review": Baseline(4, HOUR)})
+    many = Custom(waits={"review": Baseline(5, HOUR)})
     now = moment("12:00")
     assert row(OPENED, custom=few).over(now) is None, "four are too few"
     found = row(OPENED, custom=many)
@@ -121,7 +122,7 @@ def test_machines_below_their_usual_time_say_what_is_left() -> None:
     now = moment("10:33")
     step = standing("t", spans, now).action.step
     assert step is not None
-    usual = {step.key: Waits(9, 4 * MINUTE, 6 * MINUTE)}
+    usual = {step.key: Baseline(9, 4 * MINUTE, 6 * MINUTE)}
     found = standing("t", spans, now, usual=usual)
     assert found.section is Section.RUNNING and found.action.step == step
     began = found.action.since or 0
@@ -132,7 +133,7 @@ def test_machines_below_their_usual_time_say_what_is_left() -> None:
 def test_what_is_silent_for_three_times_its_usual_time_is_not_running() -> None:
     spans = spans_of([*OPENED, run("in_progress"), job("in_progress")])
     step = next(span for span in spans if span.operation == "build")
-    usual = {step.key: Waits(9, 4 * MINUTE, 6 * MINUTE)}
+    usual = {step.key: Baseline(9, 4 * MINUTE, 6 * MINUTE)}
     assert standing("t", spans, moment("10:45"), usual=usual).section is Section.RUNNING
     silent = standing("t", spans, moment("11:45"), usual=usual)
     assert silent.action.rule == "silent" and silent.cells[3].mark == "silent"

@@ -15,6 +15,7 @@ from vs_tui.metrics.cards import SMALL_SAMPLE, Card
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.report import Detail, MetricRow
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.display import Count
@@ -22,7 +23,6 @@ from vs_tui.model.filters import Filter
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, all_as_of, trace_id_of
 from vs_tui.store.queries.reader_protocol import (
-    Baseline,
     Changes,
     Counts,
     DeliveryDetail,

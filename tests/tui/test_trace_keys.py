@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from tests.tui import invoices
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State
-from vs_tui.store.queries.reader_protocol import Baseline
 
 
 @asynccontextmanager

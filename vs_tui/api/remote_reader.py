@@ -26,10 +26,10 @@ from vs_tui.api.codec.traces import BOARD, TRACES
 from vs_tui.api.remote import Remote
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import SECOND, Duration, Instant, iso
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import (
-    Baseline,
     Changes,
     Counts,
     DeliveryDetail,

@@ -347,18 +347,21 @@ def flaky_columns(zone: tzinfo) -> list[Column]:
 def expected_columns(zone: tzinfo) -> list[Column]:
     """The columns of spans in flight."""
 
-    def of(name: str, otherwise: Any = None) -> Get:
-        return lambda row: getattr(row.expectation, name) if row.expectation else otherwise
+    def end(name: str) -> Get:
+        return lambda row: row.span.started_at + getattr(row.usual, name) if row.usual else None
+
+    def overdue(row: Any) -> bool | None:
+        return row.usual.is_overdue(row.span.started_at, row.now) if row.usual else None
 
     return [
         Column("span_id", attrgetter("span.ref")),
         Column("operation", attrgetter("span.operation"), PLAIN, "kind"),
         Column("name", attrgetter("span.name"), PLAIN, "name"),
         Column("started_at", attrgetter("span.started_at"), clock(zone), "began"),
-        Column("expected_p50", of("median_end"), clock(zone), "half end by"),
-        Column("expected_p90", of("p90_end"), clock(zone), "90 % end by"),
-        Column("n", of("n", 0), PLAIN, "n"),
-        Column("overdue", of("overdue"), Kind(say=lambda late: "overdue" if late else ""), ""),
+        Column("expected_p50", end("p50"), clock(zone), "half end by"),
+        Column("expected_p90", end("p90"), clock(zone), "90 % end by"),
+        Column("n", lambda row: row.usual.n if row.usual else 0, PLAIN, "n"),
+        Column("overdue", overdue, Kind(say=lambda late: "overdue" if late else ""), ""),
     ]
 
 

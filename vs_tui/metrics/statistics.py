@@ -75,22 +75,26 @@ HISTORY: Final = 20
 """Number of last successes that give the usual duration of a series."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """Durations of the last successes of a series, at most HISTORY of them."""
+class Baseline(NamedTuple):
+    """Durations to compare with: of the last successes of a series, at most HISTORY of them, or of
+    the last waits of one kind."""
 
     n: int
-    median: float
-    p90: Duration
+    p50: Duration
+    p90: Duration = 0
+
+    def is_overdue(self, started_at: Instant, now: Instant) -> bool:
+        """Whether what began then should have ended, by the 90th percentile."""
+        return now > started_at + self.p90
 
 
-def history_of(durations: Sequence[Duration]) -> History | None:
-    """The history for the durations of the last successes, in any order; None without values."""
+def baseline_of(durations: Sequence[Duration]) -> Baseline | None:
+    """The baseline for the durations of the last successes, in any order; None without values."""
     ordered = sorted(durations)
     middle, upper = median(ordered), percentile(ordered, 90)
     if middle is None or upper is None:
         return None
-    return History(len(ordered), middle, upper)
+    return Baseline(len(ordered), round(middle), upper)
 
 
 GROUPINGS: Final = (
@@ -218,20 +222,3 @@ class FlakyJob:
     @property
     def rate(self) -> float | None:
         return ratio(self.flaky, self.commits)
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """When an in-flight span should end, judged by the last successes of its series."""
-
-    n: int
-    median_end: Instant
-    p90_end: Instant
-    overdue: bool
-    """Whether the expected end by the 90th percentile has passed."""
-
-
-def expected_end(started_at: Instant, history: History, now: Instant) -> Expectation:
-    """The expected end: the start plus the usual durations of the series."""
-    end = started_at + history.p90
-    return Expectation(history.n, started_at + round(history.median), end, now > end)

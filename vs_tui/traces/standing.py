@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
@@ -28,14 +29,6 @@ class Cell(NamedTuple):
     done: int = 0
     all: int = 0
     """Number of jobs or services, of which `done` have ended; 0 if there is nothing to count."""
-
-
-class Waits(NamedTuple):
-    """Durations of the last waits of one kind."""
-
-    n: int
-    p50: Duration
-    p90: Duration = 0
 
 
 class DeployBefore(NamedTuple):
@@ -130,7 +123,7 @@ class Custom:
     """The cells that at least half of them had."""
     deploys_later: bool = False
     """Whether at least half of the merged changes were deployed later."""
-    waits: Mapping[str, Waits] | None = None
+    waits: Mapping[str, Baseline] | None = None
     """Verb -> how long people usually take for it."""
 
 
@@ -278,7 +271,7 @@ def custom_of(traces: Iterable[Sequence[Span]], environments: Environments) -> C
     return Custom(
         frozenset(name for name, n in had.items() if 2 * n >= count),
         2 * deployed >= count,
-        {verb: Waits(len(took), sorted(took)[len(took) // 2]) for verb, took in waits.items()},
+        {verb: Baseline(len(took), sorted(took)[len(took) // 2]) for verb, took in waits.items()},
     )
 
 

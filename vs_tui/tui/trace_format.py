@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Cell, Standing

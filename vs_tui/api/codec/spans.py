@@ -31,6 +31,7 @@ from vs_tui.api.codec import (
     written,
 )
 from vs_tui.metrics.cards import Card
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import (
     Link,
@@ -43,7 +44,6 @@ from vs_tui.model.vocabulary import (
     otel_trace_id,
 )
 from vs_tui.store.queries.reader_protocol import (
-    Baseline,
     Changes,
     Counts,
     DeliveryDetail,

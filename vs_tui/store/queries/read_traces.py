@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.metrics.statistics import HISTORY, History, history_of
+from vs_tui.metrics.statistics import HISTORY, Baseline, baseline_of
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
@@ -261,7 +261,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
     return [steps_of(run, below[run.key]) for run in runs]
 
 
-def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
+def read_baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
     """Span key -> durations of the last successes of its series; absent if there are none."""
     sql = f"SELECT key, series FROM spans WHERE key {rows.KEYS}"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
@@ -269,10 +269,8 @@ def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, His
         "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "
         "AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
     )
-    histories: dict[str, History | None] = {}
+    found: dict[str, Baseline | None] = {}
     for name in set(series.values()):
         bound: tuple[Any, ...] = (name, HISTORY)
-        histories[name] = history_of([row[0] for row in db.execute(sql, bound)])
-    return {
-        key: history for key, name in series.items() if (history := histories[name]) is not None
-    }
+        found[name] = baseline_of([row[0] for row in db.execute(sql, bound)])
+    return {key: usual for key, name in series.items() if (usual := found[name]) is not None}

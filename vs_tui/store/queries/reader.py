@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.log import sqlite_log
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model import filters
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, READ_WAIT_SECONDS, Thresholds
 from vs_tui.model.teams import Environments, People
@@ -29,13 +30,12 @@ from vs_tui.store.queries.read_spans import (
 from vs_tui.store.queries.read_traces import (
     find_span,
     read_all_traces,
+    read_baselines,
     read_found_traces,
-    read_histories,
     read_past_runs,
     read_trace,
 )
 from vs_tui.store.queries.reader_protocol import (
-    Baseline,
     Changes,
     Counts,
     DeliveryDetail,
@@ -283,7 +283,7 @@ class SqliteReader:
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         keys = [span.key for span in spans]
-        return await self.run(lambda db: _baselines(db, keys))
+        return await self.run(lambda db: read_baselines(db, keys))
 
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None, team: str = ""
@@ -366,11 +366,6 @@ _UNSETTLED: Final = "SELECT " + " OR ".join(
 )
 """SQL: whether what is folded is still to be linked, judged, or folded again where a repository was
 renamed. Until then an answer may miss a part of what its deliveries say."""
-
-
-def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
-    found = read_histories(db, keys)
-    return {key: Baseline(h.n, round(h.median), h.p90) for key, h in found.items()}
 
 
 def _changes(db: sqlite3.Connection, since: int) -> Changes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Link, Span, Verdict
@@ -91,15 +92,6 @@ class TracePage:
     """Whether there are more traces."""
     searched: Instant | None = None
     """As in `SpanPage`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The durations of a series: of its last successes, at most 20."""
-
-    n: int
-    p50: Duration
-    p90: Duration
 
 
 @dataclass(frozen=True, slots=True)

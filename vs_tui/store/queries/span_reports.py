@@ -18,13 +18,12 @@ import orjson
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.statistics import (
-    Expectation,
+    Baseline,
     FlakyJob,
     Group,
     Other,
     SpanGroup,
     check_grouping,
-    expected_end,
     span_groups,
 )
 from vs_tui.metrics.windows import MONDAY, Window
@@ -33,7 +32,7 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
-from vs_tui.store.queries.read_traces import read_histories
+from vs_tui.store.queries.read_traces import read_baselines
 from vs_tui.store.rows import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 from vs_tui.store.schema import open_reader
 
@@ -259,10 +258,11 @@ def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[Fla
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A span in flight and its expected end; None without a success of its series."""
+    """A span in flight, and how long its series takes; None without a success of it."""
 
     span: Span
-    expectation: Expectation | None
+    usual: Baseline | None
+    now: Instant
 
 
 def read_expected(db: sqlite3.Connection, whose: Whose, now: Instant) -> list[Expected]:
@@ -272,16 +272,8 @@ def read_expected(db: sqlite3.Connection, whose: Whose, now: Instant) -> list[Ex
         f"AND started_at IS NOT NULL AND {whose.where} ORDER BY started_at LIMIT {MAX_EXPECTED}"
     )
     spans = [rows.span_of(row) for row in db.execute(sql, whose.bound)]
-    known = read_histories(db, [span.key for span in spans])
-    return [
-        Expected(
-            span,
-            expected_end(span.started_at, known[span.key], now)
-            if span.key in known and span.started_at is not None
-            else None,
-        )
-        for span in spans
-    ]
+    known = read_baselines(db, [span.key for span in spans])
+    return [Expected(span, known.get(span.key), now) for span in spans]
 
 
 @dataclass(frozen=True, slots=True)

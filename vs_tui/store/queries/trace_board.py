@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.filters import Filter
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
@@ -20,7 +21,7 @@ from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span, all_as_of
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import where
-from vs_tui.store.queries.read_traces import read_histories
+from vs_tui.store.queries.read_traces import read_baselines
 from vs_tui.store.queries.span_search import current_seq, follows
 from vs_tui.store.queries.trace_surroundings import (
     LISTED,
@@ -35,7 +36,7 @@ from vs_tui.store.queries.trace_surroundings import (
 )
 from vs_tui.traces.board import Board, board, is_current, without_details
 from vs_tui.traces.correlation import series_of
-from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom_of, standing
+from vs_tui.traces.standing import Custom, Standing, Surroundings, custom_of, standing
 from vs_tui.traces.trace_facts import MACHINES, is_incident
 
 MOST: Final = 5_000
@@ -92,7 +93,7 @@ class TraceBoard:
     """Traces that ended too long ago to be listed, of those that were judged."""
     _finished_for: Duration = 0
     """How long ago the traces that are kept may have finished."""
-    _usual: dict[str, Waits | None] = field(default_factory=dict)
+    _usual: dict[str, Baseline | None] = field(default_factory=dict)
     _usual_at: Instant = 0
     _custom: dict[str, tuple[Instant, Custom]] = field(default_factory=dict)
     _around: dict[str, Surroundings] = field(default_factory=dict)
@@ -247,12 +248,8 @@ class TraceBoard:
             if span.in_flight and span.operation in MACHINES and span.key not in self._usual
         }
         if keys:
-            found = read_histories(db, sorted(keys))
-            for key in keys:
-                history = found.get(key)
-                self._usual[key] = (
-                    Waits(history.n, round(history.median), history.p90) if history else None
-                )
+            found = read_baselines(db, sorted(keys))
+            self._usual.update((key, found.get(key)) for key in keys)
 
     def _look_around(
         self,
