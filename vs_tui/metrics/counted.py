@@ -18,7 +18,7 @@ SINGLE, PART, WHOLE = 0, 1, 2
 NO_TEAM: Final = "(no team)"
 """Name of the group for projects that no team lists."""
 SERVICE: Final = "service"
-LEVELS: Final = ("all", "team", "project", SERVICE, "environment", "product")
+GROUPS: Final = ("team", "project", SERVICE, "environment", "product", "all")
 """The levels by which metrics can be grouped."""
 
 

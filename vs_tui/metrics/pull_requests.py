@@ -120,7 +120,27 @@ def aggregate(
         durations = [pr.duration(now) for pr in members]
         ordered = running[owner, repo]
         _put(ordered, durations)
-        found.append(_period(first, owner, repo, members, durations, ordered))
+        merged = sum([pr.merged_at is not None for pr in members])
+        lines = [pr.total_changes for pr in members]
+        comments = [pr.comments for pr in members]
+        found.append(
+            PeriodFigures(
+                period=first,
+                owner=owner,
+                repo=repo,
+                total=len(members),
+                merged=merged,
+                merge_ratio=ratio(merged, len(members)),
+                lines=_mean(lines),
+                hours=hours(mean(durations)),
+                seconds_per_line=_mean(map(_per_line, durations, lines)),
+                seconds_per_comment=_mean(map(_per_comment, durations, comments)),
+                comments=_mean(comments),
+                running_p50=hours(median(ordered)),
+                running_p95=hours(percentile(ordered, 95)),
+                running_p99=hours(percentile(ordered, 99)),
+            )
+        )
     return found
 
 
@@ -132,35 +152,6 @@ def _put(ordered: list[Duration], values: Sequence[Duration]) -> None:
     else:
         ordered += values
         ordered.sort()
-
-
-def _period(
-    first: date,
-    owner: str,
-    repo: str,
-    members: Sequence[PullRequest],
-    durations: Sequence[Duration],
-    running: Sequence[Duration],
-) -> PeriodFigures:
-    merged = sum([pr.merged_at is not None for pr in members])
-    lines = [pr.total_changes for pr in members]
-    comments = [pr.comments for pr in members]
-    return PeriodFigures(
-        period=first,
-        owner=owner,
-        repo=repo,
-        total=len(members),
-        merged=merged,
-        merge_ratio=ratio(merged, len(members)),
-        lines=_mean(lines),
-        hours=hours(mean(durations)),
-        seconds_per_line=_mean(map(_per_line, durations, lines)),
-        seconds_per_comment=_mean(map(_per_comment, durations, comments)),
-        comments=_mean(comments),
-        running_p50=hours(median(running)),
-        running_p95=hours(percentile(running, 95)),
-        running_p99=hours(percentile(running, 99)),
-    )
 
 
 def hours(duration: float | None) -> float | None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
-from vs_tui.metrics.counted import LEVELS, Counted
+from vs_tui.metrics.counted import Counted
 from vs_tui.metrics.definitions import METRICS, Figure, Metric, Unit
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.levels import frequency_level
@@ -48,10 +48,6 @@ class IncidentFact(NamedTuple):
         if self.deployed_at is None or self.started_at < self.deployed_at:
             return None
         return self.started_at - self.deployed_at
-
-
-GROUPS = (*LEVELS[1:], LEVELS[0])
-"""The levels by which the five metrics can be grouped."""
 
 
 class Beside(NamedTuple):

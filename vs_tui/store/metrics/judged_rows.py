@@ -47,16 +47,8 @@ def rows_of(verdict: Judged, unit: int, place: int) -> TableRows:
     """All rows of one deployment."""
     d = verdict.deployment
     deployment = (
-        *(
-            d.key,
-            d.span,
-            unit,
-            place,
-            *(d.whole or d).target,
-            d.started_at,
-            d.ended_at,
-            d.outcome.value,
-        ),
+        *(d.key, d.span, unit, place, *(d.whole or d).target),
+        *(d.started_at, d.ended_at, d.outcome.value),
         *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, d.version_of(), d.commit),
         *(group_text(d), d.artifact, d.name, d.trace_id, run_text(d)),
     )

@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from vs_tui.metrics.counted import (
+    GROUPS,
     NO_TEAM,
     UNKNOWN,
     Counted,
@@ -21,7 +22,6 @@ from vs_tui.metrics.counted import (
 from vs_tui.metrics.definitions import FIRST
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import (
-    GROUPS,
     Before,
     Beside,
     IncidentFact,
