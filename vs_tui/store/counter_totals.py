@@ -75,8 +75,7 @@ def read_changes(
     )
     spans = {span.key: span for span in map(rows.span_of, db.execute(sql, (after, last)))}
     since = _since(db, spans.values())
-    sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
-    counting = {key for (key,) in rows.select_in(db, sql, list(spans))}
+    counting = rows.known(db, "metric_deploys", spans)
     _add_reviewed(db, spans)
     below = _below(db, [key for key, s in spans.items() if s.operation == Operation.PULL_REQUEST])
     counts = [

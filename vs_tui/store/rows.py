@@ -192,6 +192,12 @@ def select_in(
     return iter(connection.execute(sql, (as_json(listed),)).fetchall())
 
 
+def known(connection: sqlite3.Connection, table: str, keys: Iterable[str]) -> set[str]:
+    """Those of these keys that have a row in a table."""
+    sql = f"SELECT key FROM {table} WHERE key {KEYS}"
+    return {key for (key,) in select_in(connection, sql, keys)}
+
+
 def spans(connection: sqlite3.Connection, where: str, *bound: object) -> list[Span]:
     """The spans that meet a condition."""
     sql = f"SELECT {SELECT_SPAN} FROM spans WHERE {where}"

@@ -48,10 +48,8 @@ def affected_targets(
     """
     moved, incidents_before = counted
     spans = {change.new.key: change.new for change in changes}
-    sql = f"SELECT key FROM metric_incidents WHERE key {rows.KEYS}"
-    incidents = {key for (key,) in rows.select_in(db, sql, spans)}
-    sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
-    deployed = {key for (key,) in rows.select_in(db, sql, spans)}
+    incidents = rows.known(db, "metric_incidents", spans)
+    deployed = rows.known(db, "metric_deploys", spans)
 
     def of(operations: Collection[str], also: Collection[str] = ()) -> list[str]:
         return [key for key, s in spans.items() if s.operation in operations or key in also]

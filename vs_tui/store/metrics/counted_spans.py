@@ -124,8 +124,7 @@ def _place_runs(
 ) -> None:
     """Store the positions of the commits of runs and others that count as deployments by a rule."""
     others = {span.key: span for span in spans if span.operation != Operation.DEPLOY}
-    sql = f"SELECT key FROM vcs_deploys WHERE key {rows.KEYS}"
-    placed = {key for (key,) in rows.select_in(db, sql, others)}
+    placed = rows.known(db, "vcs_deploys", others)
     place_deploys(
         db, {key: others[key] for key in others.keys() & (placed | counted.keys())}, counted
     )

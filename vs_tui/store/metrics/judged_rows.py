@@ -154,9 +154,7 @@ def forget(db: sqlite3.Connection) -> int:
 def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
     """The spans among these that were deleted; their verdicts stay."""
     wanted = set(keys)
-    return wanted - {
-        row[0] for row in rows.select_in(db, f"SELECT key FROM spans WHERE key {rows.KEYS}", wanted)
-    }
+    return wanted - rows.known(db, "spans", wanted)
 
 
 def places(db: sqlite3.Connection) -> dict[int, Place]:
