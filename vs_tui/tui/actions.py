@@ -119,6 +119,7 @@ ACTIONS: Final = (
     Action("team", "m", "team", "show one team only; again: the next team"),
     Action("theme", "T", "theme", "next theme: dark, light, the terminal's own, none"),
     Action("redraw", "ctrl+l", "redraw", "repaint the whole screen"),
+    Action("suspend", "ctrl+z", "suspend", "back to the shell; `fg` resumes"),
     Action("palette", "colon,ctrl+p", "cmd", "all commands by name", shown=4),
     Action("help", "question_mark", "help", "all keys", shown=13),
     Action("quit", "q,ctrl+c", "quit", "quit; asks twice if the receiver stops with it", shown=14),

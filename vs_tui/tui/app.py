@@ -141,7 +141,7 @@ class VsTuiApp(Session):
         self.feed.wake()
 
     async def action_quit(self) -> None:
-        """Textual's own key, which also works while a question is open, asks as `q` does."""
+        """Textual's own key, also while a question is open, asks as `q` does."""
         while self.view is None and len(self.screen_stack) > 1:
             self.pop_screen()  # its answer would be below what covers the screen
         self.do_quit()
@@ -227,12 +227,7 @@ class VsTuiApp(Session):
             return
         self.by_trace = self.navigation.current == "spans"
         self.navigation.show(self.navigation.home)
-
-        async def count() -> None:
-            await self.feed.read_status()
-            self.paint_frame()
-
-        start(self, count, "status")
+        start(self, self.feed.reread, "status")
 
     def do_last_view(self) -> None:
         self.navigation.show(self.navigation.previous)
@@ -316,6 +311,9 @@ class VsTuiApp(Session):
             )
             return
         self.exit(0)
+
+    def do_suspend(self) -> None:
+        self.output.suspend()
 
     def do_undo(self) -> None:
         """Undo the last cut: the rules decide about the link again."""

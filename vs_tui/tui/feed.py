@@ -77,8 +77,7 @@ class Feed:
         self.resting = False
         """Whether all that the last look met is read and painted."""
         self._minute = 0
-        """Minute since 1970 of the last look. At the next one, rows fall silent, leave the list or
-        the range, although nothing changed."""
+        """Minute of the last look. At the next one, rows fall silent or leave the list."""
         self._dirty = asyncio.Event()
         self._told = app.setup.after_paint is not None
         self._looked = 0.0
@@ -151,7 +150,7 @@ class Feed:
             return
         if changes.seq == self.seq:
             if minute != before and app.frozen_at is None:
-                await self._reread()
+                await self.reread()
             return
         self.seq = changes.seq
         if app.frozen_at is not None:
@@ -161,9 +160,10 @@ class Feed:
             await self._watching.check(changes.keys)
         else:
             await self._watching.check(changes.keys)
-            await self._reread()
+            await self.reread()
 
-    async def _reread(self) -> None:
+    async def reread(self) -> None:
+        """Read the header's data and the view."""
         await self.read_status()
         if (view := self._app.shown) is not None:
             await view.reload()

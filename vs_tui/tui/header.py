@@ -120,17 +120,19 @@ def _about(duration: Duration) -> str:
 
 WIDE: Final = 100
 """From this many columns on, words are written in full if they fit."""
-_FULL, _SHORT, _LEAST = 2, 1, 0
+_FULL, _SHORT, _LEAST, _BARE = 3, 2, 1, 0
 
 
 def header_line(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left pieces, right pieces, piece index -> action of a click). If they do not fit, words
-    about the receiver are shortened first, then the clock goes; the running and failed counts are
-    never cut."""
+    about the receiver are shortened first, then the clock goes, then team and range; the running
+    and failed counts are never cut."""
     for words in (_FULL, _SHORT, _LEAST) if width >= WIDE else (_SHORT, _LEAST):
         left, right, targets = _pieces(app, words)
         if width_of([*left, *right]) < width:
             return left, right, targets
+    if width_of([*left, *right[:-1]]) >= width:
+        left, right, targets = _pieces(app, _BARE)
     return left, right if app.frozen_at is not None else right[:-1], targets
 
 
@@ -139,21 +141,23 @@ def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[in
     left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
         at = span_format.clock(app.frozen_at, app.zone, app.setup.clock())
-        left.append((f"{signs.frozen} FROZEN {'at ' if words else ''}{at}", "wait"))
+        left.append((f"{signs.frozen} FROZEN {'at ' if words > _LEAST else ''}{at}", "wait"))
         if app.pending:
-            how = app.worded(", {freeze} to resume") if words else ""
+            how = app.worded(", {freeze} to resume") if words > _LEAST else ""
             left.append((f"  +{app.pending} new{how}", "wait"))
     else:
         left.append(
             (f"{signs.stale} STALE", "wait") if app.unreadable else (f"{signs.live} LIVE", "ok")
         )
-        if (words and not app.unreadable) or _trouble(app):
+        if (words > _LEAST and not app.unreadable) or _trouble(app):
             left.append((f"  {_hooks(app, words)}", "fail" if _trouble(app) else "dim"))
-    targets = {1: "freeze", len(left) + 1: "team", len(left) + 2: "time"}
-    team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
-    left += [("  ", "dim"), (f"team {team}  ", "dim")]
-    if app.navigation.base is None or app.navigation.base.ranged:
-        left.append((app.range_name, "dim"))
+    targets = {1: "freeze"}
+    if words:
+        targets |= {len(left) + 1: "team", len(left) + 2: "time"}
+        team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
+        left += [("  ", "dim"), (f"team {team}  ", "dim")]
+        if app.navigation.base is None or app.navigation.base.ranged:
+            left.append((app.range_name, "dim"))
     right = _counts(app, words)
     if app.frozen_at is not None:
         return left, [*right, (" ", "text")] if not app.travelled else [], targets

@@ -36,6 +36,18 @@ class Output:
         self._turn = 0
         self._last: object = None
 
+    def suspend(self) -> None:
+        """Give the terminal back to the shell until `fg`."""
+        app, shell, driver = self._app, os.getppid(), driver_of(self._app)
+        is_job = os.getsid(shell) == os.getsid(0) and os.getpgid(shell) != os.getpgid(0)
+        if not is_job or driver is None or not driver.can_suspend:
+            app.notify_text("no shell here could resume it")
+        elif app.setup.stops_receiver and not app.asked_twice("suspend"):
+            told = "{suspend} again suspends the receiver, too, until `fg`: tools get no answer"
+            app.notify_text(app.worded(told), "warning")
+        else:
+            app.action_suspend_process()
+
     # The clipboard.
 
     def yank(self, span: Span) -> None:

@@ -83,7 +83,8 @@ def strip_of(
         shown = ascii_only(shown) if spell else shown
         length = cell_len(shown)
         if length > room:
-            shown, length = set_cell_size(shown, room), room
+            shown = fit(shown.rstrip(), room, ellipsis=look.glyphs.ellipsis)
+            length = room
         segments.append(Segment(shown, style))
         used += length
     if used < width:

@@ -55,8 +55,7 @@ _AFRESH: Final = MINUTE
 """Interval of the check which traces are listed, because pruning does not appear in the change
 feed."""
 _ROUND: Final = 10 * MINUTE
-"""Time in which every trace is judged again while others change. To judge 5,000 at once takes three
-seconds."""
+"""Time in which every trace is judged again while others change; 5,000 at once take 3 s."""
 _MANY_CHANGED: Final = MOST
 """Most changed spans whose traces are read; with more, everything is read again. To read everything
 for each 2,500 spans of a burst took 1.7 times the CPU time."""
@@ -178,8 +177,8 @@ class TraceBoard:
     def _due(
         self, db: sqlite3.Connection, before: int, seq: int, now: Instant, elapsed: Duration
     ) -> set[str]:
-        """Traces that have no change and yet may stand elsewhere: machines fall silent, deploys
-        and runs of other traces ship and replace, and what is usual moves with anything."""
+        """Unchanged traces that may stand elsewhere: machines fall silent, deploys of other traces
+        ship, runs replace, and what is usual moves with anything."""
         due = {
             key
             for key, trace in self._traces.items()

@@ -103,8 +103,8 @@ def shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
 
 
 def replaceable(spans: Sequence[Span]) -> list[Span]:
-    """Runs that failed or wait, which a success in another trace may replace. The run of a change
-    is never replaced: a success on `main` does not fix a branch."""
+    """Runs that failed or wait, which a success in another trace may replace, but not the run of a
+    change: a success on `main` does not fix a branch."""
     has_change = any(span.operation == "pull_request" for span in spans)
     return [
         span

@@ -248,8 +248,8 @@ class View(Screen[None]):
             return self._path()
         left: list[Piece] = [(" ", "text")]
         shown = self.tab or self.where
-        for index, (name, label) in enumerate(TABS):
-            text = f"{index + 1} {label}"
+        for number, (name, label) in enumerate(TABS, 1):
+            text = f"{number} {label}" if self.size.width >= 56 or name == shown else f"{number}"
             left.append((f"[{text}]", "title") if name == shown else (f" {text} ", "dim"))
             left.append((" ", "text"))
         right: list[Piece] = []

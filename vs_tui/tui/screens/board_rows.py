@@ -38,10 +38,11 @@ WIDE: Final = (
 NARROW: Final = (
     Column("", 1),
     Column("WHAT", 12, flex=1, sort="name"),
-    *(Column(name, cells) for name, cells in (("i", 1), ("p", 1), ("r", 1), ("ci", 4))),
-    *(Column(name, 2) for name in ("s", "p")),
+    *(Column(name, 1, rank=1) for name in ("i", "p", "r")),
+    Column("ci", 4, rank=1),
+    *(Column(name, 2, rank=1) for name in ("s", "p")),
     Column("NOW, AND WHO NEXT", 22, sort="person"),
-    Column("USUAL", 7, sort="over", rank=1),
+    Column("USUAL", 7, sort="over", rank=2),
 )
 MOST_TEAM: Final = 12
 """Most cells that the names of teams get from other columns."""

@@ -40,24 +40,24 @@ _ABOVE: Final = 3
 _SERVICE_CELLS: Final = 24
 _TREND: Final = 14
 _CHART_LINES: Final = 12
-_WHEN: Final = Column("DEPLOYED", 12)
+_WHEN: Final = Column("DEPLOYED", 12, rank=1)
 _COLUMNS: Final = (
     _WHEN,
     Column("RESULT", 8),
     Column("WHAT", 18, flex=2),
-    Column("SERVICE", 10, rank=2),
-    Column("VERSION", 9, rank=3),
+    Column("SERVICE", 10, rank=3),
+    Column("VERSION", 9, rank=4),
     Column("TOOK", 7, right=True),
-    Column("WHY", 14, flex=1, rank=1),
+    Column("WHY", 14, flex=1, rank=2),
 )
 _CHANGES: Final = (
     _WHEN,
     Column("WHAT", 24, flex=2),
-    Column("SERVICE", 10, rank=2),
-    Column("VERSION", 9, rank=3),
+    Column("SERVICE", 10, rank=3),
+    Column("VERSION", 9, rank=4),
     Column("TOOK", 7, right=True),
-    Column("LONGEST STAGE", 16, rank=1),
-    Column("BEGINS", 24, rank=4),
+    Column("LONGEST STAGE", 16, rank=2),
+    Column("BEGINS", 24, rank=5),
 )
 
 

@@ -35,13 +35,13 @@ from vs_tui.tui.widgets.document import DocLine, Document
 from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
-    Column("RECEIVED", 12),
-    Column("SOURCE", 12),
+    Column("RECEIVED", 12, rank=1),
+    Column("SOURCE", 12, rank=2),
     Column("EVENT", 16, flex=2),
     Column("VERDICT", 13),
-    Column("HTTP", 4, rank=2),
-    Column("SIZE", 5, right=True, rank=1),
-    Column("WHY", 13, flex=3),
+    Column("HTTP", 4, rank=5),
+    Column("SIZE", 5, right=True, rank=4),
+    Column("WHY", 13, flex=3, rank=3),
 )
 _WORST_FIRST = (
     Verdict.REJECTED,

@@ -24,7 +24,7 @@ GROUPS: Final = {
         *("next_failed", "previous_failed", "next_panel"),
     ),
     "With the selected row": (*("open", "deliveries", "watch", "yank", "browser", "compare"),),
-    "The screen": (*("filter", "freeze", "team", "zoom", "export", "theme", "redraw"),),
+    "The screen": (*("filter", "freeze", "team", "zoom", "export", "theme", "redraw", "suspend"),),
 }
 """Heading -> ids of actions that apply everywhere."""
 _KEYS: Final = 16

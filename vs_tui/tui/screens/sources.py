@@ -24,14 +24,14 @@ from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS = (
     Column("SOURCE", 16, flex=1),
-    Column("URL", 30, flex=3, rank=2),
-    Column("SECRET", 8, rank=3),
-    Column("LAST", 5, right=True),
-    Column("OK", 5, right=True),
-    Column("IGN", 4, right=True),
-    Column("DUP", 4, right=True),
-    Column("QUAR", 4, right=True),
-    Column("REJ", 4, right=True),
+    Column("URL", 30, flex=3, rank=7),
+    Column("SECRET", 8, rank=8),
+    Column("LAST", 5, right=True, rank=1),
+    Column("OK", 5, right=True, rank=4),
+    Column("IGN", 4, right=True, rank=5),
+    Column("DUP", 4, right=True, rank=6),
+    Column("QUAR", 4, right=True, rank=2),
+    Column("REJ", 4, right=True, rank=3),
     Column("HEALTH", 18),
 )
 COUNTED: Final = (

@@ -28,12 +28,12 @@ from vs_tui.tui.widgets.waterfall_rows import PastRuns, expected_of
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
-    Column("KIND", 8),
+    Column("KIND", 8, rank=1),
     Column("TITLE", 16, flex=1, sort="name"),
-    Column("TEAM", 5, rank=2),
-    Column("STAGE/ENDED", 11, rank=3, sort="ended"),
+    Column("TEAM", 5, rank=3),
+    Column("STAGE/ENDED", 11, rank=4, sort="ended"),
     Column("DUR", 7, right=True, sort="duration"),
-    Column("vs p50", 6, rank=1),
+    Column("vs p50", 6, rank=2),
 )
 ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20))
 """Further columns on a wide screen."""

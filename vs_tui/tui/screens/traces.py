@@ -22,13 +22,13 @@ from vs_tui.tui.widgets.listing import Column, Row
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
-    Column("ROOT", 8),
-    Column("TITLE", 20, flex=1, sort="name"),
-    Column("TEAM", 5, rank=2),
-    Column("SPANS", 5, right=True, rank=1, sort="spans"),
-    Column("OPEN", 4, right=True),
-    Column("FAIL", 4, right=True, sort="failed"),
-    Column("BEGAN", 12, rank=1, sort="began"),
+    Column("ROOT", 8, rank=2),
+    Column("TITLE", 18, flex=1, sort="name"),
+    Column("TEAM", 5, rank=5),
+    Column("SPANS", 5, right=True, rank=4, sort="spans"),
+    Column("OPEN", 4, right=True, rank=3),
+    Column("FAIL", 4, right=True, rank=1, sort="failed"),
+    Column("BEGAN", 12, rank=4, sort="began"),
     Column("TOOK", 8, right=True, sort="took"),
 )
 _TEAM_CELLS: Final = 10
@@ -126,7 +126,7 @@ COMPARED: Final = (
     Column("A", 7, right=True),
     Column("B", 7, right=True),
     Column("B - A", 8, right=True, sort="change"),
-    Column("", 9),
+    Column("", 9, rank=1),
     Column("A and what B has more", 24, flex=1, rank=2),
 )
 _BARS: Final = len(COMPARED) - 1
