@@ -316,18 +316,9 @@ class VsTuiApp(Session):
         self.output.suspend()
 
     def do_undo(self) -> None:
-        """Undo the last cut: the rules decide about the link again."""
-        send, cut = self.setup.send_links, self.cut_last
-        if send is None or cut is None:
-            self.notify_text("nothing was cut here that could be joined again")
-            return
+        from vs_tui.tui import links
 
-        async def work() -> None:
-            await send("clear", *cut)
-            self.cut_last = None
-            self.notify_text("the link is decided by the rules again")
-
-        start(self, work, "links")
+        links.undo(self)
 
     def do_export(self) -> None:
         if (view := self.view) is not None:

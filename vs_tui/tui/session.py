@@ -304,26 +304,6 @@ class Session(DiffingApp[int]):
         if (view := self.shown) is not None and view.complete:
             view.paint_notice()
 
-    def cut_link(self, child: str, parent: str) -> None:
-        """Separate a span from its parent, on the second request. A rebuild keeps the cut."""
-        send = self.setup.send_links
-        if send is None:
-            self.notify_text("this dashboard is read-only; cut links where the receiver runs")
-            return
-
-        if not self.asked_twice("cut", child):
-            self.notify_text(self.worded("press {cut} again to cut this span from its parent"))
-            return
-
-        async def work() -> None:
-            await send("cut", child, parent)
-            self.cut_last = child, parent
-            self.notify_text(
-                self.worded(f"link cut; {{undo}} restores it, as does vs-tui link clear {child}")
-            )
-
-        start(self, work, "links")
-
     def asked_twice(self, what: str, of: str = "") -> bool:
         """Whether the same action was requested a moment ago. Actions with a cost need a second
         request."""

@@ -16,7 +16,7 @@ from vs_tui.traces.critical_path import QUEUES, Wait
 from vs_tui.traces.outline import Elsewhere, Outline
 from vs_tui.traces.steps import children_of, end_at, self_time
 from vs_tui.traces.trace_facts import is_machine
-from vs_tui.tui import span_format
+from vs_tui.tui import links, span_format
 from vs_tui.tui.paint import Piece, fact, flowed
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Glyphs, Look
@@ -350,7 +350,7 @@ class TraceView(View):
 
     def _cut(self, span: Span | None, elsewhere: Elsewhere | None) -> None:
         if elsewhere is not None:
-            self.dash.cut_link(elsewhere.link.child, elsewhere.link.parent)
+            links.cut(self.dash, elsewhere.link.child, elsewhere.link.parent)
         elif span is None:
             self.dash.notify_text("this row is no span; only a span can be cut from its parent")
         elif span_format.is_phase(span):
@@ -359,7 +359,7 @@ class TraceView(View):
                 "select that span to cut it from its parent"
             )
         elif span.parent_key:
-            self.dash.cut_link(span.key, span.parent_key)
+            links.cut(self.dash, span.key, span.parent_key)
         else:
             self.dash.notify_text("this span has no parent to cut it from")
 
