@@ -71,6 +71,16 @@ def test_a_retry_after_a_rollback_is_a_new_deployment() -> None:
     assert len(merge_runs([before, one, other])) == 2
 
 
+def test_deploys_of_one_version_at_once_are_one_however_it_is_written() -> None:
+    commit = "5f0c1ab2" * 5
+    for version, other in ((commit, commit[:8]), ("v1.4", "1.4")):
+        pair = [
+            deploy("10:00", "10:05", OK, key="ci", version=version, run="7"),
+            deploy("10:03", "10:04", OK, key="script", version=other),
+        ]
+        assert len(merge_runs(pair)) == 1
+
+
 def test_retries_that_name_each_other_are_one_deployment() -> None:
     one, other = deploy("10:00", "10:05", FAILED), deploy("10:10", "10:15", OK)
     found = merge_attempts([one, other], {one.key: other.key, other.key: one.key})

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from vs_tui.metrics.facts import Deployment, DeployOutcome, begun, order, same_version
+from vs_tui.metrics.facts import (
+    Deployment,
+    DeployOutcome,
+    begun,
+    order,
+    plain_version,
+    same_version,
+)
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.time import DAY, MINUTE, Duration, Instant, iso, parse_instant
@@ -92,7 +99,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
     for deployment in deployments:
-        version = deployment.version or deployment.commit
+        version = plain_version(deployment.version or deployment.commit)
         if deployment.run:
             key = (deployment.run, version, deployment.regions)
             groups.setdefault(key, []).append(deployment)

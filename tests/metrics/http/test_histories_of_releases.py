@@ -101,6 +101,28 @@ def release_branch_is_used_again(story: Story, name: str) -> Wanted:
     return {"lead": (0.5, 4), "fail": (0, 3), "rework": (0, 3), "changes": 4 / 3}
 
 
+def release_of_develop(tool: type[Any], *, fix: bool) -> Tell:
+    """release/1 is cut from develop, may get a fix, and a pull request takes it to main."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = begun(tool, story, name)
+        own.pull(1, "07:30", "08:00", base="develop", commits=[(f"{name} c", "07:00")], pushed=True)
+        carried = [(f"{name} c", "07:00"), (own.merge_of(1), "08:00")]
+        if fix:
+            own.push((f"{name} fix", "09:00"), ref="release/1", base=own.merge_of(1))
+            carried.append((f"{name} fix", "09:00"))
+        own.pull(2, "09:10", "09:30", head="release/1")
+        for post in story.posts[-2:]:
+            found = post.body.get("pull_request") or post.body["object_attributes"]
+            for place in {"head": "sha", "last_commit": "id"}.items():
+                found.setdefault(place[0], {})[place[1]] = sha(carried[-1][0])
+        own.push(*carried, (own.merge_of(2), "09:30"), when="09:30")
+        own.deploy("10:00", commit=own.merge_of(2))  # #1: 3 h, the fix: 1 h
+        return {"lead": (1.0 if fix else 1.75, 2 + fix), "fail": (0, 2), "changes": (2 + fix) / 2}
+
+    return tell
+
+
 def production_branch(tool: type[Any], *, way: str) -> Tell:
     """Pull requests into main; main is taken to `production`, which is deployed."""
 
@@ -329,6 +351,11 @@ HISTORIES: dict[str, Tell] = {
     "main-lab": renamed_with_undeployed_commits(GitLab),
     "cut-hub": release_branch_is_cut(GitHub),
     "cut-lab": release_branch_is_cut(GitLab),
+    **{
+        f"flow{fix}-{tool.__name__}".lower(): release_of_develop(tool, fix=fix)
+        for tool in (GitHub, GitLab)
+        for fix in (True, False)
+    },
     "train": release_branches_one_after_another,
     "used-again": release_branch_is_used_again,
     **{

@@ -63,6 +63,8 @@ class Stretch(NamedTuple):
     until: Instant
     through: tuple[str, ...] = ()
     """The branches through which it was carried from there."""
+    carrier: str = ""
+    """The pull request that carried it: what was pushed to its branch came there without it."""
 
 
 class Merge(NamedTuple):

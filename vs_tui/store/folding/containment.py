@@ -150,7 +150,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             merges.append(Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
     merges += unlisted(db, stretches, pushes, found)
-    merges = [merge for merge in merges if merge.key not in found[merge.stretch].apart]
+    merges = [merge for merge in merges if not _is_left_out(merge, found[merge.stretch])]
     take_away(db, stretches, pushes, found, merges)
     sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
     defaults = default_branches(db, sourced)
@@ -168,7 +168,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             # With `back` its own branch was deployed before it was merged.
             found[merge.stretch].pull_requests[merge.key] = merge.at
         else:
-            stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
+            stretch = Stretch(own.project, merge.source, merge.since, merge.at, through, merge.key)
             carried.append((merge, stretch))
     if carried:
         below = contained(db, [stretch for _, stretch in carried])
@@ -185,6 +185,10 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
                 )
                 own_found.pull_requests[merge.key] = merge.at
     return found
+
+
+def _is_left_out(merge: Merge, found: Contained) -> bool:
+    return merge.key in found.apart or (merge.since is None and merge.key in found.promotions)
 
 
 _CARRYING: Final = (
@@ -252,8 +256,9 @@ def _pushed(
             }
             found[n].apart |= away
             own = [commit for commit in pushed if after < commit.at + later <= until]
-            if own and requests:
-                here = [request for request in requests if request[1] not in away]
+            others = [request for request in requests if request[1] != stretches[n].carrier]
+            if own and others:
+                here = [request for request in others if request[1] not in away]
                 merges += _brought(n, stretches[n], here, found[n], own[-1].at)
             elif own:
                 found[n].commits.update(
@@ -270,12 +275,17 @@ def _brought(
     """The merges of the pull requests that a push brought to a stretch."""
     merges = []
     by_commits = any(request[0] for request in requests)
+    carries = any(
+        by_commit and base not in (stretch.branch, "") for by_commit, _, _, base, *_ in requests
+    )
     for by_commit, key, at, base, source, since in requests:
         if by_commits and not by_commit:
             continue  # commits are stronger evidence than the parent of a push
         if at is None:
             found.pull_requests.setdefault(key, pushed_at)
         elif base in (stretch.branch, ""):
+            if carries and since is None and source and keys.is_shared_branch(source):
+                found.promotions.add(key)  # of a branch that was cut from where these were merged
             # A pull request in the stretch has its own row, whichever clock is ahead.
             if not stretch.after < at <= stretch.until:
                 merges.append(Merge(n, key, min(at, stretch.until), base, source, since))
