@@ -71,14 +71,32 @@ def test_a_retry_after_a_rollback_is_a_new_deployment() -> None:
     assert len(merge_runs([before, one, other])) == 2
 
 
-def test_deploys_of_one_version_at_once_are_one_however_it_is_written() -> None:
-    commit = "5f0c1ab2" * 5
-    for version, other in ((commit, commit[:8]), ("v1.4", "1.4")):
+COMMIT = "5f0c1ab2" * 5
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ({"version": COMMIT}, {"version": COMMIT[:8]}),
+        ({"version": "v1.4"}, {"version": "1.4"}),
+        ({"version": "1.4", "commit": COMMIT}, {"version": COMMIT, "commit": COMMIT}),
+        ({"version": "1.4", "commit": COMMIT}, {"version": COMMIT[:7]}),
+    ],
+)
+def test_what_two_tools_deploy_at_once_is_one_deployment(own, other) -> None:
+    for attempt in (0, 1):
         pair = [
-            deploy("10:00", "10:05", OK, key="ci", version=version, run="7"),
-            deploy("10:03", "10:04", OK, key="script", version=other),
+            deploy("10:00", "10:05", OK, key="ci", run="7", run_attempt=attempt, **own),
+            deploy("10:03", "10:04", OK, key="script", **other),
         ]
-        assert len(merge_runs(pair)) == 1
+        assert told(merge_runs(pair)) == meant(("10:00", "10:05", OK))
+    later = deploy("10:05", "10:06", OK, key="script", **other)
+    assert len(merge_runs([pair[0], later])) == 2
+
+
+def test_two_builds_of_one_commit_are_two_deployments() -> None:
+    pair = [deploy("10:00", "10:05", OK, key=v, version=v, commit=COMMIT) for v in ("b1", "b2")]
+    assert len(merge_runs(pair)) == 2
 
 
 def test_retries_that_name_each_other_are_one_deployment() -> None:

@@ -98,8 +98,9 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     groups: dict[tuple[str, str, tuple[str, ...]], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
+    versions = _versions(deployments)
     for deployment in deployments:
-        version = plain_version(deployment.version or deployment.commit)
+        version = versions[deployment.key]
         if deployment.run:
             key = (deployment.run, version, deployment.regions)
             groups.setdefault(key, []).append(deployment)
@@ -113,14 +114,33 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     for (correlation, version), members in alone.items():
         left: list[Deployment] = []
         for member in sorted(members, key=begun):
-            known = [] if correlation else runs.get(version, [])
-            at_once = (run for run, own in known if any(_overlap(member, d) for d in own))
-            next(at_once, left).append(member)
+            for run, own in [] if correlation else runs.get(version, []):
+                if at_once := [d.run_attempt for d in own if _overlap(member, d)]:
+                    run.append(replace(member, run_attempt=max(at_once)))
+                    break
+            else:
+                left.append(member)
         found += map(_joined, _split(left, _is_later))
     for members in groups.values():
         members.sort(key=lambda d: (d.run_attempt, *begun(d)))
         found += map(_joined, _split(members, is_new))
     return sorted(found, key=order)
+
+
+def _versions(deployments: Sequence[Deployment]) -> dict[str, str]:
+    """Deployment -> its version, or else its commit, as they are compared. A commit alone stands
+    for the version that another tool deploys from it at the same time."""
+    named: dict[str, list[tuple[str, Deployment]]] = {}
+    for d in deployments:
+        version, commit = plain_version(d.version), plain_version(d.commit)
+        if commit and version not in ("", commit, *MOVING_VERSIONS):
+            named.setdefault(commit, []).append((version, d))
+    found = {}
+    for d in deployments:
+        name = plain_version(d.version or d.commit)
+        at_once = (version for version, other in named.get(name, ()) if _overlap(d, other))
+        found[d.key] = min(at_once, default=name)
+    return found
 
 
 def _overlap(one: Deployment, other: Deployment) -> bool:
