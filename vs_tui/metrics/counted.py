@@ -75,9 +75,9 @@ class Recovery(NamedTuple):
     deployment: str
     """The deployment's key."""
 
-    def took(self, end: Instant) -> Duration | None:
-        """Its duration; None if it is still open at `end`."""
-        if self.cleared is None or self.cleared > end:
+    def took(self, now: Instant) -> Duration | None:
+        """Its duration; None if it is still open `now`."""
+        if self.cleared is None or self.cleared > now:
             return None
         return max(self.cleared - self.began, 0)
 

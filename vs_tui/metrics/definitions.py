@@ -50,7 +50,7 @@ class Figure:
     open: int = 0
     """Failures that are not over."""
     open_for: Duration = 0
-    """Age of the longest open failure at the end of the window."""
+    """Age of the longest failure that is still open."""
     unknown: int = 0
     """Changes with an unknown start."""
     starts: Mapping[str, int] = field(default_factory=dict)
@@ -106,8 +106,8 @@ def _leads(counted: Counted, _: Instant) -> list[Duration]:
     return sorted([lead for _, lead in counted.changes if lead != UNKNOWN])
 
 
-def _lead(counted: Counted, end: Instant) -> Figure:
-    values = _leads(counted, end)
+def _lead(counted: Counted, now: Instant) -> Figure:
+    values = _leads(counted, now)
     known = {name: n for name, n in counted.starts.items() if name}
     return Figure(
         *("", median(values), len(values)),
@@ -125,16 +125,16 @@ def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, I
     return share
 
 
-def _recoveries(counted: Counted, end: Instant) -> list[Duration]:
+def _recoveries(counted: Counted, now: Instant) -> list[Duration]:
     """Durations of closed failures, sorted."""
-    taken = [row.took(end) for row in counted.recoveries]
+    taken = [row.took(now) for row in counted.recoveries]
     return sorted([took for took in taken if took is not None])
 
 
-def _restore(counted: Counted, end: Instant) -> Figure:
-    values = _recoveries(counted, end)
+def _restore(counted: Counted, now: Instant) -> Figure:
+    values = _recoveries(counted, now)
     lasting = [
-        end - row.began for row in counted.recoveries if row.began <= end and row.took(end) is None
+        now - row.began for row in counted.recoveries if row.began <= now and row.took(now) is None
     ]
     return Figure(
         *("", median(values), len(values)),

@@ -185,7 +185,7 @@ def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple
     """Number of values in each bin of the metric; the last bin has the rest. A metric without bins
     is counted by day of the week."""
     if metric.spread is not None:
-        values = metric.spread(counted.within(window.since, window.until), window.end)
+        values = metric.spread(counted.within(window.since, window.until), window.now)
         edges = [0, *(bisect_left(values, limit) for _, limit in metric.bins), len(values)]
         names = [*(name for name, _ in metric.bins), "more"]
         return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
@@ -216,20 +216,20 @@ def measure(
 ) -> dict[str, Figure]:
     """The metrics of a group, or only those in `only`, each with the value of the period before.
     Without `trend` the figures have no series."""
-    end, previous = window.end, window.previous
+    previous = window.previous
     edges = (*window.bucket_starts, window.until) if trend else ()
-    known = before.known or (bool(counted.ended) and counted.ended[0] < end)
+    known = before.known or (bool(counted.ended) and counted.ended[0] < window.end)
     now = counted.within(window.since, window.until)
     past = counted.within(previous.since, previous.until)
     buckets = [counted.within(a, b) for a, b in pairwise(edges)]
     found = {}
     for name in only or METRICS:
         metric = METRICS[name]
-        old = metric.measure(past, end)
+        old = metric.measure(past, window.now)
         figure = replace(
-            metric.measure(now, end),
+            metric.measure(now, window.now),
             metric=name,
-            series=[metric.measure(bucket, end).value for bucket in buckets],
+            series=[metric.measure(bucket, window.now).value for bucket in buckets],
             before=old.value,
             before_n=old.n,
         )

@@ -116,6 +116,19 @@ def product(own: Plyzen, end: str, correlation: str, version: str = "1", **resul
         own.activity("deploy", end, end, result, version=version, **more)
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_failure_that_ends_after_the_window_took_its_time(receiver, tool) -> None:
+    """It is of the week of its deployment, and so is its recovery, ten hours later."""
+    story, own = named(tool, "edge")
+    own.deploy("Sun 23:50", ok=False, version="1")
+    own.deploy("2026-03-09 09:50", version="2")
+    story.tell(receiver)
+    assert recovery(receiver, own.name) == (600, 1)
+    assert figure(receiver, own.name, RECOVERY)["open"] == 0
+    after = figure(receiver, own.name, RECOVERY, window=("2026-03-09", "2026-03-16"))
+    assert (after["n"], after["open"], after["before"]) == (0, 0, 600 * 60)
+
+
 def test_r6_a_product_recovers_with_its_artifact(receiver) -> None:
     story = Story()
     own = Plyzen(story, "r6", "shop")

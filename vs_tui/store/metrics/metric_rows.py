@@ -141,11 +141,11 @@ def _failures(
     db: sqlite3.Connection, recoveries: Iterable[Recovery], window: Window
 ) -> list[MetricRow]:
     """The failures in the window: open ones first, then the longest."""
-    end = window.end
-    seen = [failure for failure in recoveries if failure.at in window and failure.began <= end]
+    now = window.now
+    seen = [failure for failure in recoveries if failure.at in window and failure.began <= now]
 
     def rank(failure: Recovery) -> tuple[bool, Instant]:
-        lasted = failure.took(end)
+        lasted = failure.took(now)
         return (lasted is not None, failure.began if lasted is None else -lasted)
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
@@ -155,8 +155,8 @@ def _failures(
     return [
         _line(
             *row,
-            "open" if (lasted := failure.took(end)) is None else "ok",
-            max(end - failure.began, 0) if lasted is None else lasted,
+            "open" if (lasted := failure.took(now)) is None else "ok",
+            max(now - failure.began, 0) if lasted is None else lasted,
             reasons,
         )
         for failure in shown
