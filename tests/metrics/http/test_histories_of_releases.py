@@ -101,24 +101,56 @@ def release_branch_is_used_again(story: Story, name: str) -> Wanted:
     return {"lead": (0.5, 4), "fail": (0, 3), "rework": (0, 3), "changes": 4 / 3}
 
 
-def release_of_develop(tool: type[Any], *, fix: bool) -> Tell:
-    """release/1 is cut from develop, may get a fix, and a pull request takes it to main."""
+def merged(story: Story, own: Any, number_: int, base: str, head: str, *told: Any) -> None:
+    """A pull request of a branch with the commits that it has, oldest first, and its merge."""
+    *commits, when = told
+    own.pull(number_, when, when, base=base, head=head)
+    for post in story.posts[-2:]:
+        found = post.body.get("pull_request") or post.body["object_attributes"]
+        place, name = ("head", "sha") if "head" in found else ("last_commit", "id")
+        found[place][name] = sha(commits[-1][0])
+    own.push(*commits, (own.merge_of(number_), when), ref=base, when=when)
+
+
+def releases_of_develop(tool: type[Any], *, fix: bool, back: bool = False) -> Tell:
+    """Twice: a release branch is cut from develop, may get a fix, and comes to main, and `back` to
+    develop, by pull requests."""
 
     def tell(story: Story, name: str) -> Wanted:
         own = begun(tool, story, name)
-        own.pull(1, "07:30", "08:00", base="develop", commits=[(f"{name} c", "07:00")], pushed=True)
-        carried = [(f"{name} c", "07:00"), (own.merge_of(1), "08:00")]
-        if fix:
-            own.push((f"{name} fix", "09:00"), ref="release/1", base=own.merge_of(1))
-            carried.append((f"{name} fix", "09:00"))
-        own.pull(2, "09:10", "09:30", head="release/1")
-        for post in story.posts[-2:]:
-            found = post.body.get("pull_request") or post.body["object_attributes"]
-            for place in {"head": "sha", "last_commit": "id"}.items():
-                found.setdefault(place[0], {})[place[1]] = sha(carried[-1][0])
-        own.push(*carried, (own.merge_of(2), "09:30"), when="09:30")
-        own.deploy("10:00", commit=own.merge_of(2))  # #1: 3 h, the fix: 1 h
-        return {"lead": (1.0 if fix else 1.75, 2 + fix), "fail": (0, 2), "changes": (2 + fix) / 2}
+        for n, hour in enumerate((7, 11)):
+            first, head = 10 * n, f"release/{n}"
+            change = [(f"{name} c{n}", f"{hour}:00")]
+            own.pull(first, f"{hour}:10", f"{hour + 1}:00", base="develop", commits=change,
+                     pushed=True)  # fmt: skip
+            change.append((own.merge_of(first), f"{hour + 1}:00"))
+            if fix:
+                change.append((f"{name} fix{n}", f"{hour + 2}:00"))
+                own.push(change[-1], ref=head, base=own.merge_of(first))
+            merged(story, own, first + 1, "main", head, *change, f"{hour + 2}:30")
+            own.deploy(f"{hour + 3}:00", commit=own.merge_of(first + 1))  # 3 h, the fix 1 h
+            if back:
+                merged(story, own, first + 2, "develop", head, change[-1], f"{hour + 2}:40")
+        lead = 1.0 if fix else 3.0
+        return {"lead": (lead, 3 + 2 * fix), "fail": (0, 3), "changes": (3 + 2 * fix) / 3}
+
+    return tell
+
+
+def hotfix_into_both(tool: type[Any]) -> Tell:
+    """A hotfix is merged into main and into develop, which comes to main later."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = begun(tool, story, name)
+        own.pull(1, "07:00", "07:30", base="develop", commits=[(f"{name} c", "07:00")], pushed=True)
+        own.push((f"{name} fix", "08:00"), ref="hotfix/1")
+        merged(story, own, 2, "main", "hotfix/1", (f"{name} fix", "08:00"), "08:30")
+        own.deploy("09:00", commit=own.merge_of(2))  # 1 h
+        merged(story, own, 3, "develop", "hotfix/1", (f"{name} fix", "08:00"), "08:40")
+        carried = [(f"{name} c", "07:00"), (own.merge_of(1), "07:30"), (own.merge_of(3), "08:40")]
+        merged(story, own, 4, "main", "develop", *carried, "09:30")
+        own.deploy("10:00", commit=own.merge_of(4))  # 3 h
+        return {"lead": (1.0, 3), "fail": (0, 3), "rework": (1, 3), "changes": 3 / 3}
 
     return tell
 
@@ -352,10 +384,12 @@ HISTORIES: dict[str, Tell] = {
     "cut-hub": release_branch_is_cut(GitHub),
     "cut-lab": release_branch_is_cut(GitLab),
     **{
-        f"flow{fix}-{tool.__name__}".lower(): release_of_develop(tool, fix=fix)
+        f"flow{fix}{back}-{tool.__name__}".lower(): releases_of_develop(tool, fix=fix, back=back)
         for tool in (GitHub, GitLab)
-        for fix in (True, False)
+        for fix, back in ((True, False), (False, False), (True, True))
     },
+    "hot-hub": hotfix_into_both(GitHub),
+    "hot-lab": hotfix_into_both(GitLab),
     "train": release_branches_one_after_another,
     "used-again": release_branch_is_used_again,
     **{

@@ -63,8 +63,6 @@ class Stretch(NamedTuple):
     until: Instant
     through: tuple[str, ...] = ()
     """The branches through which it was carried from there."""
-    carrier: str = ""
-    """The pull request that carried it: what was pushed to its branch came there without it."""
 
 
 class Merge(NamedTuple):

@@ -150,7 +150,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             merges.append(Merge(n, key, at, *names))
     merges += _pushed(db, stretches, pushes, found)
     merges += unlisted(db, stretches, pushes, found)
-    merges = [merge for merge in merges if not _is_left_out(merge, found[merge.stretch])]
+    merges = _left(db, stretches, merges, found)
     take_away(db, stretches, pushes, found, merges)
     sourced = {stretches[merge.stretch].project for merge in merges if merge.since is not None}
     defaults = default_branches(db, sourced)
@@ -168,7 +168,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             # With `back` its own branch was deployed before it was merged.
             found[merge.stretch].pull_requests[merge.key] = merge.at
         else:
-            stretch = Stretch(own.project, merge.source, merge.since, merge.at, through, merge.key)
+            stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
             carried.append((merge, stretch))
     if carried:
         below = contained(db, [stretch for _, stretch in carried])
@@ -187,8 +187,35 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
     return found
 
 
-def _is_left_out(merge: Merge, found: Contained) -> bool:
-    return merge.key in found.apart or (merge.since is None and merge.key in found.promotions)
+# The other branches into which the same commits of the same branch were merged.
+_OTHER_BASES: Final = (
+    "SELECT r.key, o.branch FROM vcs_history r CROSS JOIN vcs_commits c ON c.key = r.key "
+    "CROSS JOIN vcs_commits d ON d.project = c.project AND d.commit_id = c.commit_id "
+    "CROSS JOIN vcs_history o ON o.key = d.key AND o.kind = 0 AND o.source = r.source "
+    f"AND o.branch <> r.branch WHERE r.kind = 0 AND r.source <> '' AND r.key {rows.KEYS}"
+)
+
+
+def _left(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    merges: Iterable[Merge],
+    found: Sequence[Contained],
+) -> list[Merge]:
+    """The merges without those that another pull request stands for: a hotfix is merged into main
+    and into develop, so it comes to main by its own pull request and not with develop."""
+    merges = list(merges)
+    others: dict[str, set[str]] = {}
+    for key, base in rows.select_in(db, _OTHER_BASES, {merge.key for merge in merges}):
+        others.setdefault(key, set()).add(base)
+
+    def is_left(merge: Merge) -> bool:
+        own, stretch = found[merge.stretch], stretches[merge.stretch]
+        if merge.key in own.apart or (merge.since is None and merge.key in own.promotions):
+            return False
+        return others.get(merge.key, set()).isdisjoint((stretch.branch, *stretch.through))
+
+    return [merge for merge in merges if is_left(merge)]
 
 
 _CARRYING: Final = (
@@ -256,9 +283,12 @@ def _pushed(
             }
             found[n].apart |= away
             own = [commit for commit in pushed if after < commit.at + later <= until]
-            others = [request for request in requests if request[1] != stretches[n].carrier]
-            if own and others:
-                here = [request for request in others if request[1] not in away]
+            leading = {request[1] for request in requests if _leads_on(request, stretches[n])}
+            if keys.is_shared_branch(stretches[n].branch):
+                found[n].promotions |= leading
+            brought_here = [request for request in requests if request[1] not in leading]
+            if own and brought_here:
+                here = [request for request in brought_here if request[1] not in away]
                 merges += _brought(n, stretches[n], here, found[n], own[-1].at)
             elif own:
                 found[n].commits.update(
@@ -267,6 +297,13 @@ def _pushed(
                     if len(own) == 1 or not commit.title.startswith("Merge ")
                 )
     return merges
+
+
+def _leads_on(request: Row, stretch: Stretch) -> bool:
+    """Whether a pull request takes the branch of a stretch further: what was pushed there came
+    without it."""
+    is_further = stretch.through or keys.is_shared_branch(stretch.branch)
+    return bool(is_further) and request[4] == stretch.branch
 
 
 def _brought(
