@@ -11,6 +11,7 @@ from typing import Final
 from vs_tui.metrics.counted import UNKNOWN, Counted
 from vs_tui.metrics.levels import FAIL, LEAD, RECOVERY, YEARS, Levels, levels_of
 from vs_tui.metrics.statistics import median, percentile, ratio
+from vs_tui.metrics.windows import Window
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 
 SAME_SHARE: Final = 0.05
@@ -50,7 +51,7 @@ class Figure:
     open: int = 0
     """Failures that are not over."""
     open_for: Duration = 0
-    """Age of the longest failure that is still open."""
+    """Age of the longest failure that is still open, at the end of the window."""
     unknown: int = 0
     """Changes with an unknown start."""
     starts: Mapping[str, int] = field(default_factory=dict)
@@ -97,17 +98,17 @@ class Figure:
         return "better" if (grown > 0) == self.definition.more_is_better else "worse"
 
 
-def _deploys(counted: Counted, _: Instant) -> Figure:
+def _deploys(counted: Counted, _: Window) -> Figure:
     return Figure("", float(len(counted.ok)), len(counted.ok))
 
 
-def _leads(counted: Counted, _: Instant) -> list[Duration]:
+def _leads(counted: Counted, _: Window) -> list[Duration]:
     """Known lead times, sorted."""
     return sorted([lead for _, lead in counted.changes if lead != UNKNOWN])
 
 
-def _lead(counted: Counted, now: Instant) -> Figure:
-    values = _leads(counted, now)
+def _lead(counted: Counted, window: Window) -> Figure:
+    values = _leads(counted, window)
     known = {name: n for name, n in counted.starts.items() if name}
     return Figure(
         *("", median(values), len(values)),
@@ -117,24 +118,26 @@ def _lead(counted: Counted, now: Instant) -> Figure:
     )
 
 
-def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Instant], Figure]:
-    def share(counted: Counted, _: Instant) -> Figure:
+def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Window], Figure]:
+    def share(counted: Counted, _: Window) -> Figure:
         found, n = len(hits(counted)), len(counted.ended)
         return Figure("", ratio(found, n), n, hits=found)
 
     return share
 
 
-def _recoveries(counted: Counted, now: Instant) -> list[Duration]:
+def _recoveries(counted: Counted, window: Window) -> list[Duration]:
     """Durations of closed failures, sorted."""
-    taken = [row.took(now) for row in counted.recoveries]
+    taken = [row.took(window.now) for row in counted.recoveries]
     return sorted([took for took in taken if took is not None])
 
 
-def _restore(counted: Counted, now: Instant) -> Figure:
-    values = _recoveries(counted, now)
+def _restore(counted: Counted, window: Window) -> Figure:
+    values = _recoveries(counted, window)
     lasting = [
-        now - row.began for row in counted.recoveries if row.began <= now and row.took(now) is None
+        max(window.end - row.began, 0)
+        for row in counted.recoveries
+        if row.began <= window.now and row.took(window.now) is None
     ]
     return Figure(
         *("", median(values), len(values)),
@@ -144,7 +147,7 @@ def _restore(counted: Counted, now: Instant) -> Figure:
     )
 
 
-def _batch(counted: Counted, _: Instant) -> Figure:
+def _batch(counted: Counted, _: Window) -> Figure:
     changes, n = len(counted.changes), len(counted.ok)
     return Figure("", ratio(changes, n), n, hits=changes)
 
@@ -177,8 +180,8 @@ class Metric:
     """Its definition, the first sentences in docs/metrics.md."""
     unit: Unit
     more_is_better: bool = False
-    measure: Callable[[Counted, Instant], Figure]
-    """Of the items of a time range; the instant is the time up to which facts are known."""
+    measure: Callable[[Counted, Window], Figure]
+    """Of the items of a time range; the window has the time up to which facts are known."""
     level: Levels | None = None
     tells: tuple[str, ...] = ()
     """The fields of a figure that apply to it."""
@@ -190,7 +193,7 @@ class Metric:
     bins: Bins = ()
     """Bins of the histogram of `spread`. Without bins the histogram shows `moments` by day of the
     week."""
-    spread: Callable[[Counted, Instant], list[Duration]] | None = None
+    spread: Callable[[Counted, Window], list[Duration]] | None = None
     moments: Callable[[Counted], Sequence[Instant]] = lambda counted: counted.ok
     rows: Rows = Rows.DEPLOYMENTS
     counts: str = "outcome IN ('ok', 'failed')"

@@ -185,7 +185,7 @@ def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple
     """Number of values in each bin of the metric; the last bin has the rest. A metric without bins
     is counted by day of the week."""
     if metric.spread is not None:
-        values = metric.spread(counted.within(window.since, window.until), window.now)
+        values = metric.spread(counted.within(window.since, window.until), window)
         edges = [0, *(bisect_left(values, limit) for _, limit in metric.bins), len(values)]
         names = [*(name for name, _ in metric.bins), "more"]
         return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
@@ -225,11 +225,11 @@ def measure(
     found = {}
     for name in only or METRICS:
         metric = METRICS[name]
-        old = metric.measure(past, window.now)
+        old = metric.measure(past, window)
         figure = replace(
-            metric.measure(now, window.now),
+            metric.measure(now, window),
             metric=name,
-            series=[metric.measure(bucket, window.now).value for bucket in buckets],
+            series=[metric.measure(bucket, window).value for bucket in buckets],
             before=old.value,
             before_n=old.n,
         )

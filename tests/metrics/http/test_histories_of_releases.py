@@ -125,14 +125,16 @@ def releases_of_develop(tool: type[Any], *, fix: bool, back: bool = False) -> Te
                      pushed=True)  # fmt: skip
             change.append((own.merge_of(first), f"{hour + 1}:00"))
             if fix:
+                change.append((f"{name} d{n}", f"{hour + 1}:30"))
+                own.push(change[-1], ref="develop")
                 change.append((f"{name} fix{n}", f"{hour + 2}:00"))
-                own.push(change[-1], ref=head, base=own.merge_of(first))
+                own.push(change[-1], ref=head, base=f"{name} d{n}")
             merged(story, own, first + 1, "main", head, *change, f"{hour + 2}:30")
             own.deploy(f"{hour + 3}:00", commit=own.merge_of(first + 1))  # 3 h, the fix 1 h
             if back:
                 merged(story, own, first + 2, "develop", head, change[-1], f"{hour + 2}:40")
-        lead = 1.0 if fix else 3.0
-        return {"lead": (lead, 3 + 2 * fix), "fail": (0, 3), "changes": (3 + 2 * fix) / 3}
+        n = 7 if fix else 3  # a commit on develop: 1.5 h
+        return {"lead": (1.5 if fix else 3.0, n), "fail": (0, 3), "changes": n / 3}
 
     return tell
 

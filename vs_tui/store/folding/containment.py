@@ -21,6 +21,7 @@ from vs_tui.store.folding.branch_stretches import (
     Merge,
     Row,
     Stretch,
+    cut_from,
     take_away,
     unlisted,
 )
@@ -122,7 +123,9 @@ _HISTORY: Final = (
 # The pull requests with the commits of a push, and the parents of a push.
 _BROUGHT: Final = (
     f"SELECT c.key, MIN(c.at), h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
-    "CROSS JOIN vcs_commits p ON p.project = c.project AND p.commit_id = c.commit_id "
+    # Bitbucket Cloud gives the first twelve digits of a pull request's commits.
+    "CROSS JOIN vcs_commits p ON p.project = c.project "
+    "AND p.commit_id IN (c.commit_id, substr(c.commit_id, 1, 12)) "
     "CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "
     f"WHERE c.key {rows.KEYS} GROUP BY c.key, h.key"
 )
@@ -171,12 +174,13 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
             stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
             carried.append((merge, stretch))
     if carried:
+        carried += _cut_off(db, carried, defaults)
         below = contained(db, [stretch for _, stretch in carried])
         known = {key for brought in below for key in brought.pull_requests}
         merged = {key for (key,) in rows.select_in(db, _MERGED, known)}
-        for (merge, stretch), brought in zip(carried, below, strict=True):
-            own_found = found[merge.stretch]
-            if brought and keys.is_shared_branch(merge.source, defaults[stretch.project]):
+        for merge, brought in _by_merge(carried, below).items():
+            own_found, project = found[merge.stretch], stretches[merge.stretch].project
+            if brought and keys.is_shared_branch(merge.source, defaults[project]):
                 own_found.update(brought)
                 own_found.promotions.add(merge.key)
             else:  # stacked ones; the pushes to its branch are its own commits
@@ -184,6 +188,31 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
                     (key, at) for key, at in brought.pull_requests.items() if key in merged
                 )
                 own_found.pull_requests[merge.key] = merge.at
+    return found
+
+
+def _by_merge(
+    carried: Iterable[tuple[Merge, Stretch]], brought: Iterable[Contained]
+) -> dict[Merge, Contained]:
+    whole: dict[Merge, Contained] = {}
+    for (merge, _), part in zip(carried, brought, strict=True):
+        whole.setdefault(merge, Contained()).update(part)
+    return whole
+
+
+def _cut_off(
+    db: sqlite3.Connection, carried: Sequence[tuple[Merge, Stretch]], defaults: Mapping[str, str]
+) -> list[tuple[Merge, Stretch]]:
+    """What carried release branches have of the branch that they were cut from."""
+    found = []
+    for n, branches in cut_from(db, [stretch for _, stretch in carried]).items():
+        merge, (project, source, *_, through) = carried[n]
+        if keys.is_shared_branch(source, defaults[project]):
+            found += [
+                (merge, Stretch(project, branch, at - FIRST_SHIPS, at, (*through, source)))
+                for branch, at in branches.items()
+                if branch not in through
+            ]
     return found
 
 

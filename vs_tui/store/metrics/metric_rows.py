@@ -156,7 +156,7 @@ def _failures(
         _line(
             *row,
             "open" if (lasted := failure.took(now)) is None else "ok",
-            max(now - failure.began, 0) if lasted is None else lasted,
+            max(window.end - failure.began, 0) if lasted is None else lasted,
             reasons,
         )
         for failure in shown
