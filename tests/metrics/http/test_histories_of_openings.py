@@ -167,6 +167,19 @@ def brought_to_the_release(story: Story, name: str) -> Wanted:
     return {"lead": (1.25, 2), "changes": (2, 2)}
 
 
+def release_on_bitbucket(story: Story, name: str) -> Wanted:
+    """release/1 is cut from develop and gets a fix; Bitbucket shortens the commits of a request."""
+    own = Bitbucket(story, f"acme/{name}")
+    deploy = deployer(own, story)
+    own.push((f"{name} base", "06:00"))
+    deploy("06:30", commit=f"{name} base")  # 0.5 h
+    own.pull(1, "07:10", "08:00", base="develop", commits=((f"{name} a", "07:00"),))
+    own.pull(2, "09:10", "09:30", head="release/1", commits=((f"{name} fix", "09:00"),),
+             brings=((f"{name} a", "07:00"), (own.merge_of(1), "08:00")))  # fmt: skip
+    deploy("10:00", commit=own.merge_of(2))  # 3 h and 1 h
+    return {"lead": (1.0, 3), "changes": (3, 2)}
+
+
 HISTORIES: dict[str, Tell] = {
     **{f"opened-{tool.__name__}".lower(): pushed_twice_and_opened(tool)
        for tool in (GitHub, GitLab, Gitea)},
@@ -180,6 +193,7 @@ HISTORIES: dict[str, Tell] = {
     "queue": queue_of_merges(0, 2, 1, 3),
     "queue-by-date": queue_of_merges(1, 0, 2, 3),
     "to-release": brought_to_the_release,
+    "release-bitbucket": release_on_bitbucket,
 }  # fmt: skip
 
 

@@ -254,17 +254,21 @@ class Bitbucket:
         merged: str,
         *,
         commits: tuple[tuple[str, str], ...] = (),
+        base: str = "main",
+        head: str = "",
+        brings: tuple[tuple[str, str], ...] = (),
         title: str = "",
         body: str = "",
     ) -> None:
-        """A pull request to main with its commits, and the push of its merge."""
-        branch = f"feature/{identifier}"
+        """A pull request with its commits, and the push of its merge, which `brings` those of
+        others."""
+        branch = head or f"feature/{identifier}"
         if commits:
             self.push(*commits, ref=branch)
         tip = commits[-1][0] if commits else f"{self.name} tip {identifier}"
         repository = {"full_name": self.name}
         source = {"branch": {"name": branch}, "commit": {"hash": sha(tip)[:12]}}
-        target = {"branch": {"name": "main"}, "commit": {"hash": sha("b")[:12]}}
+        target = {"branch": {"name": base}, "commit": {"hash": sha("b")[:12]}}
         found = {
             "id": identifier,
             "title": title or f"Change {identifier}",
@@ -280,7 +284,7 @@ class Bitbucket:
         merge = {"hash": sha(self.merge_of(identifier))[:12]}
         done = {"state": "MERGED", "updated_on": at(merged), "merge_commit": merge}
         self.hook("pullrequest:fulfilled", pullrequest=found | done)
-        self.push(*commits, (self.merge_of(identifier), merged))
+        self.push(*brings, *commits, (self.merge_of(identifier), merged), ref=base)
 
 
 class BitbucketServer:
