@@ -207,7 +207,7 @@ def _cut_off(
     found = []
     for n, branches in cut_from(db, [stretch for _, stretch in carried]).items():
         merge, (project, source, *_, through) = carried[n]
-        if keys.is_shared_branch(source, defaults[project]):
+        if source.startswith("release") and keys.is_shared_branch(source, defaults[project]):
             found += [
                 (merge, Stretch(project, branch, at - FIRST_SHIPS, at, (*through, source)))
                 for branch, at in branches.items()
