@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,24 @@ def test_what_is_broken_can_be_restored_and_is_kept(tmp_path, monkeypatch, capsy
         assert main(["db", "verify", "--db", str(path)]) == 0
         assert Path(f"{path}.replaced-{number}").read_bytes() == broken
     capsys.readouterr()
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs SQLite's shell")
+def test_what_can_be_read_is_saved_as_the_docs_say(tmp_path, monkeypatch, capsys, whole) -> None:
+    """Damage at the end of the file: all deliveries that can be read are in the saved file."""
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    command = (
+        page.read_text("utf-8").partition("It saves less, by\n\n```sh\n")[2].partition("```")[0]
+    )
+    assert ".dump" in command
+    (tmp_path / "vs-tui.db").write_bytes(whole[:-PAGE] + b"\xff" * PAGE)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=60)
+
+    saved = str(tmp_path / "saved.db")
+    assert main(["db", "verify", "--db", saved]) == 0
+    assert main(["db", "rebuild", "--db", saved]) == 0
+    assert main(["db", "verify", "--db", saved]) == 0
+    capsys.readouterr()
+    assert main(["db", "stats", "--db", saved, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["deliveries"] > 1_000

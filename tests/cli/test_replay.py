@@ -88,8 +88,9 @@ def test_a_replay_into_a_file_makes_the_same_spans(server, shell, recording, tmp
             assert span[name] == expected[key][name], (key, name)
 
 
-def test_a_replay_into_a_file_ends_when_all_of_it_shows(shell, tmp_path, monkeypatch):
-    """Closing waits only a moment for what is not folded, and nobody would fold it later."""
+@pytest.fixture
+def slow_folding(monkeypatch):
+    """Folding begins late, and who waits for it gives up at once."""
     wait, fold = FoldLoop.caught_up, FoldLoop.run
 
     async def briefly(loop: FoldLoop, _seconds: float) -> bool:
@@ -101,6 +102,34 @@ def test_a_replay_into_a_file_ends_when_all_of_it_shows(shell, tmp_path, monkeyp
 
     monkeypatch.setattr(FoldLoop, "caught_up", briefly)
     monkeypatch.setattr(FoldLoop, "run", late)
+
+
+def test_what_needs_an_earlier_delivery_is_replayed_once_that_is_folded(
+    shell, tmp_path, slow_folding, capsys
+):
+    """An end of em-metrics names its deployment, and a decision the spans of its link."""
+    at = "2020-01-01T10:00:00Z"
+    others = ({"type": "job", "id": str(n), "action": "end", "timestamp": at} for n in range(100))
+    sent = [
+        ("/deployments", {"id": "77", "project_id": "acme/shop", "first_commit_at": at}),
+        *(("/customhttp", body) for body in others),  # more than are stored together
+        ("/deployments/77/deployed", {"create_if_not_exists": False}),
+    ]
+    path, db = tmp_path / "all.jsonl", tmp_path / "late.db"
+    path.write_text(
+        "".join(json.dumps({"received_at": at, "path": p, "body": b}) + "\n" for p, b in sent)
+    )
+
+    assert main(["replay", str(path), "--db", str(db)]) == 0
+    assert "102 accepted" in capsys.readouterr().out
+    with closing(sqlite3.connect(db)) as found:
+        assert found.execute(
+            "SELECT status FROM v_spans WHERE source = 'emmetrics' AND NOT is_phase"
+        ).fetchall() == [("ok",)]
+
+
+def test_a_replay_into_a_file_ends_when_all_of_it_shows(shell, tmp_path, slow_folding):
+    """Closing waits only a moment for what is not folded, and nobody would fold it later."""
     body = {"type": "build", "id": "7", "timestamp": "2020-01-01T10:00:00Z", "action": "start"}
     line = {"received_at": body["timestamp"], "path": "/customhttp", "body": body}
     path, db = tmp_path / "one.jsonl", tmp_path / "late.db"

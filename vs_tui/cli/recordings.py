@@ -256,6 +256,15 @@ class StoreTarget:
         await self._runtime.writer.folded()
 
     async def send(self, delivery: Delivery) -> str:
+        from vs_tui.log.append_queue import Unavailable
+
+        try:
+            return await self._store(delivery)
+        except Unavailable:  # what it refers to is not folded yet
+            await self.folded()
+            return await self._store(delivery)
+
+    async def _store(self, delivery: Delivery) -> str:
         outcome = await self._runtime.ingest(
             urlsplit(delivery.path).path,
             delivery.headers,
