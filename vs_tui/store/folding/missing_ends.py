@@ -9,7 +9,8 @@ otherwise only its own end event decides how it ended.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from vs_tui.model.time import Instant
@@ -22,8 +23,6 @@ from vs_tui.traces.folding import WAITING_LIMIT
 _RUN: Final = frozenset({"pipeline", "build"})
 _JOB: Final = frozenset({"build", "test", "stage", "deploy"})
 _RULES: Final = (Rule.STRUCTURE.value, Rule.EXPLICIT.value, Rule.TRACEPARENT.value)
-_DEEPEST: Final = 8
-"""Most levels of nested jobs."""
 _JOBS: Final = f"""
 SELECT c.key, c.status, c.ended_at, p.ended_at,
     p.status IN ('ok', 'error', 'cancelled') AND p.ended_at IS NOT NULL
@@ -37,34 +36,17 @@ WHERE c.derived = 0 AND c.parent_key <> '' AND c.state < {int(State.OK)} AND c.s
     AND (c.operation <> 'deploy' OR l.rule = 'structure')
     AND c.{{}} IN (SELECT value FROM json_each(?))
 """
-Relink = Callable[[Sequence[Change]], None]
 
 
 def end_with_parents(
-    connection: sqlite3.Connection,
-    changes: Sequence[Change],
-    context: Context,
-    cache: EventCache,
-    relink: Relink,
+    connection: sqlite3.Connection, changes: Sequence[Change], context: Context, cache: EventCache
 ) -> list[Change]:
-    """Cancel the jobs whose run has ended, and reopen those whose run goes on. Returns all changes,
-    each span once. The result depends only on the spans, not on their order of arrival."""
-    merged = {change.new.key: change for change in changes}
-    level: Sequence[Change] = changes
-    for _ in range(_DEEPEST):
-        wanted = _wanted(connection, level)
-        if not wanted:
-            break
-        context.ended_with_parent = wanted
-        try:
-            level = refold(connection, list(wanted), context, cache)
-        finally:
-            context.ended_with_parent = {}
-        relink(level)
-        for change in level:
-            first = merged.get(change.new.key)
-            merged[change.new.key] = change if first is None else _joined(first, change)
-    return list(merged.values())
+    """Cancel the jobs whose run has ended, and reopen those whose run goes on. Returns their
+    changes. The result depends only on the spans, not on their order of arrival."""
+    wanted = _wanted(connection, changes)
+    if not wanted:
+        return []
+    return refold(connection, wanted, replace(context, ended_with_parent=wanted), cache)
 
 
 def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[str, Instant | None]:
@@ -82,10 +64,6 @@ def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[s
         for key, status, ended, run_ended, over in found
         if (status != "cancelled" or ended != run_ended if over else status == "cancelled")
     }
-
-
-def _joined(first: Change, second: Change) -> Change:
-    return second._replace(old=first.old, fresh=first.fresh)
 
 
 def due_timeouts(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from vs_tui.log.delivery import SameBodies
 from vs_tui.model.time import Instant
@@ -27,6 +27,8 @@ from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import Folded
 
+_DEEPEST: Final = 64
+"""Most levels of steps within steps."""
 T = TypeVar("T")
 Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str], bool], None]
 """(connection, changes, keys of spans that were deleted, whether deliveries wait to be folded)."""
@@ -150,7 +152,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
     folding.context.seq = next_seq(connection)
     keys, token = crowded_keys.take(connection)
     relink(connection, (), folding.context.seq, folding.links, also=keys)
-    ended = _end_jobs(connection, _unchanged(connection, keys), folding)
+    ended = _with_those_below(connection, _unchanged(connection, keys), folding)
     changed = [change for change in ended if change.old != change.new]
     changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
     for hook in folding.after_fold:
@@ -173,7 +175,7 @@ def _after(
     if not changes:
         return changes
     _link(connection, changes, folding)
-    changes = _end_jobs(connection, changes, folding)
+    changes = _with_those_below(connection, changes, folding)
     gone = tuple(folding.context.gone)
     folding.context.gone.clear()
     for hook in folding.after_fold:
@@ -181,18 +183,27 @@ def _after(
     return changes
 
 
-def _end_jobs(
+def _with_those_below(
     connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding
 ) -> list[Change]:
-    def link(changed: Sequence[Change]) -> None:
-        _link(connection, changed, folding)
-
+    """All changes, each span once, with those of spans below that get a project or an end from
+    them, and then of spans below these."""
     # As the linker in `_link`.
     from vs_tui.store.folding.inherited_projects import with_projects
     from vs_tui.store.folding.missing_ends import end_with_parents
 
-    changes = with_projects(connection, changes, folding.context, folding.cache, link)
-    return end_with_parents(connection, changes, folding.context, folding.cache, link)
+    merged = {change.new.key: change for change in changes}
+    for refolded in (with_projects, end_with_parents):
+        level = [*merged.values()]
+        for _ in range(_DEEPEST):
+            level = refolded(connection, level, folding.context, folding.cache)
+            if not level:
+                break
+            _link(connection, level, folding)
+            for change in level:
+                first = merged.get(change.new.key, change)
+                merged[change.new.key] = change._replace(old=first.old, fresh=first.fresh)
+    return [*merged.values()]
 
 
 def _link(connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding) -> None:
