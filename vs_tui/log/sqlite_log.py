@@ -67,6 +67,16 @@ class StoredDelivery(NamedTuple):
     reason: str
 
 
+class Correction(NamedTuple):
+    """What a stored delivery turned out to be."""
+
+    kind: str
+    verdict: str
+    reason: str
+    keys: str = "[]"
+    """JSON: the keys of its spans."""
+
+
 _STORED: Final = ", ".join(StoredDelivery._fields)
 
 
@@ -203,28 +213,19 @@ def count(db: sqlite3.Connection, tallies: Tallies) -> None:
     )
 
 
-def correct(
-    db: sqlite3.Connection,
-    entry: StoredDelivery,
-    *,
-    kind: str,
-    verdict: Verdict,
-    reason: str,
-    keys: Iterable[str],
-) -> None:
-    """Store the new verdict of a delivery that is now parsed differently than when it was
-    appended."""
+def correct(db: sqlite3.Connection, entry: StoredDelivery, new: Correction) -> None:
+    """Store what a delivery is now, if it is parsed differently than when it was appended."""
     db.execute(
         "UPDATE deliveries SET kind = ?, verdict = ?, reason = ?, keys = ? WHERE id = ?",
-        (kind, verdict.value, reason, orjson.dumps(list(keys)).decode(), entry.id),
+        (*new, entry.id),
     )
-    if entry.verdict != verdict.value:
+    if entry.verdict != new.verdict:
         db.execute(
             "UPDATE counts SET n = n - 1 WHERE source = ? AND verdict = ?",
             (entry.source, entry.verdict),
         )
         tallies = Tallies()
-        tallies.add(entry.source, verdict, entry.received_at, kind)
+        tallies.add(entry.source, Verdict(new.verdict), entry.received_at, new.kind)
         count(db, tallies)
 
 

@@ -32,7 +32,7 @@ import orjson
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import AppendQueue
 from vs_tui.log.delivery import PRUNE_PATH, Intake, with_flag_of
-from vs_tui.log.sqlite_log import StoredDelivery
+from vs_tui.log.sqlite_log import Correction, StoredDelivery
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
@@ -104,8 +104,8 @@ class Projector:
     """The last delivery of the latest transaction, committed or not; 0 if it had none."""
     parse: Parse | None = None
     """Parses stored deliveries; None for today's adapters."""
-    correct: Callable[..., None] = sqlite_log.correct
-    """Stores a new verdict for a delivery that is now parsed differently."""
+    correct: Callable[[sqlite3.Connection, StoredDelivery, Correction], None] = sqlite_log.correct
+    """Stores what a delivery is now, if it is parsed differently."""
     _more: bool = False
     _linking: bool = False
     """Whether spans wait in `link_queue`."""
@@ -217,9 +217,7 @@ class Projector:
         ids = [number for number, _ in sqlite_log.ids_after(db, self.position, 1)]
         for entry in sqlite_log.read(db, ids) if why else ():
             reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
-            self.correct(
-                db, entry, kind=entry.kind, verdict=Verdict.QUARANTINED, reason=reason, keys=()
-            )
+            self.correct(db, entry, Correction(entry.kind, Verdict.QUARANTINED.value, reason))
         reached = ids[-1] if ids else self.head
         sqlite_log.set_position(db, reached)
         return Folded(reached, len(ids), ())
@@ -266,11 +264,10 @@ class Projector:
         parsed = self.parse(entry.source, entry.path, headers, entry.body, entry.received_at)
         events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
         reason = with_flag_of(parsed.reason, entry.reason)
-        if (parsed.kind, parsed.verdict.value, reason) != (entry.kind, entry.verdict, entry.reason):
-            keys = dict.fromkeys(event.key for event in events)
-            self.correct(
-                db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
-            )
+        now = (parsed.kind, parsed.verdict.value, reason)
+        if now != (entry.kind, entry.verdict, entry.reason):
+            keys = sqlite_log.as_json(dict.fromkeys(event.key for event in events))
+            self.correct(db, entry, Correction(*now, keys))
         return events
 
 

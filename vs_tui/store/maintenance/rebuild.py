@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from vs_tui.log import sqlite_log
-from vs_tui.log.sqlite_log import StoredDelivery
+from vs_tui.log.sqlite_log import Correction, StoredDelivery
 from vs_tui.model.limits import Retention
 from vs_tui.model.request_advice import NOT_KEPT
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
 from vs_tui.store.folding import transaction
 from vs_tui.store.folding.projector import Parse, Projector
@@ -181,18 +178,9 @@ class _Side(Writer):
         table_swap.remove_side(self._live)
 
 
-def _note(
-    db: sqlite3.Connection,
-    entry: StoredDelivery,
-    *,
-    kind: str,
-    verdict: Verdict,
-    reason: str,
-    keys: Iterable[str],
-) -> None:
-    """Keep a delivery's new verdict until the end."""
-    values = (entry.id, kind, verdict.value, reason, orjson.dumps(list(keys)).decode())
-    db.execute("REPLACE INTO corrected VALUES (?, ?, ?, ?, ?)", values)
+def _note(db: sqlite3.Connection, entry: StoredDelivery, new: Correction) -> None:
+    """Keep what a delivery is now until the end."""
+    db.execute("REPLACE INTO corrected VALUES (?, ?, ?, ?, ?)", (entry.id, *new))
 
 
 def _take_place(path: Path, side: Path, generation: int, progress: Progress) -> None:
@@ -214,16 +202,9 @@ def _correct(db: sqlite3.Connection, made: sqlite3.Connection) -> None:
     while found := reading.fetchmany(table_swap.ROWS_AT_ONCE):
         with small_transaction(db):
             known = {entry.id: entry for entry in sqlite_log.read(db, [row[0] for row in found])}
-            for number, kind, verdict, reason, keys in found:
+            for number, *new in found:
                 if number in known:
-                    sqlite_log.correct(
-                        db,
-                        known[number],
-                        kind=kind,
-                        verdict=Verdict(verdict),
-                        reason=reason,
-                        keys=orjson.loads(keys),
-                    )
+                    sqlite_log.correct(db, known[number], Correction(*new))
 
 
 def refold_one(
