@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,9 +43,9 @@ from vs_tui.log.postgres import (
 )
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import MINUTE, Instant, iso
-from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.folding import transaction
 from vs_tui.store.maintenance import forgetting
+from vs_tui.store.maintenance.copy_log import insert_entries
 from vs_tui.store.maintenance.retention import Pruned
 from vs_tui.store.maintenance.sweeper import WriterSettings
 from vs_tui.store.schema import StoreError
@@ -334,31 +333,17 @@ def store(
     reached: LogPlace,
 ) -> int:
     """Store entries as deliveries, in order. Returns the own id of the last one."""
-    next_id = sqlite_log.head(db) + 1
-    rows: list[tuple[object, ...]] = []
-    repeats: Counter[int] = Counter()
-    tallies = sqlite_log.Tallies()
+    last = sqlite_log.head(db)
+    stored: list[tuple[int, int, Entry]] = []
     for entry in entries:
-        at, kind = entry.received_at, entry.kind
-        tallies.add(entry.source, Verdict(entry.verdict), at, kind)
-        if entry.verdict == REPEAT:
-            repeats[entry.original] += 1
-            continue
-        if entry.duplicates:
-            tallies.add(entry.source, Verdict.DUPLICATE, at, kind, entry.duplicates)
-        reason = entry.reason
-        if earlier := folding.bodies.first(entry.path, entry.sha256, entry.id):
-            reason = flagged(reason, earlier)
-        rows.append((next_id, entry.id, *entry[1:10], reason, *entry[11:15]))
-        next_id += 1
-    sqlite_log.insert(db, rows)
-    db.executemany(
-        "UPDATE deliveries SET duplicates = duplicates + ? WHERE log_id = ?",
-        [(n, log_id) for log_id, n in repeats.items()],
-    )
-    sqlite_log.count(db, tallies)
+        is_new = entry.verdict != REPEAT
+        last += is_new
+        earlier = folding.bodies.first(entry.path, entry.sha256, entry.id) if is_new else 0
+        told = entry._replace(reason=flagged(entry.reason, earlier)) if earlier else entry
+        stored.append((last, entry.id, told))
+    insert_entries(db, stored, by="log_id")
     set_place(db, reached)
-    return next_id - 1
+    return last
 
 
 def missing(db: sqlite3.Connection, log_ids: Sequence[int]) -> list[int]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> in
         db.execute("BEGIN IMMEDIATE")
         while entries := await source.read(position):
             position = entries[-1].position
-            _insert(db, entries)
+            insert_entries(db, ((entry.id, None, entry) for entry in entries))
             done += sum(entry.verdict != REPEAT for entry in entries)
             progress(done)
         db.execute("COMMIT")
@@ -88,17 +89,26 @@ async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> in
     return done
 
 
-def _insert(db: sqlite3.Connection, entries: list[Entry]) -> None:
+def insert_entries(
+    db: sqlite3.Connection, entries: Iterable[tuple[int, int | None, Entry]], by: str = "id"
+) -> None:
+    """Store entries of a shared log as deliveries, each with its id here and in the log. `by` is
+    the column with the ids that repeats name."""
     tallies = sqlite_log.Tallies()
-    for entry in entries:
+    repeats: Counter[int] = Counter()
+    fresh = []
+    for number, log_id, entry in entries:
         at, kind = entry.received_at, entry.kind
         tallies.add(entry.source, Verdict(entry.verdict), at, kind)
         if entry.duplicates:
             tallies.add(entry.source, Verdict.DUPLICATE, at, kind, entry.duplicates)
-    fresh = [entry for entry in entries if entry.verdict != REPEAT]
-    sqlite_log.insert(db, ((entry.id, None, *entry[1:15]) for entry in fresh))
+        if entry.verdict == REPEAT:
+            repeats[entry.original] += 1
+        else:
+            fresh.append((number, log_id, *entry[1:15]))
+    sqlite_log.insert(db, fresh)
     db.executemany(
-        "UPDATE deliveries SET duplicates = duplicates + 1 WHERE id = ?",
-        [(entry.original,) for entry in entries if entry.verdict == REPEAT],
+        f"UPDATE deliveries SET duplicates = duplicates + ? WHERE {by} = ?",
+        [(n, original) for original, n in repeats.items()],
     )
     sqlite_log.count(db, tallies)
