@@ -270,6 +270,14 @@ def metrics_findings(config: Config) -> Iterator[Finding]:
         status = "ok" if matches else "warn"
         advice = "" if matches else "try the filter with `vs-tui ls`"
         yield Finding(status, "metrics", f"the rule {text!r} matches {matches} spans", advice)
+    for host, (merged, missing) in coverage.unseen.items():
+        yield Finding(
+            "warn",
+            "metrics",
+            f"{host}: {counted(merged, 'merged pull request')}, and no {' and no '.join(missing)}",
+            f"lead times and their stages miss these: `vs-tui connect {host}` lists the events to "
+            "tick",
+        )
     if coverage.without_team:
         total = sum(coverage.without_team.values())
         yield Finding(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.metrics.http.github import GitHub
+from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import Script
 from tests.metrics.http.story import Story, command
 
@@ -82,3 +83,26 @@ def test_each_rule_says_how_many_spans_it_matches(configured) -> None:
         ("ok", f"the rule {rule!r} matches 2 spans"),
         ("warn", "the rule 'kind:issue label:outage' matches 0 spans"),
     ]
+
+
+def test_events_that_the_metrics_miss_are_named_with_where_to_tick_them(configured) -> None:
+    """Lead times need pushes and reviews; a webhook without their events gives numbers all the
+    same."""
+    story = Story()
+    lone, whole = GitHub(story, "acme/lone"), GitLab(story, "acme/whole")
+    for number in range(5):
+        lone.pull(number + 1, "10:00", "11:00")
+        commits = [(f"whole {number}", "09:00")]
+        whole.pull(number + 1, "10:00", "11:00", commits=commits, reviews=[("10:30", "ann", "")])
+    story.tell(server := configured(""))
+    assert findings(server, "metrics") == [
+        ("warn", "github: 5 merged pull requests, and no push and no review")
+    ]
+    assert "`vs-tui connect github` lists the events to tick" in command(server, "doctor")
+
+
+def test_a_few_pull_requests_without_a_review_are_no_finding(configured) -> None:
+    story = Story()
+    GitHub(story, "acme/new").pull(1, "10:00", "11:00")
+    story.tell(server := configured(""))
+    assert findings(server, "metrics") == []

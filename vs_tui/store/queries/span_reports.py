@@ -288,6 +288,14 @@ class Coverage:
     """Project without a team -> finished deploys."""
     shared: Mapping[str, Sequence[str]]
     """Project with deploys -> the teams that list it, if there are several."""
+    unseen: Mapping[str, tuple[int, Sequence[str]]]
+    """Code host of which no push or no review is known -> its merged pull requests, and which."""
+
+
+_LEAD_TIMES_NEED: Final = ("push", "review")
+_CODE_HOSTS: Final = ("github", "gitlab", "bitbucket", "gitea", "azure")
+_ENOUGH: Final = 5
+"""Merged pull requests from which a missing kind of event is no accident."""
 
 
 def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant) -> Coverage:
@@ -303,6 +311,14 @@ def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant
             f"WHERE {finished} GROUP BY 1, 2, 3 ORDER BY 1"
         ).fetchall()
         matched = {text: _matching(db, text, now) for text in filters}
+        seen = {
+            (source, operation): count
+            for source, operation, count in db.execute(
+                "SELECT source, operation, COUNT(*) FROM spans "
+                "WHERE operation IN ('push', 'review') OR (operation = 'pull_request' "
+                "AND status = 'ok') GROUP BY 1, 2"
+            )
+        }
     finally:
         db.close()
     without: dict[str, int] = {}
@@ -313,7 +329,12 @@ def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant
             without[project] = without.get(project, 0) + count
         elif len(listing) > 1:
             shared[project] = listing
-    return Coverage(by_environment, matched, without, shared)
+    unseen = {}
+    for host in _CODE_HOSTS:
+        missing = [kind for kind in _LEAD_TIMES_NEED if (host, kind) not in seen]
+        if missing and (merged := seen.get((host, "pull_request"), 0)) >= _ENOUGH:
+            unseen[host] = merged, missing
+    return Coverage(by_environment, matched, without, shared, unseen)
 
 
 def _matching(db: sqlite3.Connection, text: str, now: Instant) -> int:
