@@ -19,7 +19,6 @@ from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import shown_url
-from vs_tui.model.request_advice import shown_header
 from vs_tui.tui.source_status import Connection
 
 AGENT: Final = "http://127.0.0.1:4040/api"
@@ -95,6 +94,7 @@ def _leads_to(address: str, port: int) -> bool:
 def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
     """One connection for each tool; imports every adapter. Without secrets on a machine that is
     not the receiver's."""
+    from vs_tui.model.request_advice import shown_header
     from vs_tui.sources.dispatch import sources
 
     secrets = config.secrets if with_secrets else Secrets()
