@@ -3,7 +3,7 @@ retries of a deploy are one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
@@ -219,23 +219,35 @@ def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
     )
 
 
-def merge_repeats(deployments: Iterable[Deployment], has_starts: bool = False) -> list[Deployment]:
+def merge_repeats(
+    deployments: Iterable[Deployment], told: Collection[str] = ()
+) -> list[Deployment]:
     """Leave out deployments of what is live already, if their tool says that these are none (see
-    `Deployment.repeat`). A promotion moves the end of the deployment that it makes live.
+    `Deployment.repeat`), and builds that it did not make live: what these brought ships with the
+    next one that has it. A promotion moves the end of the deployment that it makes live.
 
     `deployments` are all of one target, sorted by `order`. What is live in another region is not
-    live in this one. `has_starts`: whether the starts of those before these were told.
+    live in this one. `told`: of which repeats before these it was told what took effect.
     """
     found: list[Deployment] = []
     live: dict[tuple[str, ...], int] = {}
+    built: list[Deployment] = []
     for deployment in deployments:
         at = max((live[region] for region in _covering(deployment, live)), default=-1)
-        is_empty = has_starts and is_without_changes(deployment) and at >= 0 and found[at].ok
-        has_starts = has_starts or deployment.has_start
-        if is_empty:
+        is_promotion = deployment.repeat == PROMOTION
+        is_new_there = not is_promotion and (at < 0 or not found[at].ok)
+        is_bare = deployment.repeat in told and is_without_effect(deployment)
+        if deployment.is_promoted or deployment.has_start:
+            told = {*told, PROMOTION if deployment.is_promoted else _RECONCILIATION}
+        if is_bare and not is_new_there:
+            built += [deployment] if is_promotion else []
             continue
+        if deployment.ok and (own := [d for d in built if deployment.has_all_of(d)]):
+            built = [d for d in built if d not in own]
+            spans = (*deployment.spans, *(d.span for d in own))
+            deployment = replace(deployment, members=spans)  # noqa: PLW2901
         if deployment.repeat and at >= 0 and _is_repeat(deployment, found[at]):
-            if deployment.repeat == _PROMOTION and deployment.ok:
+            if is_promotion and deployment.ok:
                 found[at] = replace(found[at], ended_at=deployment.ended_at)
             continue
         found.append(deployment)
@@ -283,14 +295,15 @@ def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
     return sorted(map(_joined, waves), key=order)
 
 
-_PROMOTION: Final = "promotion"
+PROMOTION: Final = "promotion"
 _RECONCILIATION: Final = "reconciliation"
 
 
-def is_without_changes(deployment: Deployment) -> bool:
-    """Whether a reconciliation changed nothing, if its tool's starts are sent at all."""
-    is_told = deployment.repeat == _RECONCILIATION and not deployment.has_start
-    return is_told and deployment.ok
+def is_without_effect(deployment: Deployment) -> bool:
+    """Whether a reconciliation changed nothing, or a build was not made live, if its tool's starts
+    or promotions are sent at all."""
+    untold = {_RECONCILIATION: not deployment.has_start, PROMOTION: not deployment.is_promoted}
+    return deployment.ok and untold.get(deployment.repeat, False)
 
 
 def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
@@ -299,9 +312,8 @@ def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
     if not live.ok:
         return False
     mine = (deployment.version, deployment.commit)
-    same_commit = bool(deployment.commit) and mine == (live.version, live.commit)
-    is_promotion = deployment.repeat == _PROMOTION
-    return deployment.span in live.spans or (same_commit and not is_promotion)
+    is_same = bool(deployment.commit) and mine == (live.version, live.commit)
+    return deployment.span in live.spans or (is_same and deployment.repeat != PROMOTION)
 
 
 def _first(key: str, retry_of: Mapping[str, str]) -> str:

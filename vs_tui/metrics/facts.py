@@ -107,6 +107,8 @@ class Deployment:
     its tool tells of a start only where it changes something."""
     has_start: bool = True
     """Whether its start was told."""
+    is_promoted: bool = False
+    """Whether its tool told that it made it live."""
     members: tuple[str, ...] = ()
     """Keys of all its spans; empty if it has only its own."""
     position: tuple[str, Instant] | None = None
@@ -145,6 +147,13 @@ class Deployment:
         """The version of the first of these services that is one of its artifacts; or empty."""
         parts = dict(self.parts)
         return next((parts[name] for name in services if parts.get(name)), "")
+
+    def has_all_of(self, other: Deployment) -> bool:
+        """Whether it contains what another one contains: it is of the same or of a later commit."""
+        if self.version_of() == other.version_of():
+            return True
+        mine, theirs = self.position, other.position
+        return bool(mine and theirs and mine[0] == theirs[0] and mine[1] >= theirs[1])
 
     def version_of(self, *services: str) -> str:
         """The version of one of its artifacts, or else its own version or commit."""

@@ -125,6 +125,7 @@ def deployment_of(span: Span) -> Deployment:
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
         repeat=text(names, "vs.deploy.repeat"),
         has_start=span.started_at is not None,
+        is_promoted=is_true(names, "vs.deploy.promoted"),
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,

@@ -180,6 +180,25 @@ def vercel_rollback_is_undone(story: Story) -> Wanted:
     return {"fail": (1, 4), "rework": (1, 4), "successes": 4}
 
 
+def vercel_builds_without_domains(story: Story) -> Wanted:
+    """Promotions are told, so a build without one is not live: its change ships with the next."""
+    own = GitHub(story, "acme/vwd1")
+    for n, clock in ((1, "08"), (2, "09"), (3, "10"), (4, "11")):
+        own.push((f"vwd1 {n}", f"{clock}:35"))
+        hour = int(clock) + 1
+        told = [("created", f"{hour}:00"), ("succeeded", f"{hour}:04")]
+        told += [("promoted", f"{hour}:05")] if n in (1, 3) else []
+        vercel(story, "vwd1", f"dpl_w{n}", *told, commit=f"vwd1 {n}", repository=own.name)
+    alertmanager(story, "vwd1", "10:30", "10:40")  # 30, 90, 30 min
+    return {"fail": (1, 2), "successes": 2, "lead": (0.5, 3), "recovery": (10.0, 1)}
+
+
+def vercel_promotions_are_not_told(story: Story) -> Wanted:
+    for n, clock in ((1, "09"), (2, "10")):
+        vercel(story, "vnt1", f"dpl_n{n}", ("created", f"{clock}:00"), ("succeeded", f"{clock}:05"))
+    return {"fail": (0, 2), "successes": 2}
+
+
 def rollout_of_other_values(story: Story) -> Wanted:
     """The same image with other values is a deployment; the same pods again are drift."""
     for pods, began, end in (
@@ -385,6 +404,8 @@ HISTORIES = {
     "acme/snt1": error_is_resolved_by_a_person,
     "vgl1": vercel_of_gitlab,
     "vru1": vercel_rollback_is_undone,
+    "acme/vwd1": vercel_builds_without_domains,
+    "vnt1": vercel_promotions_are_not_told,
     "val1": rollout_of_other_values,
     "acme/usr1": argo_syncs_the_same_again_for_a_person,
     "hpp1": heroku_pipeline_promotes,

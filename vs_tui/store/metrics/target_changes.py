@@ -65,7 +65,7 @@ def shipped_by(
     spans: dict[str, tuple[str, ...]] = {}
     waiting: list[Deployment] = []
     for d in finished:
-        own = [w for w in waiting if d.ok and _has_all_of(d, w)]
+        own = [w for w in waiting if d.ok and d.has_all_of(w)]
         waiting = [w for w in waiting if w not in own]
         if d.ok:
             spans[d.key] = (*d.spans, *(span for w in own for span in w.spans))
@@ -77,13 +77,6 @@ def shipped_by(
         for key, own in spans.items()
         if any(span in by_span for span in own)
     }
-
-
-def _has_all_of(later: Deployment, failed: Deployment) -> bool:
-    if later.version_of() == failed.version_of():
-        return True
-    mine, theirs = later.position, failed.position
-    return bool(mine and theirs and mine[0] == theirs[0] and mine[1] >= theirs[1])
 
 
 def _shipped(

@@ -9,9 +9,10 @@ from operator import itemgetter
 from typing import Final
 
 from vs_tui.metrics.attempts import (
+    PROMOTION,
     SpanRun,
     each_run,
-    is_without_changes,
+    is_without_effect,
     merge_attempts,
     merge_regions,
     merge_repeats,
@@ -49,9 +50,11 @@ from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_dep
 from vs_tui.store.metrics.shared_artifacts import Elsewhere
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 
+_PROMOTED: Final = (
+    "(SELECT attributes ->> '$.\"vs.deploy.promoted\"' FROM spans WHERE key = m.key) = 'true'"
+)
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
-"""SQL: rules of links that a sender or a person stated; other links come from keys that two spans
-share."""
+"""SQL: rules of links that a sender or a person stated. Others come from keys of two spans."""
 _POSITIONS: Final = (
     f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
     "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
@@ -137,8 +140,7 @@ class TargetReader:
         spans = rows.spans(self.db, where, rows.as_json(keys.union(*attempts)), *self.target)
         known = {span.key for span in spans}
         retries = {child: parent for child, parent in attempts if {child, parent} <= known}
-        found = rows.select_in(self.db, _POSITIONS, known)
-        placed = {key: (branch, at) for key, branch, at in found}
+        placed = {key: (at[0], at[1]) for key, *at in rows.select_in(self.db, _POSITIONS, known)}
         told = _runs(self.db, spans)
         runs = [
             run
@@ -146,20 +148,20 @@ class TargetReader:
             for run in each_run(self._deployment(span, placed.get(span.key)), told[span.key])
         ]
         merged = merge_runs(_with_runs(self.db, merge_attempts(runs, retries)))
-        has_starts = any(map(is_without_changes, merged)) and self._has_starts()
-        merged = merge_regions(merge_repeats(merged, has_starts))
+        bare = {d.repeat for d in merged if is_without_effect(d)}
+        merged = merge_regions(merge_repeats(merged, set(filter(self._is_told, bare))))
         if self.rules.failed_deploys == "ignore":
             cancelled = DeployOutcome.CANCELLED
             return [d if d.ok or not d.finished else replace(d, outcome=cancelled) for d in merged]
         return merged
 
-    def _has_starts(self) -> bool:
-        """Whether a deploy of the target before these had a start."""
+    def _is_told(self, repeat: str) -> bool:
+        """Whether a deploy of the target before these had a start, or was promoted."""
+        told = _PROMOTED if repeat == PROMOTION else "started_at < ended_at"
         sql = (
-            f"SELECT 1 FROM metric_deploys WHERE {OF_TARGET} AND ended_at < ? "
-            "AND started_at < ended_at LIMIT 1"
+            f"SELECT 1 FROM metric_deploys m WHERE {OF_TARGET} AND ended_at < ? AND {told} LIMIT 1"
         )
-        return self.db.execute(sql, (*self.target, self.since)).fetchone() is not None
+        return bool(self.db.execute(sql, (*self.target, self.since)).fetchone())
 
     def _pruned(self) -> list[Deployment]:
         """The finished deployments whose traces were pruned, as far as their rows tell."""
@@ -173,8 +175,7 @@ class TargetReader:
 
     def _deployment(self, span: Span, position: tuple[str, Instant] | None) -> Deployment:
         # The rule that counts it may name another service or environment.
-        _, service, environment = self.target
-        span = span._replace(service=service, environment=environment)
+        span = span._replace(service=self.target.service, environment=self.target.environment)
         return replace(deployment_of(span), team=team_text(span, self.teams), position=position)
 
     def _services(self, deployments: Iterable[Deployment]) -> list[str]:
