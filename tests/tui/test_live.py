@@ -11,7 +11,7 @@ from tests.tui.fakes import NOW, FakeReader, baselines, busy_reader, past_runs, 
 from tests.tui.golden import assert_golden
 from tests.tui.stage import Stage, does, stage
 from vs_tui.metrics.statistics import Baseline
-from vs_tui.model.time import DAY, MINUTE, SECOND
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.traces.standing import Custom, DeployBefore, standing
 from vs_tui.tui import trace_format
@@ -82,6 +82,28 @@ async def test_an_issue_that_nobody_has_begun_is_a_row_and_no_empty_box_stands_b
         assert not on.app.screen.trace.display
         await on.press("G", "space")
         assert lines_with(on, "Someday") and on.app.screen.trace.display
+
+
+async def test_of_what_happens_now_the_name_is_cut_and_not_who_acts_next(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "Analyze (javascript, 22.04)"
+    failed = span("ci-1", "build", name, began=HOUR, took=MINUTE, state=State.ERROR, actor="ana")
+    async with stage(FakeReader([failed]), by_trace=True) as on:
+        assert lines_with(on, " fix Analyze (javas… 59m: ana ")
+        await on.press("e", "enter")
+        assert f"fix {name} 59m: ana" in (tmp_path / "vs-tui-live.csv").read_text()
+
+
+async def test_on_a_wide_screen_projects_and_what_happens_now_are_whole() -> None:
+    name = "Analyze (js)"
+    failed = span("ci-1", "build", name, began=HOUR, took=MINUTE, state=State.ERROR,
+                  project="acme/checkout-gateway-api", actor="codebytere")  # fmt: skip
+    async with stage(FakeReader([failed]), size=(200, 50), by_trace=True) as on:
+        assert lines_with(on, " checkout-gateway-api ", f" fix {name} 59m: ")
+        await on.press("b")
+        assert on.lines[3].count("PROJECT") == 1 and lines_with(on, "acme/checkout-gateway-api")
 
 
 def lines_with(on: Stage, *words: str) -> list[str]:

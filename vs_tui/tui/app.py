@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
 from textual.binding import Binding
-from textual.command import CommandPalette
+from textual.command import CommandPalette, Provider
 from textual.driver import Driver
 
 from vs_tui.model.time import MINUTE
@@ -24,8 +24,7 @@ from vs_tui.tui import actions as table
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Setup
 from vs_tui.tui.feed import Feed, Watching
-from vs_tui.tui.filtering import parse_range
-from vs_tui.tui.navigation import Commands, Navigation, import_screens
+from vs_tui.tui.navigation import Navigation, import_screens
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.session import Session, start
 
@@ -38,12 +37,18 @@ RECEIVER_AFTER: Final = 2.0
 """Most seconds that the receiver waits for the first rows before it starts."""
 
 
+def _commands() -> type[Provider]:
+    from vs_tui.tui.commands import Commands
+
+    return Commands
+
+
 class VsTuiApp(Session):
     """The dashboard."""
 
     TITLE = "vs-tui"
     ENABLE_COMMAND_PALETTE = False
-    COMMANDS: ClassVar[set[Any]] = {Commands}
+    COMMANDS: ClassVar[set[Any]] = {_commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
     # Some terminals lack the emoji and the thin lines of the palette.
     CSS = """
@@ -245,27 +250,9 @@ class VsTuiApp(Session):
         self.reload_view()
 
     def do_time(self) -> None:
-        base = self.navigation.base
-        if base is None or not base.ranged:
-            self.notify_text("this view has no time range")
-            return
-        from vs_tui.tui.widgets.inputs import RangePicker
+        from vs_tui.tui import ranges
 
-        def problem(text: str) -> str:
-            try:
-                parse_range(text, self.now(), self.zone)
-            except ValueError as error:
-                return str(error)
-            return ""
-
-        def chosen(text: str | None) -> None:
-            view = self.navigation.ranged
-            if text and view is not None:
-                view.range = parse_range(text, self.now(), self.zone)
-                self.remember()
-                self.reload_view()
-
-        self.push_screen(RangePicker(self.look, self.range.text, problem), chosen)
+        ranges.ask(self)
 
     def do_team(self) -> None:
         teams = ["", *self.teams]

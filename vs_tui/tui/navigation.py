@@ -1,17 +1,12 @@
-"""Navigation: the views, the stack of screens above them, the moves between them; the palette."""
+"""Navigation: the views, the stack of screens above them, the moves between them."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.content import Content
-
-from vs_tui.model.display import clean
 from vs_tui.model.time import parse_duration
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import filtering, span_format
@@ -41,7 +36,8 @@ def import_screens() -> None:
         view_class(name)
     for name in ("delivery", "help", "trace"):
         import_module(f"vs_tui.tui.screens.{name}")
-    import_module("vs_tui.tui.output")
+    for name in ("commands", "links", "output", "ranges"):
+        import_module(f"vs_tui.tui.{name}")
     gc.freeze()
 
 
@@ -225,51 +221,3 @@ class Navigation:
 
         marked, self.marked_trace = self.marked_trace, ""
         self._app.push_screen(CompareView(self._app.look, marked, span.trace_id))
-
-
-Command = tuple[str, str, Callable[[], None]]
-"""(name, help text, function to call)."""
-
-
-class Commands(Provider):
-    """The palette's commands. Names are `Content`, so a team's or a view's name is never read as
-    markup."""
-
-    async def discover(self) -> Hits:
-        for name, help_text, run in self._all():
-            yield DiscoveryHit(Content(name), run, name, help_text.replace("[", r"\["))
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for name, help_text, run in self._all():
-            score = matcher.match(name) or (query.lower() in help_text.lower()) / 10
-            if score > 0:
-                yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
-
-    def _all(self) -> list[Command]:
-        """All commands: views and teams first, then actions."""
-        app = cast(Session, self.app)
-        actions = sorted(app.actions, key=lambda action: action.id not in VIEWS)
-        found: list[Command] = [
-            (
-                f"{action.label} ({action.key})" if action.keys else action.label,
-                action.help,
-                partial(app.do, action.id),
-            )
-            for action in actions
-            if action.id != "palette"
-        ]
-        places: list[Command] = [
-            (f"view {clean(name, 80)}", clean(text), partial(app.navigation.named_view, text))
-            for name, text in app.setup.views.items()
-        ]
-        places += [
-            (
-                f"team {clean(team, 80) or 'all'}",
-                "only this team" if team else "every team",
-                partial(app.choose_team, team),
-            )
-            for team in ("", *app.teams)
-        ]
-        found[len(VIEWS) : len(VIEWS)] = places
-        return found

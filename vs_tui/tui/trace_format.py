@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Final
 
@@ -12,7 +13,7 @@ from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.board import Totals
-from vs_tui.traces.next_action import Section
+from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import Cell, Standing
 from vs_tui.traces.steps import PastRun, step_name, upcoming
 from vs_tui.traces.time_axis import short
@@ -66,9 +67,18 @@ def age(duration: Duration | None, *, machine: bool) -> str:
     return f"{duration // MINUTE}m" if coarse else format_duration(duration)
 
 
-def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:
-    """The current work, its duration, and the people who act next."""
-    action = row.action
+def now_text(row: Standing, now: Instant, zone: tzinfo | None, room: int = 0) -> Piece:
+    """The current work, its duration, and the people who act next. In less `room` than that needs,
+    the name of the work is cut."""
+    found, what = _now_text(row, row.action, now, zone), row.action.what
+    over = cell_len(found[0]) - room
+    if room and over > 0 and what:
+        short = fit(what, max(cell_len(what) - over, min(cell_len(what), 8)))
+        return _now_text(row, replace(row.action, what=short), now, zone)
+    return found
+
+
+def _now_text(row: Standing, action: NextAction, now: Instant, zone: tzinfo | None) -> Piece:
     if row.section is Section.FINISHED:
         at = span_format.minute(action.since, zone, now)
         role = "cancel" if action.verb in ("closed", "cancelled") else "dim"

@@ -44,8 +44,8 @@ NARROW: Final = (
     Column("NOW, AND WHO NEXT", 22, sort="person"),
     Column("USUAL", 7, sort="over", rank=2),
 )
-MOST_TEAM: Final = 12
-"""Most cells that the names of teams get from other columns."""
+MOST_TEAM, MOST_PROJECT, MOST_NOW = 12, 24, 48
+"""Most cells that the longest text of a column gets from other columns."""
 MOST_FINISHED: Final = 8
 MOST_INCIDENTS: Final = 3
 HEAD: Final = "section:"
@@ -64,6 +64,7 @@ class BoardRows(WorkView):
         self._listed: dict[str, Row] = {}
         """Trace -> its row of the list."""
         self._details: dict[str, Trace] = {}
+        self._exports = False
         self._before: Mapping[str, Standing] = {}
         """The traces as they were listed last, to report where the selected row moved."""
 
@@ -82,7 +83,7 @@ class BoardRows(WorkView):
 
     def _columns(self, wide: bool, lines: Sequence[Row]) -> Sequence[Column]:
         """The columns for these lines. NOW gets what 19 of 20 of its texts need; what that spares
-        goes to TEAM, then to WHAT."""
+        goes to TEAM, then to WHAT. On a wide screen projects and NOW get more before WHAT."""
         columns = WIDE if wide else NARROW
         now, zone = self.dash.now(), self.dash.zone
         rows = [line.data for line in lines if isinstance(line.data, Standing) and not line.whole]
@@ -91,8 +92,9 @@ class BoardRows(WorkView):
             columns = columns[:-1]
         who = next(column for column in columns if column.title.startswith("NOW"))
         texts = (trace_format.now_text(row, now, zone)[0] for row in rows)
-        needed = sorted(longest_name([text], who.width) for text in texts)
+        needed = sorted(longest_name([text], MOST_NOW) for text in texts)
         longest = max([len(who.title), *needed[: -(-len(needed) * 19 // 20)]])
+        longest = min(longest, who.width)
         acts = longest + longest % 2  # even: a second that passes rarely moves the columns
         team = longest_name(teams, MOST_TEAM)
         # `12/20` needs more room than `3/5`.
@@ -103,11 +105,15 @@ class BoardRows(WorkView):
         )
         cells = {who.title: acts, "ci": max(5 if wide else 4, min(max(counted, default=0), 7))}
         cells["TEAM"] = max(4, min(team, 6 + who.width - acts))  # 2 of them from WHAT
+        projects = {row.project.rpartition("/")[2] for row in rows}
+        wishes = {"TEAM": team, "PROJECT": longest_name(projects, MOST_PROJECT)}
+        if wide:  # in steps of four cells, which seldom moves columns as seconds pass
+            wishes[who.title] = max(needed, default=0) + 3 & ~3
         return [
             replace(
                 column,
                 width=cells.get(column.title, column.width),
-                wish=team if column.title == "TEAM" else column.wish,
+                wish=wishes.get(column.title, column.wish),
             )
             for column in columns
         ]
@@ -168,6 +174,12 @@ class BoardRows(WorkView):
             width=self.list.size.width - 40,
         )
 
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        self._exports = True  # whole texts
+        found = super().export_rows()
+        self._exports = False
+        return found
+
     def cells(self, line: Row) -> tuple[Piece, ...]:
         data, glyphs, now = line.data, self.look.glyphs, self.dash.now()
         if isinstance(data, Standing):
@@ -225,7 +237,8 @@ class BoardRows(WorkView):
         fold = glyphs.open if row.trace_id in self.unfolded else glyphs.folded
         track = tuple(trace_format.cell(found, glyphs) for found in row.cells)
         what: Piece = (trace_format.title(row), "text")
-        doing = trace_format.now_text(row, now, self.dash.zone)
+        room = 0 if self._exports else self.list.cells_of("NOW")
+        doing = trace_format.now_text(row, now, self.dash.zone, room)
         usual = trace_format.usual_text(row, glyphs, now, short=not wide)
         if not wide:
             return ((fold, "dim"), what, *track, doing, usual)

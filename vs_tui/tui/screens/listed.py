@@ -196,7 +196,8 @@ class ListedView(View):
         self.start_reload()
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [column.title for column in self.list.columns], self.list.texts()
+        titles = [column.title for column in self.list.columns]
+        return titles, [row[: len(titles)] for row in self.list.texts()]
 
 
 class WorkView(ListedView):

@@ -123,9 +123,10 @@ class SpansView(WorkView):
 
     def _columns(self) -> Sequence[Column]:
         """The columns, as wide as all read rows need, so that scrolling does not move them. If no
-        row has a team, the team's column shows repositories."""
+        row has a team, the team's column shows repositories, unless they have a column."""
         team = COLUMNS[_TEAM]
-        self._teams = not self.spans or any(span.team for span in self.spans)
+        roomy = self.list.size.width >= _ROOMY_FROM
+        self._teams = roomy or not self.spans or any(span.team for span in self.spans)
         if not self._teams:
             team = replace(team, title="PROJECT", width=7)
         names = {self._group(span) for span in self.spans}

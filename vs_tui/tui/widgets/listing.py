@@ -197,6 +197,12 @@ class Listing(CursorBox):
         self._widths = (width, result)
         return result
 
+    def cells_of(self, title: str) -> int:
+        """Cells of the column whose title begins so; 0 if it is left out."""
+        widths = dict(self.layout_for(self.size.width - 2))
+        wanted = (n for n, column in enumerate(self.columns) if column.title.startswith(title))
+        return widths.get(next(wanted, -1), 0)
+
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         pieces: list[Piece] = [(" ", "dim")]
         for index, cells in self.layout_for(width):
