@@ -92,6 +92,7 @@ def test_all_sources_are_listed_and_a_preset_can_be_copied(home, capsys, tmp_pat
     listed = {row["name"]: row for row in json.loads(out(capsys, "list", "--json"))}
     assert listed["vercel"]["paths"] == ["/vercel"]
     assert set(presets()) < set(listed)
+    assert "user" not in listed, "decisions of people are no tool"
     assert "/rootly" in out(capsys, "list")
     shown = out(capsys, "show", "vercel")
     assert "[[events]]" in shown

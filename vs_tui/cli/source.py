@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SourceName, load_config, now, table_line
+from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import clean
 from vs_tui.model.limits import Limits
 from vs_tui.model.time import iso
@@ -98,6 +99,7 @@ def _list(*, as_json: bool) -> int:
             "proof": list(source.signature_headers) or ["token"],
         }
         for source in sources().values()
+        if source.name != DECISION_SOURCE
     ]
     if as_json:
         print(json.dumps(rows, indent=2))
