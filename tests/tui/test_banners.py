@@ -244,3 +244,19 @@ async def test_a_wrong_configuration_stays_said_until_it_is_mended() -> None:
         assert "[colours] is not a section" in banner_of(on)
         await on.app.show_settings("config.toml was read again: [teams] in force", "", "")
         assert banner_of(on) == ""
+
+
+@pytest.mark.parametrize(("key", "title"), [("2", "Traces"), ("4", "Events"), ("5", "Sources")])
+async def test_a_view_opened_while_nothing_can_be_read_has_its_title_and_no_count(
+    key, title
+) -> None:
+    async with stage() as on:
+        on.reader.fails = OSError("disk I/O error")
+        on.app.feed.wake()
+        await on.sees("STALE")
+        await on.press(key)
+        await on.sees(f"┌─ {title} ", "reading…")
+        assert " 0 " not in on.lines[1]
+        on.reader.fails = None
+        on.app.feed.wake()
+        await on.no_longer_sees("reading…", "STALE")

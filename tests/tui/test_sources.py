@@ -106,7 +106,9 @@ async def test_copying(monkeypatch, tmp_path) -> None:
     async with stage(connections=connections, remember_to=str(tmp_path / "state.json")) as on:
         copied: list[str] = []
         monkeypatch.setattr(on.app.output, "copy", copied.append)
-        await on.press("5", "y", "Y", "Y", "j", "Y", "Y")
+        await on.press("5")
+        await on.sees("GitHub")
+        await on.press("y", "Y", "Y", "j", "Y", "Y")
         assert copied == [
             "http://127.0.0.1:8787/github",
             "gh-s3cret",

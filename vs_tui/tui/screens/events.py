@@ -165,6 +165,8 @@ class EventsView(ListedView):
         )
 
     def matched_text(self) -> str:
+        if self.list.is_unread:
+            return "-"
         count = f"{self.page.matched}{'+' if self.page.more else ''}"
         return f"{count} {'delivery' if count == '1' else 'deliveries'}"
 

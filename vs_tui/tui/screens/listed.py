@@ -78,6 +78,8 @@ class ListedView(View):
 
     def on_mount(self) -> None:
         self.first_panel.focus()
+        if not self.first_panel.heading:
+            self.first_panel.set_heading([(self.title_text, "title")])
 
     def use_sort(self, sort: str) -> None:
         """Apply a remembered sort order, if it still exists."""

@@ -107,6 +107,8 @@ class TracesView(ListedView):
         )
 
     def matched_text(self) -> str:
+        if self.list.is_unread:
+            return "-"
         count = f"{len(self.summaries)}{'+' if self._more else ''}"
         return f"{count} {'trace' if count == '1' else 'traces'}"
 

@@ -17,6 +17,7 @@ from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import CursorBox
 
+READING: Final = ("reading\u2026",)
 MAX_SHOWN: Final = 2_000
 """Most painted rows kept for comparison."""
 
@@ -72,7 +73,7 @@ class Listing(CursorBox):
         self.columns = tuple(columns)
         self.head_lines = 1
         self.rows: list[Row] = []
-        self.empty: tuple[str, ...] = ("reading\u2026",)
+        self.empty: tuple[str, ...] = READING
         """Text to show without rows."""
         self.follow = False
         self.touched = False
@@ -87,6 +88,11 @@ class Listing(CursorBox):
     @property
     def count(self) -> int:
         return len(self.rows) or len(self.empty)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether no rows were read yet, so that their number is unknown."""
+        return self.empty is READING and not self.rows
 
     @property
     def selected(self) -> Row | None:
