@@ -289,6 +289,9 @@ def test_a_rotation_keeps_the_named_tokens(named, capsys, monkeypatch) -> None:
 
 def test_a_recorded_decision_is_made_once(named) -> None:
     server = named.server
+    for name in ("one", "two"):
+        server.call("/customhttp", {"type": "build", "id": name, "action": "end"})
+    server.call("/api/counts")  # waits for folding
     with sqlite3.connect(f"file:{server.db}?mode=ro", uri=True) as db:
         keys = [key for (key,) in db.execute("SELECT key FROM spans ORDER BY key LIMIT 2")]
     body = json.dumps({"action": "pin", "child": keys[0], "parent": keys[1]}).encode()

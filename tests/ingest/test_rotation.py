@@ -10,7 +10,7 @@ import time
 
 from tests.ingest.server import TOKEN, Server, nearby
 from tests.patience import PATIENCE
-from vs_tui.config import Config, Secrets, read_secrets, rotate, write_secrets
+from vs_tui.config import Config, Secrets, load, read_secrets, rotate, write_secrets
 from vs_tui.ingest.auth import SecretsFile
 
 
@@ -58,7 +58,11 @@ def test_what_a_variable_set_stays_and_a_broken_file_changes_nothing(tmp_path) -
     path = tmp_path / "secrets.toml"
     write_secrets(path, Secrets("of-the-file", {"github": ("a",), "gitlab": ("b",)}))
     config = Config(
-        secrets=Secrets("of-a-flag", {"github": ("a",), "gitlab": ("of-a-variable",)}),
+        secrets=Secrets(
+            "of-a-flag",
+            {"github": ("a",), "gitlab": ("of-a-variable",)},
+            fixed=frozenset({"token", "gitlab"}),
+        ),
         secrets_path=path,
     )
     at = [0.0]
@@ -75,6 +79,21 @@ def test_what_a_variable_set_stays_and_a_broken_file_changes_nothing(tmp_path) -
         else:
             path.write_text(damage)
         assert secrets().of("github") == [b"c"]
+
+
+def test_a_secret_that_changes_while_the_receiver_starts_is_in_force(tmp_path) -> None:
+    path = tmp_path / "secrets.toml"
+    write_secrets(path, Secrets("t", {"linear": ("made-here",)}))
+    (tmp_path / "config.toml").touch()
+    config = load(tmp_path / "config.toml", env={"VS_SECRET_JIRA": "of-a-variable"})
+    write_secrets(path, Secrets("t", {"linear": ("of-linear",), "jira": ("unused",)}))
+    at = [0.0]
+    secrets = SecretsFile(config, lambda: at[0])
+    assert secrets().of("linear") == [b"of-linear"]
+    assert secrets().of("jira") == [b"of-a-variable"]
+    write_secrets(path, Secrets("t", {"linear": ("of-linear-again",)}))
+    at[0] = 2.0
+    assert secrets().of("linear") == [b"of-linear-again"]
 
 
 def proof_of(server: Server, delivery: int) -> str:

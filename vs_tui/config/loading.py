@@ -268,10 +268,11 @@ def _load(
     if given:
         further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))
         sources = {**found_secrets.sources, **({TOKENS: further} if further else {})}
-        found_secrets = replace(found_secrets, token=given[0], sources=sources)
-    extra = secrets_in(env)
-    if extra:
-        found_secrets = replace(found_secrets, sources={**found_secrets.sources, **extra})
+        fixed = frozenset({"token", TOKENS} if further else {"token"})
+        found_secrets = replace(found_secrets, token=given[0], sources=sources, fixed=fixed)
+    if extra := secrets_in(env):
+        sources, fixed = {**found_secrets.sources, **extra}, found_secrets.fixed | extra.keys()
+        found_secrets = replace(found_secrets, sources=sources, fixed=fixed)
     try:
         return Config(
             **values, secrets=found_secrets, path=file, secrets_path=secrets_path, origins=origins

@@ -46,6 +46,8 @@ class Secrets:
     token: str = field(default="", repr=False)
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     named: tuple[NamedToken, ...] = ()
+    fixed: frozenset[str] = frozenset()
+    """Sources whose secrets a variable or a flag sets, and `token` if it sets the token."""
 
     def of(self, source: str) -> list[bytes]:
         """The secrets of a source, newest first; several are valid during a rotation."""

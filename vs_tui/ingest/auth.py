@@ -71,16 +71,12 @@ class SecretsFile:
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = config.secrets_path
         self._clock = clock
-        self._now = config.secrets
+        self._given = config.secrets
         self._stamp = self._look()
         self._next = 0.0
-        base = read_secrets(self._path)
-        self._token = "" if same(config.secrets.token, base.token) else config.secrets.token
-        self._sources = {
-            name: values
-            for name, values in config.secrets.sources.items()
-            if values != base.sources.get(name)
-        }
+        # The file may have changed since the configuration was read.
+        found = read_secrets(self._path)
+        self._now = self._merged(found) if found.token else config.secrets
 
     def __call__(self) -> Secrets:
         if self._clock() >= self._next:
@@ -107,9 +103,15 @@ class SecretsFile:
         if not found.token:
             log.error("%s is gone or empty; its secrets stay in force", self._path)
             return
-        token, sources = self._token or found.token, {**found.sources, **self._sources}
-        self._now = replace(found, token=token, sources=sources)
+        self._now = self._merged(found)
         log.info("%s changed: its secrets are in force", self._path)
+
+    def _merged(self, found: Secrets) -> Secrets:
+        """The secrets of the file, and those that the file does not decide."""
+        given = self._given
+        sources = {name: given.sources[name] for name in given.fixed & given.sources.keys()}
+        token = given.token if "token" in given.fixed else found.token
+        return replace(found, token=token, sources={**found.sources, **sources})
 
 
 class Gate:
