@@ -246,6 +246,13 @@ async def test_a_wrong_configuration_stays_said_until_it_is_mended() -> None:
         assert banner_of(on) == ""
 
 
+async def test_a_program_that_was_upgraded_while_it_runs_says_so() -> None:
+    async with stage() as on:
+        on.reader.fails = ModuleNotFoundError("No module named 'vs_tui.store.queries.x'")
+        on.app.feed.wake()
+        await on.sees("the files of vs-tui changed while it runs: quit and start it again")
+
+
 @pytest.mark.parametrize(("key", "title"), [("2", "Traces"), ("4", "Events"), ("5", "Sources")])
 async def test_a_view_opened_while_nothing_can_be_read_has_its_title_and_no_count(
     key, title

@@ -28,6 +28,7 @@ BLURRED_POLL_SECONDS: Final = 5.0
 BEHIND_POLL_SECONDS: Final = 1.0
 """Interval while folding is behind: what is read is old already, and reading takes time from
 folding: a tenth of the CPU time after a burst of custom events (medians of paired runs)."""
+_UPGRADED: Final = "the files of vs-tui changed while it runs: quit and start it again"
 LOOK_SECONDS: Final = 2.0
 """Seconds between checks of the store's health; it may be the reason why nothing is committed."""
 
@@ -125,7 +126,8 @@ class Feed:
             # After any error of the reader the dashboard goes on and tries again.
             if not app.unreadable:
                 _log.exception("what is stored cannot be read")
-            app.unreadable = clean(str(error), 300) or type(error).__name__
+            told = _UPGRADED if isinstance(error, ImportError) else str(error)
+            app.unreadable = clean(told, 300) or type(error).__name__
             app.paint_frame()
         self.resting = True
 
