@@ -180,6 +180,28 @@ def release_on_bitbucket(story: Story, name: str) -> Wanted:
     return {"lead": (1.0, 3), "changes": (3, 2)}
 
 
+def tried_on_staging(tool: type[Any], *, way: str) -> Tell:
+    """A branch is merged into staging, goes on, and comes to main: by a merge, squashed, or with
+    develop."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = begun(tool, story, name)
+        first, last = (f"{name} a", "07:00"), (f"{name} b", "08:30")
+        own.pull(1, "07:10", "08:00", base="staging", head="work", commits=[first], pushed=True)
+        base = "develop" if way == "develop" else "main"
+        own.pull(2, "08:40", "09:00", base=base, head="work", commits=[last])
+        merge = (own.merge_of(2), "09:00")
+        listed = [merge] if way == "squash" else [first, last, merge]
+        own.push(*listed, ref=base, when="09:00")
+        if way == "develop":
+            own.pull(3, "09:10", "09:30", head="develop")
+            own.push(*listed, (own.merge_of(3), "09:30"), when="09:30")
+        own.deploy("10:00", commit=own.merge_of(3 if way == "develop" else 2))  # 3 h
+        return {"lead": (1.75, 2), "changes": (2, 2)}
+
+    return tell
+
+
 HISTORIES: dict[str, Tell] = {
     **{f"opened-{tool.__name__}".lower(): pushed_twice_and_opened(tool)
        for tool in (GitHub, GitLab, Gitea)},
@@ -194,6 +216,8 @@ HISTORIES: dict[str, Tell] = {
     "queue-by-date": queue_of_merges(1, 0, 2, 3),
     "to-release": brought_to_the_release,
     "release-bitbucket": release_on_bitbucket,
+    **{f"staging-{way}-{tool.__name__}".lower(): tried_on_staging(tool, way=way)
+       for tool in (GitHub, GitLab, Gitea) for way in ("merge", "squash", "develop")},
 }  # fmt: skip
 
 

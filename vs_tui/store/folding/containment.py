@@ -335,11 +335,26 @@ def _leads_on(request: Row, stretch: Stretch) -> bool:
     return bool(is_further) and request[4] == stretch.branch
 
 
+def _on_their_way(requests: Sequence[Row], branch: str) -> list[Row]:
+    """Of the pull requests of one source into several bases, those by which it came to a branch:
+    into the branch itself, else into one that was merged there, else those merged last. A feature
+    is merged into staging to be tried, and into main to be shipped."""
+    leading = {source for *_, base, source, _ in requests if base == branch}
+
+    def rank(request: Row) -> tuple[bool, bool, Instant]:
+        _, _, at, base, *_ = request
+        return base in (branch, ""), base in leading, at or 0
+
+    base_of = {request[4]: request[3] for request in sorted(requests, key=rank)}
+    return [r for r in requests if not r[4] or r[3] == base_of[r[4]]]
+
+
 def _brought(
     n: int, stretch: Stretch, requests: Sequence[Row], found: Contained, pushed_at: Instant
 ) -> list[Merge]:
     """The merges of the pull requests that a push brought to a stretch."""
     merges = []
+    requests = _on_their_way(requests, stretch.branch)
     by_commits = any(request[0] for request in requests)
     carries = any(
         by_commit and base not in (stretch.branch, "") for by_commit, _, _, base, *_ in requests

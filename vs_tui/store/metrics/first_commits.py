@@ -12,7 +12,7 @@ from vs_tui.store.folding.vcs_history import FORCED
 
 # The pushes of pull requests: to its own branch or to its base, those below it and those of its
 # head or merge. And what its branch had before it was opened: each push names the commit that it
-# was made on, back to the last merge of the branch or to a forced push.
+# was made on, back to the last merge of the branch into that base or to a forced push.
 _PUSHES: Final = (
     "WITH RECURSIVE own(change, push) AS (SELECT s.parent_key, s.key FROM spans s "
     "CROSS JOIN vcs_history h ON h.key = s.key LEFT JOIN vcs_history r ON r.key = s.parent_key "
@@ -28,7 +28,7 @@ _PUSHES: Final = (
     "AND c.commit_id = h.base CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
     "AND p.branch = h.branch AND p.at <= h.at WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
     "WHERE m.project = h.project AND m.source = h.branch AND m.source <> '' AND m.kind = 0 "
-    "AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
+    "AND m.branch = r.branch AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
 )
 # Without the commits that the base had before: a branch that is brought up to date gets them, too.
 _COMMITS: Final = (
