@@ -833,7 +833,7 @@ def test_a_target_is_judged_in_a_time_that_grows_no_faster_than_its_deployments(
         world.db.set_progress_handler(step, 10)
         sys.setprofile(step)
         judging.target(Target(*target), 0)
-        judging.mark_shipped_again()
+        judging.finish()
         sys.setprofile(None)
         judged = world.db.execute("SELECT COUNT(*) FROM dora_signals").fetchone()[0]
         assert judged == number / 4

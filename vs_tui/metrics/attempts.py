@@ -316,12 +316,17 @@ def _is_repeat(deployment: Deployment, live: Deployment) -> bool:
     return deployment.span in live.spans or (is_same and deployment.repeat != PROMOTION)
 
 
+def path_from(key: str, next_of: Mapping[str, str]) -> list[str]:
+    """A key, the next one of it, the next one of that, and so on; each once."""
+    found = [key]
+    while (following := next_of.get(found[-1], "")) and following not in found:
+        found.append(following)
+    return found
+
+
 def _first(key: str, retry_of: Mapping[str, str]) -> str:
-    seen = {key}
-    while (before := retry_of.get(key, "")) and before not in seen:
-        seen.add(before)
-        key = before
-    return min(seen) if before else key
+    found = path_from(key, retry_of)
+    return min(found) if found[-1] in retry_of else found[-1]  # in a circle none is the first
 
 
 _TOLD: Final = "vs.run."

@@ -118,20 +118,17 @@ class Form(NamedTuple):
     say: Callable[[float | None], str]
     kind: str
     """What a goal must be, in words."""
-    example: str
-    """Example of a goal."""
     divisors: Mapping[str, int] = {}
     """What may follow a number in a goal -> divisor of the number."""
 
 
 FORMS: Final[Mapping[Unit, Form]] = {
     Unit.PER_DAY: Form(
-        *(texts.rate, 'a rate such as "1/day" or "2/week"', "1/day"),
-        {"/day": 1, "/week": 7, "/month": 30},
+        texts.rate, 'a rate such as "1/day" or "2/week"', {"/day": 1, "/week": 7, "/month": 30}
     ),
-    Unit.DURATION: Form(texts.brief, 'a duration such as "2d"', "2d"),
-    Unit.SHARE: Form(texts.percent, 'a share such as "10%"', "10%", {"%": 100}),
-    Unit.PER_DEPLOYMENT: Form(texts.number, 'a number such as "3"', "3", {"": 1}),
+    Unit.DURATION: Form(texts.brief, 'a duration such as "2d"'),
+    Unit.SHARE: Form(texts.percent, 'a share such as "10%"', {"%": 100}),
+    Unit.PER_DEPLOYMENT: Form(texts.number, 'a number such as "3"', {"": 1}),
 }
 
 

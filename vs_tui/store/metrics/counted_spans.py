@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from vs_tui.metrics.attempts import path_from
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules, is_production, ticket_type
 from vs_tui.metrics.span_facts import deploy_began, deploy_status, incident_of
@@ -152,12 +153,13 @@ def lasting(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
         asked = {str(s.attributes[_MERGED]) for s in more.values() if _MERGED in s.attributes}
         asked -= others.keys()
 
+    each = (*spans, *others.values())
+    into = {s.key: key for s in each if (key := str(s.attributes.get(_MERGED))) in others}
+
     def end(span: Span) -> Span:
-        other, seen = span, {span.key}
-        while (key := str(other.attributes.get(_MERGED))) in others and key not in seen:
-            other = others[key]
-            seen.add(key)
-        if other is span or span.ended_at is None or other.status is Status.CANCELLED:
+        *_, last = path_from(span.key, into)
+        other = others.get(last, span)
+        if last == span.key or span.ended_at is None or other.status is Status.CANCELLED:
             return span
         ended = None if other.ended_at is None else max(span.ended_at, other.ended_at)
         return span._replace(ended_at=ended, status=other.status, state=other.state)

@@ -243,13 +243,11 @@ class Judging:
             self._places[place] = rows.id_of(self._db, "dora_places", Place._fields, place)
         return self._places[place]
 
-    def products(self) -> None:
-        """Build the product deployments again whose parts changed."""
+    def finish(self) -> None:
+        """Build the product deployments again whose parts changed, and tell the later shipments of
+        the changes that changed from the first one."""
         for group in sorted(self._groups):
             whole = product_of(parts_of(self._db, group))
             verdicts = [whole] if whole else []
             self._replace("product_group = ? AND unit = 2", (group,), verdicts, WHOLE)
-
-    def mark_shipped_again(self) -> None:
-        """Tell the later shipments of the changed changes from the first one."""
         self._db.execute(f"{MARK_AGAIN} WHERE change {rows.KEYS}", (rows.as_json(self._changes),))

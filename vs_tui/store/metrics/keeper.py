@@ -219,8 +219,7 @@ class MetricsKeeper:
             )
             (first,) = db.execute(sql, (*target, moment, until)).fetchone()
             judging.target(target, moment if first is None else min(moment, first), until)
-        judging.products()
-        judging.mark_shipped_again()
+        judging.finish()
         if judging.blamed:
             relink_counted(db, judging.blamed, self._links)
             self._blamed |= judging.blamed

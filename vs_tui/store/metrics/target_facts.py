@@ -17,6 +17,7 @@ from vs_tui.metrics.attempts import (
     merge_regions,
     merge_repeats,
     merge_runs,
+    path_from,
     runs_seen,
     runs_told,
 )
@@ -394,9 +395,7 @@ def _first_runs(db: sqlite3.Connection, runs: Collection[str]) -> dict[str, tupl
     earlier = dict(attempts_around(db, runs))
     found: dict[str, tuple[str, int]] = {}
     for run in {*earlier, *earlier.values()}.intersection(runs):
-        before = [run]
-        while (former := earlier.get(before[-1])) and former not in before:
-            before.append(former)
+        before = path_from(run, earlier)
         found[run] = (before[-1], len(before))
     named = {
         key: f"{pipeline} {run}"
