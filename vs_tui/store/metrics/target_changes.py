@@ -326,7 +326,7 @@ def _own_builds(db: sqlite3.Connection, deployments: Iterable[Deployment]) -> li
         "operation IN ('build', 'pipeline') "
         f"AND key IN (SELECT key FROM offers WHERE token {rows.KEYS})"
     )
-    return _as_builds(rows.spans(db, where, rows.as_json(tokens)))
+    return list(filter(None, map(build_of, rows.spans(db, where, rows.as_json(tokens)))))
 
 
 def _first_build(
@@ -338,9 +338,5 @@ def _first_build(
         "operation IN ('build', 'pipeline') AND project = ? AND started_at > ? "
         f"AND started_at <= ? ORDER BY started_at LIMIT {MAX_BUILDS}"
     )
-    found = _as_builds(rows.spans(db, where, target.project, after, deployment.ended_at))
-    return next((build for build in found if build.service in names), None)
-
-
-def _as_builds(spans: Iterable[Span]) -> list[Build]:
-    return [build for span in spans if (build := build_of(span)) is not None]
+    spans = rows.spans(db, where, target.project, after, deployment.ended_at)
+    return next((b for b in map(build_of, spans) if b and b.service in names), None)

@@ -362,8 +362,7 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     told = {d.run for d in deployments}
     numbers: dict[str, str] = {}
     spans = {span for d in deployments for span in d.spans}
-    found_above = rows.select_in(db, _RUN_ABOVE, spans)
-    for start, key, operation, task, pipeline, run in found_above:
+    for start, key, operation, task, pipeline, run in rows.select_in(db, _RUN_ABOVE, spans):
         own = f"{pipeline} {run}" if pipeline and run else ""
         numbers.setdefault(start, str(run or ""))
         if operation == "build" and task:
