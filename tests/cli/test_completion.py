@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -44,6 +45,8 @@ def offers(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
     }
     # It takes file descriptor 9, which is one of pytest's.
     monkeypatch.setattr("argcomplete.finders.CompletionFinder._init_debug_stream", lambda _: None)
+    # The one that it has is the stderr of the test that imported it, which is closed.
+    monkeypatch.setattr("argcomplete.io.debug_stream", io.StringIO())
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="0"):
