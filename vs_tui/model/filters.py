@@ -198,7 +198,7 @@ def _term(match: re.Match[str], traces: bool) -> Term:
     key = ALIASES.get(raw_key.lower(), raw_key.lower())
     values = _values(raw)
     if not values:
-        raise FilterError(position, f"'{raw_key}{op}' needs a value; {_accepted(key)}")
+        raise FilterError(position, f"'{raw_key}{op}' needs a value; {_accepted(key, traces)}")
     if key in TRACE_KEYS and not traces:
         raise FilterError(
             position,
@@ -217,16 +217,16 @@ def _term(match: re.Match[str], traces: bool) -> Term:
         chosen = tuple(value.lower() for value in values)
         unknown = next((value for value in chosen if value not in known), None)
         if unknown is not None:
-            raise FilterError(position, f"{key}: '{unknown}' is not known; {_accepted(key)}")
+            raise FilterError(
+                position, f"{key}: '{unknown}' is not known; {_accepted(key, traces)}"
+            )
         return Term(key, op, chosen, negated)
     if key in TEXT_KEYS or key in TRACE_KEYS or key in ATTRIBUTE_KEYS:
         return Term(key, op, values, negated)
-    accepted = ", ".join(
-        f"{name}:" for name in (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS)
-    )
-    raise FilterError(
-        position, f"'{raw_key}:' is not known; use {accepted} dur> dur< age> age< or plain words"
-    )
+    keys = (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS, *(TRACE_KEYS if traces else ()))
+    named = ", ".join(f"{name}:" for name in keys if name not in ("wait", "over"))
+    compared = "dur> dur< age> age<" + (" wait> over>" if traces else "")
+    raise FilterError(position, f"'{raw_key}:' is not known; use {named} {compared} or plain words")
 
 
 def _values(raw: str) -> tuple[str, ...]:
@@ -273,11 +273,11 @@ def moment(key: str, text: str) -> Instant:
     return instant
 
 
-def _accepted(key: str) -> str:
+def _accepted(key: str, traces: bool) -> str:
     if key == "state":
         return f"use {', '.join(STATES)}"
     if key == "is":
-        return f"use {', '.join(FLAGS)}"
+        return f"use {', '.join((*FLAGS, *(TRACE_FLAGS if traces else ())))}"
     if key in COMPARED:
         return f"write {key}>10m or {key}<7d"
     return f"such as {key}:name, with * as wildcard"

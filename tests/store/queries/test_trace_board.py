@@ -291,6 +291,14 @@ def test_a_wrong_term_says_what_is_accepted(three, text) -> None:
         TraceBoard().board(three.db, text, NOON)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"), [("sektion:waiting", "section:, next:, step: "), ("is:slow", "quiet")]
+)
+def test_a_term_that_is_not_known_is_answered_with_those_of_traces_too(three, text, said) -> None:
+    with pytest.raises(FilterError, match=said):
+        TraceBoard().board(three.db, text, NOON)
+
+
 def test_terms_of_traces_are_refused_for_lists_of_spans() -> None:
     from vs_tui.model.filters import parse
 
