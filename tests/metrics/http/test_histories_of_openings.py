@@ -180,6 +180,24 @@ def release_on_bitbucket(story: Story, name: str) -> Wanted:
     return {"lead": (1.0, 3), "changes": (3, 2)}
 
 
+def production_goes_forward(tool: type[Any]) -> Tell:
+    """`production` is pushed to the head of main, which has a pull request and a commit alone."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = tool(story, f"acme/{name}")
+        own.push((f"{name} base", "06:00"))
+        own.push((f"{name} base", "06:00"), ref="production", when="06:10")
+        own.deploy("06:30", commit=f"{name} base", ref="production")  # 0.5 h
+        own.pull(1, "07:10", "08:00", commits=[(f"{name} a", "07:00")], pushed=True)
+        own.push((f"{name} alone", "08:30"))
+        listed = [(f"{name} a", "07:00"), (own.merge_of(1), "08:00"), (f"{name} alone", "08:30")]
+        own.push(*listed, ref="production", when="09:00")
+        own.deploy("10:00", commit=f"{name} alone", ref="production")  # 3 h and 1.5 h
+        return {"lead": (1.5, 3), "changes": (3, 2)}
+
+    return tell
+
+
 def tried_on_staging(tool: type[Any], *, way: str) -> Tell:
     """A branch is merged into staging, goes on, and comes to main: by a merge, squashed, or with
     develop."""
@@ -216,6 +234,8 @@ HISTORIES: dict[str, Tell] = {
     "queue-by-date": queue_of_merges(1, 0, 2, 3),
     "to-release": brought_to_the_release,
     "release-bitbucket": release_on_bitbucket,
+    **{f"forward-{tool.__name__}".lower(): production_goes_forward(tool)
+       for tool in (GitHub, GitLab, Gitea)},
     **{f"staging-{way}-{tool.__name__}".lower(): tried_on_staging(tool, way=way)
        for tool in (GitHub, GitLab, Gitea) for way in ("merge", "squash", "develop")},
 }  # fmt: skip

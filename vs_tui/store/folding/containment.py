@@ -141,6 +141,19 @@ _COMMITS: Final = (
 )
 
 
+# Commits of pushes that another push brought to another branch, without a pull request.
+_ALONE: Final = (
+    "SELECT DISTINCT c.project, c.key, c.commit_id, h.branch FROM vcs_commits c "
+    "CROSS JOIN vcs_history p ON p.key = c.key CROSS JOIN vcs_commits o ON o.project = c.project "
+    "AND o.commit_id = c.commit_id AND o.key <> c.key CROSS JOIN vcs_history h ON h.key = o.key "
+    "AND h.kind = 1 AND h.branch <> p.branch CROSS JOIN spans s ON s.key = o.key "
+    "AND s.parent_key = '' WHERE NOT EXISTS (SELECT 1 FROM vcs_commits x CROSS JOIN vcs_commits m "
+    "ON m.project = x.project AND m.commit_id IN (x.commit_id, substr(x.commit_id, 1, 12)) "
+    "CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 WHERE x.key = o.key) "
+    f"AND c.key {rows.KEYS}"
+)
+
+
 def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Contained]:
     """The changes in each stretch, including those carried to it from other branches."""
     found = [Contained() for _ in stretches]
@@ -228,12 +241,11 @@ _OTHER_BASES: Final = (
 def _left(
     db: sqlite3.Connection,
     stretches: Sequence[Stretch],
-    merges: Iterable[Merge],
+    merges: Sequence[Merge],
     found: Sequence[Contained],
 ) -> list[Merge]:
     """The merges without those that another pull request stands for: a hotfix is merged into main
     and into develop, so it comes to main by its own pull request and not with develop."""
-    merges = list(merges)
     others: dict[str, set[str]] = {}
     for key, base in rows.select_in(db, _OTHER_BASES, {merge.key for merge in merges}):
         others.setdefault(key, set()).add(base)
@@ -300,6 +312,7 @@ def _pushed(
         commits.setdefault(push, []).append(Commit(sha, push, at, authored, title, files, back))
     merges = []
     together = merged_together(db, pushes)
+    alone = _alone(db, [push for push in pushes if push in brought])
     for push, listed in pushes.items():
         requests, pushed = brought.get(push, []), commits.get(push, [])
         later = together[push] - pushed[-1].at if push in together else 0
@@ -319,13 +332,25 @@ def _pushed(
             if own and brought_here:
                 here = [request for request in brought_here if request[1] not in away]
                 merges += _brought(n, stretches[n], here, found[n], own[-1].at)
-            elif own:
+                own = [commit for commit in own if (push, commit.commit_id) in alone]
+            if own:
                 found[n].commits.update(
                     (commit.commit_id, commit)
                     for commit in own
                     if len(own) == 1 or not commit.title.startswith("Merge ")
                 )
     return merges
+
+
+def _alone(db: sqlite3.Connection, pushes: Iterable[str]) -> set[tuple[str, str]]:
+    """(push, commit) of what came with pull requests, but to a shared branch before without any."""
+    listed = list(rows.select_in(db, _ALONE, pushes))
+    defaults = default_branches(db, {row[0] for row in listed})
+    return {
+        (push, commit)
+        for project, push, commit, branch in listed
+        if keys.is_shared_branch(branch, defaults[project])
+    }
 
 
 def _leads_on(request: Row, stretch: Stretch) -> bool:
