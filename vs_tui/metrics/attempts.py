@@ -3,7 +3,7 @@ retries of a deploy are one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
@@ -29,9 +29,8 @@ def merge_attempts(
     it retries.
 
     A merged deployment starts with its first attempt and has the outcome of its last one. Cancelled
-    retries are ignored: they say nothing about the service. After a success or a rollback an
-    attempt is a new deployment, and so is one of another version: a job that is run again may take
-    a newer commit.
+    retries are ignored: they say nothing about the service. An attempt after a success or a
+    rollback is a new deployment, and so is one of another version: a later run may take one.
     """
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
@@ -98,9 +97,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     groups: dict[tuple[str, str, tuple[str, ...]], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
-    versions = _versions(deployments)
-    for deployment in deployments:
-        version = versions[deployment.key]
+    for deployment, version in _versions(deployments):
         if deployment.run:
             key = (deployment.run, version, deployment.regions)
             groups.setdefault(key, []).append(deployment)
@@ -127,20 +124,17 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     return sorted(found, key=order)
 
 
-def _versions(deployments: Sequence[Deployment]) -> dict[str, str]:
-    """Deployment -> its version, or else its commit, as they are compared. A commit alone stands
-    for the version that another tool deploys from it at the same time."""
+def _versions(deployments: Sequence[Deployment]) -> Iterator[tuple[Deployment, str]]:
+    """Each with its version, or else its commit, as they are compared. A commit alone stands for
+    the version that another tool deploys from it at the same time."""
     named: dict[str, list[tuple[str, Deployment]]] = {}
     for d in deployments:
         version, commit = plain_version(d.version), plain_version(d.commit)
         if commit and version not in ("", commit, *MOVING_VERSIONS):
             named.setdefault(commit, []).append((version, d))
-    found = {}
     for d in deployments:
         name = plain_version(d.version or d.commit)
-        at_once = (version for version, other in named.get(name, ()) if _overlap(d, other))
-        found[d.key] = min(at_once, default=name)
-    return found
+        yield d, min((v for v, other in named.get(name, ()) if _overlap(d, other)), default=name)
 
 
 def _overlap(one: Deployment, other: Deployment) -> bool:
