@@ -11,6 +11,7 @@ import pytest
 
 from tests.ingest.server import serving
 from tests.patience import PATIENCE
+from tests.tui.stage import does
 from tests.tui.terminal import Terminal
 
 
@@ -34,6 +35,7 @@ def test_a_view_ends(tmp_path) -> None:
         ends_with_its_terminal(tmp_path, "view", str(tmp_path / "t.db"))
 
 
+@does("suspend")
 @pytest.mark.parametrize("command", ["view", "dashboard --port 0 --db"])
 def test_ctrl_z_gives_the_terminal_to_the_shell_and_fg_brings_it_back(tmp_path, command) -> None:
     env = {**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path), "PS1": "$ "}
