@@ -34,6 +34,7 @@ from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, TEAMS, after_end, story
 from vs_tui.log.recording import Delivery, shift, whole_seconds
 from vs_tui.model.time import SECOND, Instant
+from vs_tui.store.freed_memory import give_back_memory
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -158,11 +159,12 @@ async def prepare(
     await runtime.open_store()
     try:
         delta = whole_seconds(until - END)
-        deliveries = [shift(delivery, delta) for delivery in story()]
+        deliveries = story()
         for first in range(0, len(deliveries), AT_ONCE):
             if tell is not None:
                 tell(first, len(deliveries))
-            await asyncio.gather(*(_send(runtime, d) for d in deliveries[first : first + AT_ONCE]))
+            moved = [shift(delivery, delta) for delivery in deliveries[first : first + AT_ONCE]]
+            await asyncio.gather(*(_send(runtime, delivery) for delivery in moved))
         await runtime.writer.caught_up(FOLDED_WITHIN)
     finally:
         await runtime.close()
@@ -178,6 +180,7 @@ async def _traffic(runtime: Runtime, started: Instant) -> None:
     coming = after_end()
     # Telling the weeks again takes a moment, which must not hold up the first paint.
     delivery = await asyncio.to_thread(next, coming)
+    give_back_memory()
     while True:
         moved = shift(delivery, delta)
         delay = (moved.received_at - now()) / SECOND
