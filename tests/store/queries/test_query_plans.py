@@ -2,6 +2,8 @@
 statement that goes through all spans costs seconds at a million of them."""
 
 import re
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -41,18 +43,46 @@ BOUNDED = ("spans_in_flight", "spans_failed")
 @pytest.mark.parametrize("name", [*ASKED, *OF_SPANS])
 async def test_no_screen_goes_through_all_spans_or_deliveries(open_writer, clock, name) -> None:
     writer = await open_writer()
-    for number in range(30):
+    await build(writer, range(30))
+    clock.now = T + DAY
+    async with reading(writer.path, clock) as reader:
+        spans = (await reader.all_spans("")).items
+        asked = (ASKED[name], (reader,)) if name in ASKED else (OF_SPANS[name], (reader, spans))
+        await is_indexed(reader, partial(asked[0], *asked[1]))
+
+
+async def test_the_board_goes_through_no_spans_that_did_not_change(open_writer, clock) -> None:
+    writer = await open_writer()
+    await build(writer, range(30))
+    await writer.submit(custom("build", "open", "start"))
+    clock.now = T + 60
+    async with reading(writer.path, clock) as reader:
+        assert (await reader.board()).rows
+        await build(writer, range(30, 40))
+        await writer.caught_up()
+        await is_indexed(reader, reader.board)
+        await is_indexed(reader, lambda: reader.board(at=T + DAY // 2))
+
+
+@asynccontextmanager
+async def reading(path, clock):
+    reader = await SqliteReader(path, clock).open()
+    try:
+        yield reader
+    finally:
+        await reader.close()
+
+
+async def build(writer, numbers) -> None:
+    for number in numbers:
         await writer.submit(custom("build", number, "start", at=number))
         await writer.submit(custom("build", number, "end", at=number + 60, error=number % 3 == 0))
-    clock.now = T + DAY
-    reader = await SqliteReader(writer.path, clock).open()
-    spans = (await reader.all_spans("")).items
+
+
+async def is_indexed(reader, ask) -> None:
     said: list[str] = []
     await reader.run(lambda db: db.set_trace_callback(said.append))
-    if name in ASKED:
-        await ASKED[name](reader)
-    else:
-        await OF_SPANS[name](reader, spans)
+    await ask()
     await reader.run(lambda db: db.set_trace_callback(None))
     assert said
     for sql in said:
@@ -64,4 +94,3 @@ async def test_no_screen_goes_through_all_spans_or_deliveries(open_writer, clock
                 r"SCAN (spans|deliveries)(?: USING (?:COVERING )?INDEX (\w+))?", step
             )
             assert scan is None or scan[2] in BOUNDED, (step, sql)
-    await reader.close()

@@ -139,5 +139,5 @@ def shipping(db: sqlite3.Connection, since: int) -> set[str]:
 
 def succeeded(db: sqlite3.Connection, since: int) -> set[str]:
     """Series of the successful spans that changed after `since`."""
-    sql = "SELECT DISTINCT series FROM spans WHERE changed > ? AND status = 'ok'"
-    return {row[0] for row in db.execute(sql, (since,))}
+    sql = "SELECT series FROM spans INDEXED BY spans_changed WHERE changed > ? AND status = 'ok'"
+    return {series for (series,) in db.execute(sql, (since,))}
