@@ -6,15 +6,15 @@ on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
 
-Measured on two cores without other load, medians of five pairs: custom events 0.60 by the clock and
-0.54 by CPU (143 us a request, the bare handler's 77), GitHub bodies 0.52 and 0.51 (200 us and 103).
-At 500 a second with the dashboard open, half were answered within 0.8 ms (custom) and 1.1 ms
-(GitHub), 99 of 100 within 21 and 25 ms. In slower hours of the same machine the ratios were 0.45 to
+Measured on two cores without other load, medians of five pairs: custom events 0.57 by the clock and
+0.52 by CPU (145 us a request, the bare handler's 75), GitHub bodies 0.53 and 0.52 (195 us and 102).
+At 500 a second with the dashboard open, half were answered within 0.6 ms (custom) and 1.6 ms
+(GitHub), 99 of 100 within 20 and 38 ms. In slower hours of the same machine the ratios were 0.45 to
 0.57, and 99 of 100 took up to 37 and 88 ms.
 
-A burst of 50,000 with the dashboard open: custom events acknowledged at 5,596/s and folded at
-5,826/s, GitHub bodies at 3,843/s and 1,825/s, half of the keys painted within 11 and 24 ms, the
-longest wait 0.12 s. A slow hour gave 4,010 and 3,473, 2,935 and 1,225, so only paired runs decide
+A burst of 50,000 with the dashboard open: custom events acknowledged at 6,070/s and folded at
+6,315/s, GitHub bodies at 4,309/s and 2,056/s, half of the keys painted within 10 ms, the longest
+wait 0.12 s. A slow hour gave 4,010 and 3,473, 2,935 and 1,225, so only paired runs decide
 about a change.
 
 While folding is behind, the dashboard reads once a second: after the last answer of a burst of
