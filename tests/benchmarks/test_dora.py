@@ -83,7 +83,7 @@ def fill(db: sqlite3.Connection) -> None:
         "END, CASE s.status WHEN 'ok' THEN NULL ELSE s.ended_at END, "
         "CASE s.status WHEN 'ok' THEN '' ELSE 'deploy' END, "
         "CASE WHEN s.rowid % 30 = 1 THEN 'closed a failure' ELSE '' END, "
-        "json_extract(s.attributes, '$.\"vs.version\"'), '', '', '', s.name, s.trace_id "
+        "json_extract(s.attributes, '$.\"vs.version\"'), '', '', '', s.name, s.trace_id, '' "
         "FROM spans s JOIN dora_places p ON p.service = s.service WHERE s.operation = 'deploy'"
     )
     db.execute(
