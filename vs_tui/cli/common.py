@@ -35,10 +35,9 @@ class SourceName(str):
 
     @staticmethod
     def words() -> Sequence[str]:
-        from vs_tui.log.delivery import DECISION_SOURCE
-        from vs_tui.sources.dispatch import sources
+        from vs_tui.sources.dispatch import tools
 
-        return [name for name in sources() if name != DECISION_SOURCE]
+        return [*tools()]
 
 
 class SecretName(str):

@@ -28,11 +28,10 @@ from vs_tui.cli.http_client import HttpError, get
 from vs_tui.cli.reachability import agent_url
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config, ConfigError, readable_by_others
-from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model import filters
 from vs_tui.model.display import clean, shown_url
 from vs_tui.model.errors import Explained
-from vs_tui.sources.dispatch import sources
+from vs_tui.sources.dispatch import tools
 from vs_tui.store.lock import holder
 
 FIXED_SQLITE: Final = (3, 51, 3)
@@ -108,8 +107,7 @@ def _names(config: Config) -> Iterator[Finding]:
         found = f"{config.path}: {error}"
         yield Finding("fail", "correlation", found, "no receiver starts before it is mended")
     try:
-        tools = sources().keys() - {DECISION_SOURCE}
-        yield Finding("ok", "mappings", f"{len(tools)} sources, {len(config.sources)} of yours")
+        yield Finding("ok", "mappings", f"{len(tools())} sources, {len(config.sources)} of yours")
     except ConfigError as error:
         found = f"{config.path}: {error}"
         yield Finding("fail", "mappings", found, "no receiver starts before it is mended")

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
-from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import shown_url
 from vs_tui.tui.source_status import Connection
 
@@ -95,13 +94,11 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
     """One connection for each tool; imports every adapter. Without secrets on a machine that is
     not the receiver's."""
     from vs_tui.model.request_advice import shown_header
-    from vs_tui.sources.dispatch import sources
+    from vs_tui.sources.dispatch import tools
 
     secrets = config.secrets if with_secrets else Secrets()
     found = []
-    for source in sources().values():
-        if source.name == DECISION_SOURCE:
-            continue
+    for source in tools().values():
         own = next(iter(secrets.sources.get(source.name, ())), "")
         signs = bool(own) or (not with_secrets and bool(source.signature_headers))
         found.append(

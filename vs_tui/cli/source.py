@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SourceName, load_config, now, table_line
-from vs_tui.log.delivery import DECISION_SOURCE
 from vs_tui.model.display import clean
 from vs_tui.model.limits import Limits
 from vs_tui.model.time import iso
@@ -89,7 +88,7 @@ def _source(name: str) -> Source:
 
 
 def _list(*, as_json: bool) -> int:
-    from vs_tui.sources.dispatch import sources
+    from vs_tui.sources.dispatch import tools
 
     rows: list[dict[str, Any]] = [
         {
@@ -98,8 +97,7 @@ def _list(*, as_json: bool) -> int:
             "paths": list(source.paths),
             "proof": list(source.signature_headers) or ["token"],
         }
-        for source in sources().values()
-        if source.name != DECISION_SOURCE
+        for source in tools().values()
     ]
     if as_json:
         print(json.dumps(rows, indent=2))

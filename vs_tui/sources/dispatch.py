@@ -47,6 +47,11 @@ def sources() -> Mapping[str, Source]:
     return _sources(edition())
 
 
+def tools() -> Mapping[str, Source]:
+    """The same without the one of people's decisions, which no tool sends."""
+    return {name: source for name, source in sources().items() if name != DECISION_SOURCE}
+
+
 @lru_cache(maxsize=2)
 def _sources(_: int) -> Mapping[str, Source]:
     from importlib.metadata import entry_points
