@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gzip
 import http.client
+import itertools
 import json
 import os
 import re
@@ -164,9 +165,21 @@ def test_a_compressed_body_is_whole_or_refused(shared, padding) -> None:
         ("zstd", packed + b"more", 400),
         ("zstd", whole, 400),
         ("zstd", b"", 400),
+        ("gzip", gzip.compress(b"") * 50 + whole, 200),
+        ("zstd", zstd(b"") * 50 + packed, 200),
     ):
         status, answer = shared.call("/customhttp", sent, {"Content-Encoding": encoding})
         assert status == expected, (encoding, len(sent), answer)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_of_very_many_parts_is_refused_at_once(encoding) -> None:
+    """The rest of the body is copied after each part: the time grew with the square of it."""
+    part = {"gzip": gzip.compress(b""), "zstd": zstd(b"")}[encoding]
+    pieces = bodies.decoded(encoding, part * 1_000)
+    assert len(list(itertools.islice(pieces, bodies.MOST_PARTS))) == bodies.MOST_PARTS
+    with pytest.raises(bodies.Broken, match="too many parts"):
+        next(pieces)
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,12 @@ _PLACES: Final = ("compression", "backports")
 ZSTD: Final = next((p for p in _PLACES if find_spec(p) and find_spec(f"{p}.zstd")), "")
 """The package of zstd: part of Python since 3.14, before that in the extra `zstd`."""
 ENCODINGS: Final = ("gzip", "x-gzip", "deflate", *(("zstd",) if ZSTD else ()))
+_TOO_MANY_PARTS: Final = "the body is encoded in too many parts; encode it as one"
 _ZSTD_WINDOW: Final = 23
 """The window size that RFC 9659 allows, as a power of two: 8 MiB."""
+MOST_PARTS: Final = 100
+"""Most members (gzip) or frames (zstd) of a body; senders write one. 25 MiB of empty ones would be
+over a million, and the rest of the body is copied after each."""
 SIZE_AT_ONCE: Final = MIB
 """Most bytes that are parsed in this process; longer bodies also take long to check."""
 SECONDS: Final = 6.0
@@ -70,7 +74,7 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
         has_header = len(raw) > 1 and raw[0] & 15 == 8 and (raw[0] << 8 | raw[1]) % 31 == 0
         window = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
     rest = raw
-    while True:
+    for _ in range(MOST_PARTS):
         stream = zlib.decompressobj(window)
         while not stream.eof:
             try:
@@ -86,12 +90,13 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
             return
         if encoding == "deflate":
             raise Broken("something follows the body's encoding")
+    raise Broken(_TOO_MANY_PARTS)
 
 
 def _zstd(raw: bytes) -> Iterator[bytes]:
     zstd = import_module(f"{ZSTD}.zstd")
     options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
-    while raw:
+    for _ in range(MOST_PARTS):
         frame, rest = zstd.ZstdDecompressor(options=options), raw
         while not frame.eof:
             try:
@@ -103,6 +108,9 @@ def _zstd(raw: bytes) -> Iterator[bytes]:
                 raise Broken("the body is cut: the end of its encoding is missing")
             yield piece
         raw = frame.unused_data
+        if not raw:
+            return
+    raise Broken(_TOO_MANY_PARTS)
 
 
 class SubprocessParser:
