@@ -209,6 +209,12 @@ def test_an_alert_from_firing_to_resolved(source):
 
 
 @BOTH
+def test_no_alert_of_a_large_group_is_left_out(source):
+    body = alerts(*(alert(fingerprint=f"{number:016x}") for number in range(5_001)))
+    assert len(told(source, body)) == 5_001
+
+
+@BOTH
 def test_an_end_in_the_year_one_means_still_firing(source):
     assert alert()["endsAt"] == FIRING
     (folded,) = told(source, alerts(alert())).values()

@@ -251,6 +251,12 @@ def test_all_well_is_an_empty_partial_success():
     assert parse(otlp(otlp_span())).answer == {"partialSuccess": {}}
 
 
+def test_no_span_of_a_large_batch_is_left_out():
+    """The Collector's batches have 8,192 spans, which may be those of one scope."""
+    spans = [otlp_span() | {"spanId": f"{number:016x}"} for number in range(1, 8_193)]
+    assert len({event.key for event in parse(otlp(*spans)).events}) == 8_192
+
+
 @pytest.mark.parametrize("body", [{}, {"resourceSpans": []}, {"resourceSpans": [{}]}, otlp()])
 def test_no_spans_are_ignored(body):
     parsed = parse(body)

@@ -17,7 +17,7 @@ from vs_tui.model.artifacts import seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, State
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
-from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
+from vs_tui.sources.fields import every, json_object, known, obj, text, web_url
 
 MAX_LABELS: Final = 40
 _SERVICE: Final = (
@@ -41,7 +41,7 @@ def read_alerts(source: str, inbound: Inbound) -> Parsed:
     body = json_object(inbound)
     if not isinstance(body.get("alerts"), list):
         raise Unreadable("the list of alerts is missing; post with the default webhook body")
-    alerts = [alert for alert in items(body, "alerts") if isinstance(alert, dict)]
+    alerts = [alert for alert in every(body, "alerts") if isinstance(alert, dict)]
     kind = f"alerts.{text(body, 'status', limit=20) or 'mixed'}"
     real = [alert for alert in alerts if not _is_test(alert) and not _is_heartbeat(alert)]
     if not real:

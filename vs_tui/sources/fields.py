@@ -135,9 +135,14 @@ def obj(container: object, *path: str) -> dict[str, Any]:
 
 def items(container: object, *path: str) -> list[Any]:
     """The list at a path of keys, at most 5,000 entries; [] if there is none."""
+    return every(container, *path)[:5000]
+
+
+def every(container: object, *path: str) -> list[Any]:
+    """The whole list at a path of keys, for entries that become spans; [] if there is none."""
     *parents, last = path
     found = obj(container, *parents).get(last)
-    return found[:5000] if isinstance(found, list) else []
+    return found if isinstance(found, list) else []
 
 
 def text(container: object, *path: str, limit: int = 500) -> str:

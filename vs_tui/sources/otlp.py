@@ -21,7 +21,7 @@ from vs_tui.model.artifacts import offer_version, seek_version
 from vs_tui.model.time import Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
-from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
+from vs_tui.sources.fields import every, items, json_object, known, obj, text, web_url
 
 DEFAULT_OPERATION: Final = "span"
 EVENTS_KEPT: Final = 10
@@ -131,12 +131,12 @@ def _request(inbound: Inbound) -> dict[str, Any]:
 def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[str, Any], bool]]:
     """Each span with its resource's attributes, and whether its parent belongs to another resource:
     some receivers put attributes of the run or job on the resource."""
-    for group in items(request, "resourceSpans"):
+    for group in every(request, "resourceSpans"):
         resource = _attributes(obj(group, "resource"))
         found = [
             span
-            for scope in items(group, "scopeSpans")
-            for span in items(scope, "spans")
+            for scope in every(group, "scopeSpans")
+            for span in every(scope, "spans")
             if isinstance(span, dict)
         ]
         inside = {text(span, "spanId", limit=64) for span in found}
