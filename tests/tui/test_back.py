@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -128,3 +129,25 @@ async def test_a_page_that_is_loaded_again_shows_the_same_view(tmp_path) -> None
         assert on.app.view.where == "events"
     async with stage(remember_to=state) as on:
         assert on.app.view.where == "live", "a terminal begins with Live"
+
+
+@pytest.mark.parametrize("paints", ["", "#header"])
+async def test_a_view_that_is_closed_while_it_is_read_is_no_trouble(paints) -> None:
+    async with stage(world(), size=NARROW) as on:
+        await on.press("2", "d")
+        view, reading, go_on = on.app.view, asyncio.Event(), asyncio.Event()
+
+        async def load() -> None:
+            reading.set()
+            await go_on.wait()
+            if paints:
+                view.query_one(paints)
+
+        view.load = load
+        read = asyncio.create_task(view.reload())
+        await reading.wait()
+        await on.press("escape")
+        await on.until(lambda: not view.complete, "the view is removed")
+        go_on.set()
+        await read
+        assert on.app.view is not view

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from textual.app import ComposeResult
+from textual.css.query import NoMatches
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -193,7 +194,11 @@ class View(Screen[None]):
             # Keep the rows read before; the banner reports a reader that fails.
             if not self.dash.unreadable:
                 self.show_problem(str(error))
-        self.paint_frame()
+        except NoMatches:
+            if self.complete:
+                raise  # else it was closed while it read
+        if self.complete:
+            self.paint_frame()
 
     def on_resize(self) -> None:
         if self._suit(self.size):
@@ -250,8 +255,8 @@ class View(Screen[None]):
         shown = self.tab or self.where
         for number, (name, label) in enumerate(TABS, 1):
             text = f"{number} {label}" if self.size.width >= 56 or name == shown else f"{number}"
-            left.append((f"[{text}]", "title") if name == shown else (f" {text} ", "dim"))
-            left.append((" ", "text"))
+            tab = (f"[{text}]", "title") if name == shown else (f" {text} ", "dim")
+            left += [tab, (" ", "text")]
         right: list[Piece] = []
         if self.filterable:
             counted = f"  {self.matched_text()} "
@@ -288,13 +293,10 @@ class View(Screen[None]):
             pairs = [((f" {key}", "key"), (f" {label} ", "dim")) for key, label in told]
             self.query_one("#footer", Line).show([piece for pair in pairs for piece in pair])
             return
-        frozen = {"freeze": "resume"} if self.dash.frozen_at is not None else {}
+        width, frozen = max(self.size.width, 20), self.dash.frozen_at is not None
+        words = {**({"freeze": "resume"} if frozen else {}), **self.words}
         shown = actions.footer(
-            self.dash.actions,
-            self.where,
-            max(self.size.width, 20),
-            words={**frozen, **self.words},
-            offered=self.offered,
+            self.dash.actions, self.where, width, words=words, offered=self.offered
         )
         pieces: list[Piece] = []
         targets: dict[int, str] = {}
@@ -311,8 +313,7 @@ class View(Screen[None]):
 
     def focus_next_panel(self) -> None:
         """Focus the next box."""
-        panels = [panel for panel in self.panels() if panel.can_focus and panel.region.height]
-        if panels:
+        if panels := [p for p in self.panels() if p.can_focus and p.region.height]:
             index = panels.index(self.focused) if self.focused in panels else -1
             panels[(index + 1) % len(panels)].focus()
 
@@ -379,8 +380,7 @@ class View(Screen[None]):
         if key == "escape":
             self.set_filter("")
             self.end_filter()
-            return True
-        return False
+        return key == "escape"
 
     def set_filter(self, text: str) -> None:
         """Filter by a text. On an error, show it below the box and keep the list."""
