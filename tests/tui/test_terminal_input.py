@@ -107,9 +107,28 @@ def test_a_string_and_a_paste_without_an_end_end_by_themselves() -> None:
     assert not list(parser.feed("\x1b[200~text \x1b]11;kept\x07"))
     now[0] += PASTE_SECONDS + 0.1
     pasted = [m.text for m in parser.tick() if isinstance(m, events.Paste)]
-    assert [text[:5] for text in pasted] == ["text "], "and nothing of it is a key"
+    assert pasted == ["text \x1b]11;kept\x07"], "and nothing of it is a key"
     assert [m.key for m in parser.feed("j") if isinstance(m, events.Key)] == ["j"]
     assert not parser.is_unfinished
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[31mred",
+        "\x1b]0;owned\x07q",
+        "q\x1b",
+        "\x1bq",
+        "\x1b\x1b[A",
+        "\x1b[200~q",
+        "\x1b[<0;1;1M",
+    ],
+)
+def test_no_part_of_a_paste_is_a_key(text) -> None:
+    """Textual reads the characters of an escape sequence within a paste as keys."""
+    made = list(TerminalParser().feed(f"\x1b[200~a{text}\n b\x1b[201~j"))
+    assert [m.text for m in made if isinstance(m, events.Paste)] == [f"a{text}\n b"]
+    assert [m.key for m in made if not isinstance(m, events.Paste)] == ["j"]
 
 
 def mutated(random_: random.Random) -> str:

@@ -195,7 +195,8 @@ class TerminalDriver(TextualDriver):
 
 class TerminalParser(Parser):
     """Textual's parser, which also survives input it cannot parse, and drops control strings: to
-    Textual each character of a terminal's late answer, such as its background colour, is a key."""
+    Textual each character of a terminal's late answer, such as its background colour, is a key. So
+    is each character of an escape sequence within a paste, so the text is read here."""
 
     def __init__(self, debug: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(debug)
@@ -203,23 +204,29 @@ class TerminalParser(Parser):
         self._latest = ""
         """The last characters."""
         self._latest_at = 0.0
-        self._in_string = self._in_paste = False
+        self._in_string = False
+        self._pasted: list[str] | None = None
+        """The characters of an unfinished paste."""
 
     @property
     def is_unfinished(self) -> bool:
-        return self._in_string or self._in_paste or super().is_unfinished
+        return self._in_string or self._pasted is not None or super().is_unfinished
 
     def feed(self, data: str) -> Iterable[Message]:
         # One character at a time, so that input after an error is still read.
         for character in data:
             escaped = self._latest.endswith("\x1b")
             self._latest = (self._latest + character)[-len(_PASTE_BEGINS) :]
-            if escaped and not self._in_paste and character in _STRING_BEGINS:
+            if self._pasted is not None:
+                yield from self._paste(self._pasted, character)
+            elif escaped and character in _STRING_BEGINS:
                 self._in_string = True
+                self.reset()
+            elif self._latest == _PASTE_BEGINS:
+                self._pasted, self._in_string = [], False
                 self.reset()
             elif not self._in_string:
                 yield from self._guarded(super().feed(character))
-                self._note_paste()
             elif escaped and character != "\\":
                 self._in_string = False  # another sequence began instead
                 yield from self._guarded(super().feed(f"\x1b{character}"))
@@ -231,13 +238,16 @@ class TerminalParser(Parser):
         quiet = self._clock() - self._latest_at
         if quiet > STRING_SECONDS:
             self._in_string = False
-        if self._in_paste and quiet > PASTE_SECONDS:
+        if self._pasted is not None and quiet > PASTE_SECONDS:
             yield from self.feed(_PASTE_ENDS)
         yield from self._guarded(super().tick())
 
-    def _note_paste(self) -> None:
-        if self._latest in (_PASTE_BEGINS, _PASTE_ENDS):
-            self._in_paste = self._latest == _PASTE_BEGINS
+    def _paste(self, pasted: list[str], character: str) -> Iterator[Message]:
+        """The paste, if this character ends it."""
+        pasted.append(character)
+        if self._latest == _PASTE_ENDS:
+            self._pasted = None
+            yield events.Paste("".join(pasted)[: -len(_PASTE_ENDS)].replace("\0", ""))
 
     def _guarded(self, messages: Iterable[Message]) -> Iterator[Message]:
         """The usable messages, up to an error; after an error the parser is reset."""
@@ -248,7 +258,6 @@ class TerminalParser(Parser):
         except Exception:
             _log.warning("the terminal sent something that cannot be read", exc_info=True)
             self.reset()
-            self._in_paste = False
 
     def parse_mouse_code(self, code: str) -> Message | None:
         # A terminal that does not know its size in pixels reports the mouse in cells.
