@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, span
 from tests.tui.stage import NARROW, does, stage
@@ -552,3 +553,25 @@ def test_no_key_means_two_things_in_one_place() -> None:
     for key, candidates in actions.by_key(actions.ACTIONS).items():
         places = [action.where for action in candidates]
         assert len(places) == len(set(places)), key
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        ("2",),
+        ("3",),
+        ("4",),
+        ("5",),
+        ("4", "enter"),
+        ("2", "enter"),
+        ("2", "d"),
+        ("question_mark",),
+    ],
+)
+async def test_keys_that_come_faster_than_a_screen_opens_are_for_that_screen(opened) -> None:
+    """Such as those of a paste into a terminal that does not mark it."""
+    async with stage(busy_reader()) as on:
+        for key in (*opened, *"jkxUhlfiraRvYgGsSzcwn0[", "question_mark"):
+            on.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await on.settle()
+        assert isinstance(on.app.view, HelpView), "the last of them came to it"

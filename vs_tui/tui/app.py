@@ -186,6 +186,9 @@ class VsTuiApp(Session):
         if isinstance(event, events.Key):
             # A flood of keys, as of a paste into a plain terminal, leaves the receiver its turn.
             await asyncio.sleep(0)
+            if self.view is not None and not self.view.is_mounted:
+                self.view.call_later(self.post_message, event)  # once it has its widgets
+                return
             if self._take_key(event):
                 return
         await super().on_event(event)
