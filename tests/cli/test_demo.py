@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import tempfile
 import threading
 import time
+
+import pytest
 
 from tests.ingest.inside import receiving
 from tests.patience import PATIENCE
 from vs_tui.cli import demo
 from vs_tui.cli.demo import demo_config, locked, remove_leftovers
+from vs_tui.cli.logs import write_report
 from vs_tui.cli.main import main
 from vs_tui.config import complete_secrets
 from vs_tui.tui.feed import Feed
@@ -43,6 +47,28 @@ def test_folders_of_killed_demos_are_removed_and_no_others(tmp_path):
 
     remove_leftovers(tmp_path, time.time() + 3_600)
     assert not running.exists(), "its lock went with its process"
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_demo_leaves_nothing_but_the_report_of_a_crash(crashes, tmp_path, monkeypatch):
+    reports = []
+
+    async def dashboard(folder, args):
+        config = demo_config(folder)
+        (folder / "demo.db").write_bytes(b"x")
+        (folder / "secrets").mkdir()
+        if crashes:
+            reports.append(write_report(RuntimeError("a bug"), config))
+        return 1
+
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(demo, "_demo", dashboard)
+    monkeypatch.setattr(demo, "need_terminal", lambda: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main(["demo"]) == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == reports
+    assert bool(list(tmp_path.iterdir())) == crashes
 
 
 def test_a_demo_does_not_wait_for_itself(tmp_path):

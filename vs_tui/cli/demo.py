@@ -29,6 +29,7 @@ from vs_tui.cli.common import (
     write_private,
 )
 from vs_tui.cli.dashboard import add_look_options, need_terminal, setup_for, with_receiver
+from vs_tui.cli.logs import REPORTS
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, TEAMS, after_end, story
@@ -79,10 +80,19 @@ def _register_demo(subparsers: Any) -> None:
 def run_demo(args: argparse.Namespace) -> int:
     need_terminal()
     remove_leftovers(Path(tempfile.gettempdir()), time.time())
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, locked(folder):
-        # The demo has its own configuration, state and database, all gone at its end.
-        os.environ["VS_CONFIG_DIR"] = os.environ["VS_DATA_DIR"] = folder
-        return asyncio.run(_demo(Path(folder), args))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    # The demo has its own configuration, state and database, all gone at its end. The report of a
+    # crash stays until the next demo.
+    os.environ["VS_CONFIG_DIR"] = os.environ["VS_DATA_DIR"] = str(folder)
+    try:
+        with locked(folder):
+            return asyncio.run(_demo(folder, args))
+    finally:
+        for path in folder.iterdir():
+            if path.name != REPORTS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # it has a report
+            folder.rmdir()
 
 
 def remove_leftovers(parent: Path, at: float) -> None:

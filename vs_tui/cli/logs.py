@@ -25,6 +25,8 @@ from vs_tui.config import Config, ConfigError, data_dir, read_secrets
 from vs_tui.model.display import clean
 
 MASK: Final = "(secret)"
+REPORTS: Final = "crashes"
+"""Folder of the reports, in the data folder."""
 KEPT: Final = 10
 """Number of crash reports kept; older ones are deleted."""
 
@@ -66,7 +68,7 @@ def scrub_logs(config: Config) -> None:
 
 def write_report(error: BaseException, config: Config, folder: Path | None = None) -> Path | None:
     """Write the report (mode 0600) and return its path; None if that fails as well."""
-    folder = folder or data_dir() / "crashes"
+    folder = folder or data_dir() / REPORTS
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = folder / f"crash-{stamp}-{os.getpid()}.txt"
     try:
