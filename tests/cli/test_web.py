@@ -17,6 +17,7 @@ from tests.ingest.server import TOKEN, serving
 from tests.patience import PATIENCE
 from vs_tui.cli import web
 from vs_tui.cli.common import CommandError
+from vs_tui.cli.main import main
 
 STATIC = "/static/js/textual.js"
 
@@ -145,6 +146,25 @@ def test_the_token_is_not_in_the_command_of_a_tab() -> None:
     assert token == TOKEN
     assert TOKEN not in command
     assert command.endswith("-m vs_tui view http://jump --at 2h --theme light")
+
+
+@pytest.mark.parametrize("words", [[], ["--log"]], ids=["address", "option"])
+def test_a_tab_reads_the_shared_log_that_was_named(words, tmp_path, monkeypatch) -> None:
+    made = []
+
+    async def serve(command: str, *_: object) -> int:
+        made.append((command, os.environ.get("VS_LOG")))
+        return 0
+
+    monkeypatch.setattr(web, "_serve", serve)
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("VS_LOG", "postgresql://elsewhere/log")
+    monkeypatch.setenv("VS_TOKEN", TOKEN)
+    assert main(["view", "--web", *words, "postgresql://ana:pw@db/vstui"]) == 0
+    [(command, log)] = made
+    assert log == "postgresql://ana:pw@db/vstui"
+    assert command.endswith("-m vs_tui view"), "and no process list shows its password"
 
 
 def test_a_hostile_path_stays_one_word() -> None:

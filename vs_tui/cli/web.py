@@ -198,8 +198,10 @@ def serve(args: argparse.Namespace, what: str) -> int:
         raise CommandError(
             "there is no token to ask browsers for; start `vs-tui` once, or set VS_TOKEN"
         )
-    # By the environment, so that no process list shows it.
+    # By the environment, so that no process list shows them.
     os.environ["VS_TOKEN"] = token
+    if args.log:
+        os.environ["VS_LOG"] = args.log
     current = (lambda: token) if "://" in what else _current_token(config)
     return asyncio.run(_serve(command, host, port, current))
 
