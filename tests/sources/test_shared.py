@@ -80,20 +80,44 @@ def test_images(image, parts):
 
 
 @pytest.mark.parametrize(
-    "name", ["deploy", "Deploy to QA", "deploy-prod", "run_deployment", "eu/deploy"]
+    "name",
+    [
+        "deploy",
+        "Deploy to QA",
+        "deploy-prod",
+        "run_deployment",
+        "eu/deploy",
+        "DeployToQA",
+        "ProdDeploy",
+    ],
 )
 def test_names_that_deploy(name):
     assert is_deploy_name(name)
 
 
-@pytest.mark.parametrize("name", ["deployable-check", "undeploy", "redeployer", "build", ""])
+@pytest.mark.parametrize(
+    "name", ["deployable-check", "undeploy", "redeployer", "Deployable", "build", ""]
+)
 def test_names_that_do_not_deploy(name):
     assert not is_deploy_name(name)
 
 
 @pytest.mark.parametrize(
     ("name", "environment"),
-    [("Deploy to Production", "production"), ("deploy_qa", "qa"), ("deliver", ""), ("product", "")],
+    [
+        ("Deploy to Production", "production"),
+        ("deploy_qa", "qa"),
+        ("deliver", ""),
+        ("product", ""),
+        ("cart-pre-production", "pre-production"),
+        ("Non-Production", "non-production"),
+        ("CartProd", "prod"),
+        ("DeployToProdEU", "prod"),
+        ("CartPreProd", "preprod"),
+        ("NonProdDeploy", "nonprod"),
+        ("ProductCatalog", ""),
+        ("DevOpsLiveChat", ""),
+    ],
 )
 def test_environments_are_whole_words(name, environment):
     assert environment_in(name) == environment

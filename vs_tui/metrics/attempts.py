@@ -1,10 +1,9 @@
-"""The deployments that spans tell of: several runs of one span are several deployments, and the
-retries of a deploy are one."""
+"""The deployments that spans tell of: the retries of a deploy are one, and so are its regions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -18,8 +17,7 @@ from vs_tui.metrics.facts import (
 )
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
-from vs_tui.model.time import DAY, MINUTE, Duration, Instant, iso, parse_instant
-from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
+from vs_tui.model.time import DAY, MINUTE, Duration
 
 
 def merge_attempts(
@@ -265,7 +263,8 @@ def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
     """Merge the deployments of one version in one region after another, of one target, into one: a
     tool that knows clusters has no run that joins them. The whole failed if it failed in any.
 
-    A region only goes forward: a version that comes back to it is a new deployment.
+    A region only goes forward: a version that comes back to it is a new deployment. Without a
+    version only those that overlap in time are one.
     """
     deployments = list(deployments)
     if not any(d.regions for d in deployments):
@@ -276,9 +275,12 @@ def merge_regions(deployments: Iterable[Deployment]) -> list[Deployment]:
     for deployment in sorted(deployments, key=begun):
         version = (deployment.version, deployment.commit)
         is_named = bool(deployment.commit) or version[0] not in ("", *MOVING_VERSIONS)
-        wave = last_of.get(version, -1) if deployment.regions and is_named else -1
+        longest = WAVE if is_named else 0
+        wave = last_of.get(version, -1) if deployment.regions else -1
         before = max((last_in.get(region, -1) for region in deployment.regions), default=-1)
-        if wave > before and deployment.started_at - max(d.ended_at for d in waves[wave]) <= WAVE:
+        if wave > before and deployment.started_at <= longest + max(
+            d.ended_at for d in waves[wave]
+        ):
             waves[wave].append(deployment)
         else:
             wave = len(waves)
@@ -321,99 +323,3 @@ def path_from(key: str, next_of: Mapping[str, str]) -> list[str]:
 def _first(key: str, retry_of: Mapping[str, str]) -> str:
     found = path_from(key, retry_of)
     return min(found) if found[-1] in retry_of else found[-1]  # in a circle none is the first
-
-
-_TOLD: Final = "vs.run."
-"""Prefix of plyzen's runs: `vs.run.TIME` is `start` or a result."""
-_OUTCOMES: Final = {
-    State.OK: DeployOutcome.OK,
-    State.ERROR: DeployOutcome.FAILED,
-    State.CANCELLED: DeployOutcome.CANCELLED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SpanRun:
-    """One run of a span, from a start to an end."""
-
-    started_at: Instant
-    ended_at: Instant | None
-    outcome: DeployOutcome
-    reason: str = ""
-
-
-def runs_told(span: Span) -> list[SpanRun]:
-    """The runs recorded in a span's attributes, in time order."""
-    told = sorted(
-        (at, str(value))
-        for name, value in span.attributes.items()
-        if name.startswith(_TOLD) and (at := parse_instant(name[len(_TOLD) :])) is not None
-    )
-    found: list[SpanRun] = []
-    begun: Instant | None = None
-    for at, value in told:
-        if value == "start":
-            last = found[-1] if found else None
-            has_no_start = last is not None and last.started_at == last.ended_at
-            if begun is None and not (has_no_start and at - found[-1].started_at <= CLOCK_SKEW):
-                begun = at
-            continue
-        failed = value in ("failure", "diverse")
-        outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK
-        found.append(SpanRun(at if begun is None else begun, at, outcome, value if failed else ""))
-        begun = None
-    return found if begun is None else [*found, SpanRun(begun, None, DeployOutcome.PENDING)]
-
-
-def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
-    """The runs in the events of a reopened span, in time order. A later correction of an end is not
-    another end."""
-    found: list[SpanRun] = []
-    attempt = 0
-    begun = False
-    told = sorted(events, key=lambda event: (event.occurred_at, event.state))
-    for event in told:
-        if event.state is State.NOTE:
-            continue
-        last = found[-1] if found else None
-        if event.state.terminal:
-            started = last.started_at if last else event.occurred_at
-            run = SpanRun(started, event.occurred_at, _OUTCOMES[event.state], event.error)
-            found[-1:] = [run]
-        elif last is None:
-            found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
-        elif last.ended_at is not None and event.holds_after_end(
-            begun=begun, ended_at=last.ended_at
-        ):
-            if event.attempt > attempt > 0:
-                found[-1] = SpanRun(last.started_at, None, DeployOutcome.PENDING)
-            else:
-                found.append(SpanRun(event.occurred_at, None, DeployOutcome.PENDING))
-        begun = begun or not event.state.terminal
-        attempt = max(attempt, event.attempt)
-    stated = [event.started_at for event in told if event.started_at is not None]
-    if found and stated:
-        found[0] = replace(found[0], started_at=min(found[0].started_at, *stated))
-    return found
-
-
-def each_run(deployment: Deployment, runs: list[SpanRun]) -> list[Deployment]:
-    """One deployment per run; the last one is the span in its current state."""
-    if len(runs) < 2:
-        return [deployment]
-    return [
-        *(
-            replace(
-                deployment,
-                key=f"{deployment.key}#{iso(run.ended_at)}",
-                run_of=deployment.key,
-                started_at=run.started_at,
-                ended_at=run.ended_at,
-                outcome=run.outcome,
-                reason=(run.reason or "failure") if run.outcome is DeployOutcome.FAILED else "",
-            )
-            for run in runs[:-1]
-            if run.ended_at is not None
-        ),
-        replace(deployment, started_at=runs[-1].started_at),
-    ]

@@ -365,7 +365,8 @@ def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, I
     if not mine or not theirs or mine == theirs:
         return False
     numbers = (_VERSION.match(mine), _VERSION.match(theirs))
-    if numbers[0] and numbers[1]:
+    is_commit = deployment.commit.startswith(mine)  # which may begin with seven digits
+    if numbers[0] and numbers[1] and not is_commit:
         return _parts(numbers[0][1]) < _parts(numbers[1][1])
     if deployment.position and before.position and deployment.position[0] == before.position[0]:
         # A rollout that began earlier and ended later is slow, and takes nothing back.

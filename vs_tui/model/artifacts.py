@@ -100,10 +100,13 @@ def is_bump(title: str, names: Collection[str]) -> bool:
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
 _NAMES: Final = (
-    r"production|prod|live|staging|stage|preprod|pre[-_]prod|nonprod|non[-_]prod|uat|qa|testing|test|"
+    r"(?:pre|non|not)[-_. ]?prod(?:uction)?|production|prod|live|staging|stage|uat|qa|testing|test|"
     r"development|dev|sandbox|preview"
 )
 _ENVIRONMENTS: Final = re.compile(rf"(?:^|[^a-z0-9])({_NAMES})(?:$|[^a-z0-9])")
+_IN_HUMPS: Final = re.compile(r"(?:\A|[^A-Z])((?:Pre|Non)?Prod(?:uction)?|Staging|Uat)(?![a-z])")
+"""An environment in a name such as `CartProd`. Other words (`DevOps`, `LiveChat`) may be names."""
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _AT_AN_END: Final = re.compile(
     rf"(?P<before>[^\s].{{0,199}}?)[-_./ ]+(?:{_NAMES})|(?:{_NAMES})[-_./ ]+(?P<after>.{{1,200}})",
     re.IGNORECASE,
@@ -153,8 +156,8 @@ def image_parts(image: str) -> tuple[str, str]:
 
 
 def is_deploy_name(name: str) -> bool:
-    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `Deploy to QA`)."""
-    return _DEPLOY.search(name.lower()[:200]) is not None
+    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `DeployToQA`)."""
+    return _DEPLOY.search(_HUMP.sub("-", name[:200]).lower()) is not None
 
 
 def without_environment(name: str) -> str:
@@ -165,5 +168,5 @@ def without_environment(name: str) -> str:
 
 def environment_in(name: str) -> str:
     """The environment that a name contains as a word; else empty."""
-    match = _ENVIRONMENTS.search(name.lower()[:200])
-    return match[1] if match else ""
+    match = _ENVIRONMENTS.search(name.lower()[:200]) or _IN_HUMPS.search(name[:200])
+    return match[1].lower() if match else ""

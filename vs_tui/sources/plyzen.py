@@ -11,8 +11,8 @@ The span of a record is identified by:
 - advanced: the correlationId alone. Chunks of a record repeat nothing, so the artifacts are
   attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
   `vs.result.NAMESPACE/NAME` = result);
-- basic with a correlationId: type, correlationId and artifact. The artifacts of one product
-  deployment share `vs.correlation_id` and `vs.product`;
+- basic with a correlationId: type, correlationId, artifact and environment. The artifacts of one
+  product deployment share `vs.correlation_id` and `vs.product`;
 - basic without one: artifact, version, environment, instance and activity. A repeated run
   reopens the span; `vs.run.TIME` = `start`, `success` or `failure` records each run.
 
@@ -169,7 +169,7 @@ def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
     operation = _OPERATIONS[record.type]
     whole = (namespace, record.artifact)
     if record.correlation:
-        key = _key(operation, record.correlation, *whole)
+        key = _key(operation, record.correlation, *whole, record.environment)
     else:
         where = (record.environment, record.instance, record.label)
         key = _key(operation, *whole, record.version, *where)

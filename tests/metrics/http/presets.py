@@ -234,12 +234,16 @@ def codepipeline(
         story.add("/aws", body | {"detail": detail})
 
 
-def codedeploy(story: Story, app: str, deployment: str, *told: tuple[str, str]) -> None:
+def codedeploy(
+    story: Story, app: str, deployment: str, *told: tuple[str, str], region: str = "eu-west-1",
+    group: str = "",
+) -> None:  # fmt: skip
     for state, clock in told:
-        detail = {"application": app, "deploymentId": deployment, "state": state}
+        detail = {"application": app, "deploymentId": deployment, "state": state, "region": region}
         body = {"id": f"{deployment}{state}", "source": "aws.codedeploy", "time": at(clock)}
-        body |= {"detail-type": "CodeDeploy Deployment State-change Notification"}
-        story.add("/aws", body | {"detail": detail | {"deploymentGroup": f"{app}-prod"}})
+        body |= {"detail-type": "CodeDeploy Deployment State-change Notification", "region": region}
+        named = {"deploymentGroup": group or f"{app}-prod"}
+        story.add("/aws", body | {"detail": detail | named})
 
 
 def cdevent(story: Story, kind: str, identifier: str, clock: str, **content: Any) -> None:

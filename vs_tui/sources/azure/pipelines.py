@@ -263,6 +263,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
             cicd__pipeline__task__run__result=result,
             cicd__pipeline__task__type="deploy" if deploys else None,
             deployment__environment__name=environment,
+            vs__deploy__run=run if deploys else None,
             vs__version=commit.version if deploys else None,
         ),
         offers=keys.offers(*offer_version(service, commit.version, commit.repo.scope))

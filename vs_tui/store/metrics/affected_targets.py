@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from vs_tui.metrics.attempts import runs_told
 from vs_tui.metrics.facts import Target, spellings
 from vs_tui.metrics.rules import broken_places
 from vs_tui.metrics.span_facts import broken_version, deployment_of
+from vs_tui.metrics.span_runs import runs_told
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows

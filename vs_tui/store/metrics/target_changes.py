@@ -72,8 +72,14 @@ def shipped_by(
         elif d.members:
             waiting.append(d)
     by_span = _shipped(db, {span for own in spans.values() for span in own}, rules, target)
+    # What a span shipped is known of its last run.
+    until = {d.key: d.ended_at for d in finished if d.run_of}
     return {
-        key: list({change.key: change for span in own for change in by_span.get(span, ())}.values())
+        key: [
+            change
+            for change in {c.key: c for span in own for c in by_span.get(span, ())}.values()
+            if key not in until or (change.merged_at or change.first_commit_at or 0) <= until[key]
+        ]
         for key, own in spans.items()
         if any(span in by_span for span in own)
     }

@@ -10,16 +10,12 @@ from typing import Final
 
 from vs_tui.metrics.attempts import (
     PROMOTION,
-    SpanRun,
-    each_run,
     is_without_effect,
     merge_attempts,
     merge_regions,
     merge_repeats,
     merge_runs,
     path_from,
-    runs_seen,
-    runs_told,
 )
 from vs_tui.metrics.facts import (
     Change,
@@ -41,6 +37,7 @@ from vs_tui.metrics.span_facts import (
     is_hotfix,
     test_of,
 )
+from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
@@ -210,7 +207,9 @@ class TargetReader:
         for test in filter(None, map(test_of, found)):
             ended = [run for run in runs[test.key] if run.ended_at is not None]
             tests += [
-                replace(test, key=key, ended_at=at, passed=run.outcome is DeployOutcome.OK)
+                replace(
+                    named(test, run), key=key, ended_at=at, passed=run.outcome is DeployOutcome.OK
+                )
                 for key, run in _by_key(test.key, ended)
                 if (at := run.ended_at) is not None
             ] or [test]
@@ -274,6 +273,7 @@ class TargetReader:
                     start_known=run.started_at != run.ended_at,
                     restored_at=run.ended_at,
                     finished_at=run.ended_at,
+                    version=run.told.get("version") or run.told.get("commit") or version,
                 )
                 for key, run in _by_key(span.key, runs[span.key])
             ] or [incident]
