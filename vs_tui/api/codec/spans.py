@@ -152,6 +152,16 @@ def _spans(trace: Trace) -> list[dict[str, Any]]:
     return [span_json(span, by_child.get(span.key, ()), refs) for span in trace.spans]
 
 
+def _links(trace: Trace) -> list[dict[str, Any]]:
+    refs = refs_of(trace)
+    return [link_json(link, refs) for link in trace.links]
+
+
+def _linked(trace: Trace) -> list[dict[str, Any]]:
+    refs = refs_of(trace)
+    return [span_json(span, refs=refs) for span in trace.linked]
+
+
 def refs_of(trace: Trace) -> Mapping[str, str]:
     """Key -> ref of the spans of a trace and of the spans that its links name."""
     return {span.key: span.ref for span in (*trace.spans, *trace.linked)}
@@ -165,16 +175,8 @@ TRACE: Final = Shape(
         "trace_id": TEXT,
         "root": Field(TEXT, "root", lambda trace, *_: trace.root.ref),
         "spans": Field(_ALL_SPANS, "spans", lambda trace, *_: _spans(trace)),
-        "links": Field(
-            written(list_of(LINK.type)),
-            "links",
-            lambda trace, *_: [link_json(link, refs_of(trace)) for link in trace.links],
-        ),
-        "linked": Field(
-            _ALL_SPANS,
-            "linked",
-            lambda trace, *_: [span_json(span, refs=refs_of(trace)) for span in trace.linked],
-        ),
+        "links": Field(written(list_of(LINK.type)), "links", lambda trace, *_: _links(trace)),
+        "linked": Field(_ALL_SPANS, "linked", lambda trace, *_: _linked(trace)),
     },
 )
 """Spans in time order; parents and links by the refs of spans."""
