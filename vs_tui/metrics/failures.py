@@ -38,7 +38,8 @@ _COMMIT: Final = re.compile(r"(?=\d*[a-fA-F])[0-9a-fA-F]{7,64}\Z")
 """A commit; digits alone are the version of a day."""
 _START: Final = attrgetter("started_at")
 _END: Final = attrgetter("ended_at")
-_VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
+_VERSION: Final = re.compile(r"(.*[-_/@](?=[vV]?\d+\.))?[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
+"""A number, also one with dots after a name, such as `cart/v1.9.0` and `cart-1.9.0`."""
 
 
 class Signal(NamedTuple):
@@ -366,8 +367,8 @@ def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, I
         return False
     numbers = (_VERSION.match(mine), _VERSION.match(theirs))
     is_commit = deployment.commit.startswith(mine)  # which may begin with seven digits
-    if numbers[0] and numbers[1] and not is_commit:
-        return _parts(numbers[0][1]) < _parts(numbers[1][1])
+    if numbers[0] and numbers[1] and numbers[0][1] == numbers[1][1] and not is_commit:
+        return _parts(numbers[0][2]) < _parts(numbers[1][2])
     if deployment.position and before.position and deployment.position[0] == before.position[0]:
         # A rollout that began earlier and ended later is slow, and takes nothing back.
         began_later = deployment.started_at >= before.started_at

@@ -182,6 +182,15 @@ def commits_of_digits(story: Story, name: str) -> Wanted:
     return {"fail": (0, 3), "rework": (0, 3), "successes": 3}
 
 
+def tags_of_a_monorepo(story: Story, name: str) -> Wanted:
+    """1.9.1 was never deployed before, but is older than 1.10.0; another name is not compared."""
+    own = Script(story, name)
+    tags = ("cart/v1.9.0", "cart/v1.10.0", "cart/v1.9.1", "cart/v1.11.0", "cart-1.2.0")
+    for hour, version in enumerate(tags, 10):
+        own.deploy(f"{hour}:00", version=version)
+    return {"fail": (1, 5), "rework": (1, 5), "successes": 5}
+
+
 HISTORIES: dict[str, Tell] = {
     "again-back": went_back,
     "again-alarm": alarm_of_an_earlier_run,
@@ -199,6 +208,7 @@ HISTORIES: dict[str, Tell] = {
     "names-jobs": jobs_that_are_not_production,
     "names-app": app_of_pre_production,
     "names-digits": commits_of_digits,
+    "names-tags": tags_of_a_monorepo,
 }
 
 
