@@ -401,3 +401,21 @@ async def test_every_listener_may_fail_and_deliveries_are_stored(open_writer) ->
     await writer.sweep()
     assert len(await stored(writer)) == 100
     assert writer.alive
+
+
+def test_a_process_that_fails_with_an_open_connection_ends() -> None:
+    program = textwrap.dedent("""
+        import asyncio, sqlite3
+        from vs_tui.store.schema import connect
+        kept = []
+
+        async def fail():
+            opened = sqlite3.connect(":memory:", check_same_thread=False)
+            kept.append(await connect(lambda: opened))
+            raise RuntimeError("it failed")
+
+        asyncio.run(fail())
+    """)
+    words = [sys.executable, "-c", program]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert ended.returncode == 1 and "it failed" in ended.stderr

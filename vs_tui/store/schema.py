@@ -396,12 +396,15 @@ async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connect
     """An aiosqlite connection around a connection that `opener` opens on another thread.
 
     aiosqlite does not open it itself: if that fails, its thread ends later than the caller and
-    finds the event loop closed.
+    finds the event loop closed. Its thread keeps no process from ending: one that an error ends
+    before it closes the connection would never end, and a commit is whole or absent anyway.
     """
     import aiosqlite  # not for the commands that read without a loop
 
     opened = await asyncio.to_thread(opener)
-    return await aiosqlite.Connection(lambda: opened, 64)
+    connection = aiosqlite.Connection(lambda: opened, 64)
+    connection._thread.daemon = True
+    return await connection
 
 
 async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
