@@ -180,9 +180,22 @@ def test_a_file_that_cannot_be_used_is_named(run, tmp_path, capsys, arguments):
     assert told.endswith("; see whether it is there and whether you may use it\n")
 
 
-def test_no_stdout_at_all_is_fine(run, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    assert main(["config", "show"]) == 0
+@pytest.mark.parametrize("command", ["report dora", "config show", "--help"])
+def test_what_is_printed_to_a_closed_stdout_is_missed(database, tmp_path, command):
+    ended = in_shell(f"{command} >&-", database, tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "vs-tui: the output was not written: Bad file descriptor\n"
+
+
+def test_an_error_for_a_closed_stderr_is_not_printed_elsewhere(database, tmp_path):
+    ended = in_shell("ls 'dur>x' 2>&-", database, tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def in_shell(command, database, folder):
+    env = {**os.environ, "VS_CONFIG_DIR": str(folder), "VS_DB": str(database)}
+    words = ["bash", "-c", f"exec '{sys.executable}' -m vs_tui {command}"]
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

@@ -138,13 +138,16 @@ a shell reports it of any other program."""
 at_end: Final = contextlib.ExitStack()
 """Undoes what a command changed in its process, such as where it logs to: a test or a program may
 run one command after another."""
-_NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_NO_OUTPUT: Final = (
+    *(errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    errno.EBADF,  # a closed stdout
+)
 
 
 def to_the_end(program: str, run: Callable[[], int]) -> int:
     """Run a command and return its exit code, also if a file cannot be used or the output cannot be
     written: its reader is gone, or the disk is full."""
-    fill_descriptors()
+    open_streams()
     _speak_utf_8()
     at_end.pop_all()
     try:
@@ -175,11 +178,9 @@ def _flushed(run: Callable[[], int]) -> int:
     try:
         code = run()
     except SystemExit:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        raise
-    if sys.stdout is not None:
         sys.stdout.flush()
+        raise
+    sys.stdout.flush()
     return code
 
 
@@ -193,15 +194,19 @@ def _speak_utf_8() -> None:
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def fill_descriptors() -> None:
-    """Open /dev/null for each closed standard stream. Otherwise the next opened file gets its
-    number, and output could be written into the database."""
+def open_streams() -> None:
+    """Open each closed standard stream. Otherwise the next opened file gets its number, and output
+    could be written into the database. As for other programs, writing to a closed stdout fails, so
+    that nobody takes a lost output for an empty one; what goes to a closed stderr is dropped."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
             os.set_inheritable(number, True)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 class Lossy:
@@ -237,7 +242,5 @@ class Lossy:
 
 def never_fail() -> None:
     """From now on let no printed or logged text stop this process."""
-    if sys.stdout is not None:
-        sys.stdout = Lossy(sys.stdout)
-    if sys.stderr is not None:
-        sys.stderr = Lossy(sys.stderr)
+    sys.stdout = Lossy(sys.stdout)
+    sys.stderr = Lossy(sys.stderr)
