@@ -131,6 +131,20 @@ async def test_without_the_secrets_it_says_where_they_are() -> None:
             await on.sees("there is no secret here")
 
 
+async def test_a_tool_that_makes_its_secret_has_none_to_show_or_copy(monkeypatch) -> None:
+    linear = replace(GITHUB, name="linear", title="Linear", kept_as="linear", makes_secret=True)
+    async with stage(connections=lambda: [linear]) as on:
+        copied: list[str] = []
+        monkeypatch.setattr(on.app.output, "copy", copied.append)
+        await on.press("5", "G")
+        await on.sees("its own", "Linear makes it: enter it in secrets.toml, [linear]")
+        assert "copies it" not in on.text and "****" not in on.text
+        for key in ("v", "Y"):
+            await on.press(key)
+            await on.sees("Linear makes the secret; there is none to copy")
+        assert not copied and "gh-s3cret" not in on.text
+
+
 async def test_a_tunnel_changes_the_urls() -> None:
     async def find() -> str:
         return "https://abc.ngrok.app"

@@ -46,6 +46,11 @@ class Connection:
     """Whether the tool makes the secret, so that it is entered in secrets.toml."""
 
     @property
+    def given_secret(self) -> str:
+        """The secret that the tool gets from here; empty if it makes one itself."""
+        return "" if self.makes_secret else self.secret
+
+    @property
     def webhook_form(self) -> Form:
         """The tool's form, or else a reference to its page in the docs."""
         from vs_tui.sources.base import Form  # not for the first rows

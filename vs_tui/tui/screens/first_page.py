@@ -76,8 +76,8 @@ class SecretKeys:
 
     def toggle(self, connection: Connection | None) -> None:
         """Show the secret of a source, or hide it."""
-        if connection is None or not connection.secret:
-            self._say_none()
+        if connection is None or not connection.given_secret:
+            self._say_none(connection)
         elif self.shown == connection.name:
             self.shown = ""
         else:
@@ -85,8 +85,8 @@ class SecretKeys:
 
     def copy(self, connection: Connection | None, base: str) -> None:
         """Copy the secret; called again, the URL with the token."""
-        if connection is None or not connection.secret:
-            self._say_none()
+        if connection is None or not connection.given_secret:
+            self._say_none(connection)
             return
         options = [("the secret", connection.secret)]
         if url := url_with_token(connection, base):
@@ -96,8 +96,11 @@ class SecretKeys:
         self._dash.output.copy(text)
         self._dash.notify_text(f"copied {what} of {connection.title}")
 
-    def _say_none(self) -> None:
-        self._dash.notify_text("there is no secret here; see the receiver's machine")
+    def _say_none(self, connection: Connection | None) -> None:
+        text = "there is no secret here; see the receiver's machine"
+        if connection is not None and connection.makes_secret:
+            text = f"{connection.title} makes the secret; there is none to copy"
+        self._dash.notify_text(text)
 
 
 TUNNEL_SECONDS: Final = 5.0

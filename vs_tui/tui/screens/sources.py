@@ -169,11 +169,9 @@ class SourcesView(ListedView):
     def _secret_text(self, connection: Connection) -> str:
         if self.dash.setup.open_mode:
             return "open"
-        return source_status.masked(connection.secret) if self._own(connection) else "not here"
-
-    @staticmethod
-    def _own(connection: Connection) -> bool:
-        return bool(connection.secret)
+        if connection.makes_secret:
+            return "its own"
+        return source_status.masked(connection.secret) if connection.secret else "not here"
 
     # The selected source.
 
@@ -187,9 +185,12 @@ class SourcesView(ListedView):
         if connection is None:
             self.document.show((), start=True)
             return
+        copied = connection.given_secret and not self.dash.setup.open_mode
         self.document.set_heading(
             [(clean(connection.title, 40), "title")],
-            self.dash.worded("{reveal} shows the secret, {copy_secret} copies it"),
+            self.dash.worded(
+                "{reveal} shows the secret, {copy_secret} copies it" if copied else ""
+            ),
         )
         self.document.show(self._detail(connection), start=False)
 
@@ -233,12 +234,13 @@ class SourcesView(ListedView):
     def _secret_pieces(self, connection: Connection) -> list[Piece]:
         if self.dash.setup.open_mode:
             return [("not asked for: started with --no-auth", "wait")]
-        if not self._own(connection):
+        if connection.makes_secret:
+            told = f"{connection.title} makes it: enter it in secrets.toml, [{connection.kept_as}]"
+            return [(told, "dim")]
+        if not connection.secret:
             command = f"`vs-tui secret show {connection.kept_as}`"
             return [(f"on the receiver's machine: {command}", "dim")]
         kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
-        if connection.makes_secret:
-            kind = f"  {connection.title} makes it: put it into secrets.toml"
         if self.secret.shown == connection.name:
             return [(connection.secret, "match"), (kind, "dim")]
         return [(source_status.masked(connection.secret), "text"), (kind, "dim")]
