@@ -98,9 +98,9 @@ def body_lines(body: bytes, known: Sequence[str] = ()) -> list[DocLine]:
         return _hex_lines(body)
     text = body.decode()
     if len(body) <= MAX_PRETTY:
-        parsed = _parsed(text)
-        if parsed is not None:
-            return _limited(_block("body", None, parsed[0], 0, known))
+        lines = _pretty(text, known)
+        if lines is not None:
+            return _limited(lines)
     shown = hide(text[:_RAW_CHARACTERS], known)
     lines = [DocLine(((line, "text"),)) for line in clean_block(shown)]
     if len(text) > _RAW_CHARACTERS:
@@ -117,17 +117,17 @@ def plain(body: bytes, known: Sequence[str] = ()) -> str:
     )
 
 
-def _parsed(text: str) -> tuple[Any] | None:
+def _pretty(text: str, known: Sequence[str]) -> list[DocLine] | None:
+    """The lines of a JSON text; None for other texts, and for one with many hundred levels."""
     try:
-        return (
-            json.loads(
-                text,
-                parse_int=_Raw,
-                parse_float=_Raw,
-                parse_constant=_Raw,
-                object_pairs_hook=_Pairs,
-            ),
+        value = json.loads(
+            text,
+            parse_int=_Raw,
+            parse_float=_Raw,
+            parse_constant=_Raw,
+            object_pairs_hook=_Pairs,
         )
+        return _block("body", None, value, 0, known)
     except (ValueError, RecursionError):
         return None
 
