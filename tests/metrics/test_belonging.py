@@ -104,7 +104,7 @@ def test_incidents_of_other_environments_are_not_counted(base) -> None:
     for clock, environment in (("10:10", "prod"), ("10:20", "staging"), ("10:30", "")):
         tell(base, "incident", clock, "11:00", environment=environment)
     beside = read_scorecards(base.db, WINDOW, teams=TEAMS, by="all", beside=True)[0].beside
-    assert (beside.incidents, beside.time_to_detect_n) == (2, 2)
+    assert (beside.incidents, beside.time_to_detect.n) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_restored_is_not_finished_where_a_tool_tells_them_apart(base, told, coun
     for path, sent in calls:
         base.tell(*emmetrics.SOURCE.parse(Inbound(path, {}, orjson.dumps(sent), BEGIN)).events)
     beside = read_scorecards(base.db, WINDOW, teams=TEAMS, by="all", beside=True)[0].beside
-    assert (beside.incidents_restored, beside.incidents_finished) == counts
+    assert (beside.time_to_restore.n, beside.incidents_finished) == counts
 
 
 def test_of_a_version_that_was_deployed_twice_the_last_one_before_it_is_meant(base) -> None:

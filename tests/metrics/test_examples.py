@@ -419,9 +419,9 @@ def test_i1_time_to_restore_and_to_detect() -> None:
         IncidentFact(t("12:00"), t("12:10"), t("12:20"), None),
     ]
     found = beside_of(THE_DAY, incidents=incidents)
-    assert (found.incidents, found.incidents_restored, found.incidents_finished) == (3, 2, 1)
-    assert (found.time_to_restore_p50, found.time_to_detect_p50) == (20 * MINUTE, 10 * MINUTE)
-    assert (found.incidents_linked, found.time_to_detect_n) == (2, 1)
+    assert (found.incidents, found.time_to_restore.n, found.incidents_finished) == (3, 2, 1)
+    assert (found.time_to_restore.p50, found.time_to_detect.p50) == (20 * MINUTE, 10 * MINUTE)
+    assert (found.incidents_linked, found.time_to_detect.n) == (2, 1)
 
 
 def test_i2_merged_per_engineer_and_week() -> None:

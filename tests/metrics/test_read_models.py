@@ -74,7 +74,7 @@ def test_a_late_incident_fails_the_deployment_before_it(base) -> None:
     core = cards(base, beside=True)["core"]
     assert (core.figures["fail"].hits, core.figures["fail"].n) == (1, 2)
     assert core.figures["restore"].value == HOUR
-    assert core.beside.time_to_detect_p50 == HOUR
+    assert core.beside.time_to_detect.p50 == HOUR
 
 
 def test_an_incident_is_of_its_own_project_where_that_deploys_such_a_service(base) -> None:
@@ -157,7 +157,7 @@ def test_another_incident_window_is_judged_by_after_the_next_start(base) -> None
         base.adopt(other)
         found = cards(base, beside=True)["core"]
         assert found.figures["fail"].hits == failed
-        assert found.beside.time_to_detect_n == failed
+        assert found.beside.time_to_detect.n == failed
         assert found.beside.incidents == 1
 
 

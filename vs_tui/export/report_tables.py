@@ -186,27 +186,30 @@ def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
     ]
 
 
-BESIDE: Final = columns(
-    "beside",
-    incidents=(PLAIN, "incidents"),
-    incidents_linked=(PLAIN, None),
-    incidents_restored=(PLAIN, "restored"),
-    incidents_finished=(PLAIN, "finished"),
-    time_to_restore_p50=(DURATION, "to restore"),
-    time_to_restore_p90=(DURATION, None),
-    time_to_detect_p50=(DURATION, "to detect"),
-    time_to_detect_n=(PLAIN, None),
-    deploys_started=(PLAIN, "started"),
-    deployed=(PLAIN, "deployed"),
-    deployment_duration_p50=(DURATION, "deploy takes"),
-    deployment_duration_p90=(DURATION, None),
-    merged_pull_requests=(PLAIN, "merged"),
-    engineers=(PLAIN, "engineers"),
-    merged_per_engineer_week=(
-        Kind(say=lambda v: texts.MISSING if v is None else f"{v:.1f}"),
-        "per engineer week",
+BESIDE: Final = (
+    *columns("beside", incidents=(PLAIN, "incidents"), incidents_linked=(PLAIN, None)),
+    Column("incidents_restored", attrgetter("beside.time_to_restore.n"), PLAIN, "restored"),
+    *columns("beside", incidents_finished=(PLAIN, "finished")),
+    Column("time_to_restore_p50", attrgetter("beside.time_to_restore.p50"), DURATION, "to restore"),
+    Column("time_to_restore_p90", attrgetter("beside.time_to_restore.p90"), DURATION),
+    Column("time_to_detect_p50", attrgetter("beside.time_to_detect.p50"), DURATION, "to detect"),
+    Column("time_to_detect_n", attrgetter("beside.time_to_detect.n")),
+    *columns("beside", deploys_started=(PLAIN, "started"), deployed=(PLAIN, "deployed")),
+    Column(
+        *("deployment_duration_p50", attrgetter("beside.deployment_duration.p50")),
+        *(DURATION, "deploy takes"),
     ),
-    innovation_ratio=(SHARE, "innovation"),
+    Column("deployment_duration_p90", attrgetter("beside.deployment_duration.p90"), DURATION),
+    *columns(
+        "beside",
+        merged_pull_requests=(PLAIN, "merged"),
+        engineers=(PLAIN, "engineers"),
+        merged_per_engineer_week=(
+            Kind(say=lambda v: texts.MISSING if v is None else f"{v:.1f}"),
+            "per engineer week",
+        ),
+        innovation_ratio=(SHARE, "innovation"),
+    ),
 )
 """em-metrics' figures of a team; a row is the team's card."""
 TEAMS: Final = (

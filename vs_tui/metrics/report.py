@@ -15,7 +15,7 @@ from vs_tui.metrics.counted import Counted
 from vs_tui.metrics.definitions import METRICS, Figure, Metric, Unit
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.levels import frequency_level
-from vs_tui.metrics.statistics import median, percentile, ratio
+from vs_tui.metrics.statistics import Distribution, ratio
 from vs_tui.metrics.windows import WEEKEND, Window
 from vs_tui.model.time import Duration, Instant
 
@@ -57,18 +57,14 @@ class Beside(NamedTuple):
     """Incidents that began."""
     incidents_linked: int
     """Those of them that are linked to a deployment."""
-    incidents_restored: int
     incidents_finished: int
-    time_to_restore_p50: float | None
-    time_to_restore_p90: Duration | None
-    time_to_detect_p50: float | None
-    time_to_detect_n: int
+    time_to_restore: Distribution
+    time_to_detect: Distribution
     deploys_started: int
     """Deploys that began, whatever their result."""
     deployed: int
     """Successful deployments that ended."""
-    deployment_duration_p50: float | None
-    deployment_duration_p90: Duration | None
+    deployment_duration: Distribution
     merged_pull_requests: int
     engineers: int
     """The users of the team, or else the authors of the merged pull requests."""
@@ -90,25 +86,21 @@ def beside_of(
 ) -> Beside:
     """The figures for what happened in a window: incidents that began, durations of finished
     deploys, merges by author, and time in finished tickets by type in lower case."""
-    restores = sorted(each for i in incidents if (each := i.time_to_restore) is not None)
-    detects = sorted(each for i in incidents if (each := i.time_to_detect) is not None)
-    durations, merged = sorted(took), sum(merges.values())
+    restores = [each for i in incidents if (each := i.time_to_restore) is not None]
+    detects = [each for i in incidents if (each := i.time_to_detect) is not None]
+    merged = sum(merges.values())
     engineers = len(set(users) or {author for author in merges if author})
     typed = {kind: time for kind, time in spent.items() if kind}
     created = sum(time for kind, time in typed.items() if kind in CREATING)
     return Beside(
         incidents=len(incidents),
         incidents_linked=sum(i.deployed_at is not None for i in incidents),
-        incidents_restored=len(restores),
         incidents_finished=sum(i.finished_at is not None for i in incidents),
-        time_to_restore_p50=median(restores),
-        time_to_restore_p90=percentile(restores, 90),
-        time_to_detect_p50=median(detects),
-        time_to_detect_n=len(detects),
+        time_to_restore=Distribution.of(restores),
+        time_to_detect=Distribution.of(detects),
         deploys_started=started,
         deployed=deployed,
-        deployment_duration_p50=median(durations),
-        deployment_duration_p90=percentile(durations, 90),
+        deployment_duration=Distribution.of(took),
         merged_pull_requests=merged,
         engineers=engineers,
         merged_per_engineer_week=ratio(merged, engineers * window.length / 7),
