@@ -25,8 +25,10 @@ from vs_tui.metrics.facts import DeployOutcome
 from vs_tui.metrics.judging import product_of
 from vs_tui.metrics.report import IncidentFact, beside_of
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.time import DAY, HOUR, MINUTE
+from vs_tui.model.vocabulary import Span, State, Status
 
 WEEK = window("2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z")
 
@@ -204,8 +206,10 @@ def test_c7_retries_of_one_deploy_are_one_deployment() -> None:
 
 
 def test_c8_a_timeout_is_a_failure() -> None:
-    found = verdicts([deploy("10:00", ok=False, reason="timeout")])
-    assert [v.reasons for v in found] == [("deploy",)]
+    waits = Span(
+        *("k", "k", "github", "deploy", "d", Status.TIMED_OUT, State.RUNNING), t("10:00"), None
+    )
+    assert [v.reasons for v in verdicts([deployment_of(waits)])] == [("deploy",)]
 
 
 def test_c9_how_far_back_an_incident_without_an_id_looks_is_a_setting() -> None:
@@ -336,7 +340,7 @@ def parts(**results: bool) -> list:
 def test_p1_some_good_some_bad_is_diverse() -> None:
     judged = [v for d in parts(auth=True, ui=True, data=False) for v in _assess(d)]
     product = product_of(judged)
-    assert product is not None and product.deployment.reason == "diverse"
+    assert product is not None and product.deployment.is_diverse
 
 
 def test_p2_the_products_own_result_wins() -> None:

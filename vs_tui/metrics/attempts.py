@@ -186,14 +186,11 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
     outcome = next(
         o for o in (DeployOutcome.PENDING, DeployOutcome.FAILED, *DeployOutcome) if o in outcomes
     )
-    newest = max(listed, key=order)
-    failed = next((d for d in listed if d.outcome is DeployOutcome.FAILED), newest)
     return replace(
-        newest,
+        max(listed, key=order),
         started_at=min(d.started_at for d in members),
         ended_at=max(d.ended_at for d in listed),
         outcome=outcome,
-        reason=failed.reason if outcome is DeployOutcome.FAILED else "",
         members=tuple(span for d in members for span in d.spans),
         regions=tuple(sorted({region for d in members for region in d.regions})),
     )

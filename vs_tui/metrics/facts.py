@@ -69,8 +69,8 @@ class Deployment:
     ended_at: Instant
     """For a PENDING one, the time of its last event."""
     outcome: DeployOutcome
-    reason: str = ""
-    """Why its own result is a failure: `failure`, `timeout`, ..."""
+    is_diverse: bool = False
+    """Whether only some artifacts of this product failed."""
     version: str = ""
     commit: str = ""
     branch: str = ""

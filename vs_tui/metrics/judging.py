@@ -219,7 +219,7 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
 
 def product_of(judged: Iterable[Judged]) -> Judged | None:
     """The artifacts of one product deployment, merged into one deployment; None while one goes on,
-    or if all were cancelled. If only some artifacts fail, it fails with the reason `diverse`."""
+    or if all were cancelled. If only some artifacts fail, it fails and is diverse."""
     found = list(judged)
     parts = [part for part in found if part.deployment.finished]
     if not parts or any(p.deployment.outcome is DeployOutcome.PENDING for p in found):
@@ -241,7 +241,7 @@ def product_of(judged: Iterable[Judged]) -> Judged | None:
         artifact="" if product else last.artifact,
         started_at=min(part.deployment.started_at for part in parts),
         outcome=DeployOutcome.OK if is_success else DeployOutcome.FAILED,
-        reason="" if is_success else "diverse" if len(results) > 1 else "failure",
+        is_diverse=len(results) > 1,
         name=product or last.name,
     )
     return Judged(

@@ -328,7 +328,6 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
         artifact=artifact,
         version=dict(deployment.parts).get(artifact, ""),
         outcome=outcome,
-        reason=(deployment.reason or "failure") if outcome is DeployOutcome.FAILED else "",
         parts=(),
         part_results=(),
         whole=deployment,

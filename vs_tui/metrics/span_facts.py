@@ -90,7 +90,7 @@ def deploy_began(span: Span) -> Instant | None:
 
 def deployment_of(span: Span) -> Deployment:
     """A `deploy` span as a deployment."""
-    names, status = span.attributes, deploy_status(span)
+    names = span.attributes
     branch = keys.branch_name(text(names, "vcs.ref.head.name", "branch"))
     ended = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
     return Deployment(
@@ -100,10 +100,7 @@ def deployment_of(span: Span) -> Deployment:
         environment=span.environment,
         started_at=deploy_began(span) or span.at,
         ended_at=ended,
-        outcome=_OUTCOMES[status],
-        reason=("timeout" if status is Status.TIMED_OUT else span.error or "failure")
-        if status.failed
-        else "",
+        outcome=_OUTCOMES[deploy_status(span)],
         version=version_of(names),
         commit=commit_of(names),
         branch=branch,

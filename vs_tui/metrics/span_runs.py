@@ -28,7 +28,6 @@ class SpanRun:
     started_at: Instant
     ended_at: Instant | None
     outcome: DeployOutcome
-    reason: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
     """Its service, environment, version and commit, as far as its events tell them."""
 
@@ -51,7 +50,7 @@ def runs_told(span: Span) -> list[SpanRun]:
             continue
         failed = value in ("failure", "diverse")
         outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK
-        found.append(SpanRun(at if begun is None else begun, at, outcome, value if failed else ""))
+        found.append(SpanRun(at if begun is None else begun, at, outcome))
         begun = None
     return found if begun is None else [*found, SpanRun(begun, None, DeployOutcome.PENDING)]
 
@@ -71,15 +70,14 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
         at, last = event.occurred_at, found[-1] if found else None
         if event.state.terminal:
             last = last or SpanRun(at, None, DeployOutcome.PENDING)
-            outcome = _OUTCOMES[event.state]
-            found[-1:] = [replace(last, ended_at=at, outcome=outcome, reason=event.error)]
+            found[-1:] = [replace(last, ended_at=at, outcome=_OUTCOMES[event.state])]
         elif last is None:
             found.append(SpanRun(at, None, DeployOutcome.PENDING))
         elif last.ended_at is not None and event.holds_after_end(
             begun=begun, ended_at=last.ended_at
         ):
             if event.attempt > attempt > 0:
-                found[-1] = replace(last, ended_at=None, outcome=DeployOutcome.PENDING, reason="")
+                found[-1] = replace(last, ended_at=None, outcome=DeployOutcome.PENDING)
             else:
                 found.append(SpanRun(at, None, DeployOutcome.PENDING))
         about = {what: value for what, value in _told(event) if value}
@@ -127,7 +125,6 @@ def each_run(deployment: Deployment, runs: list[SpanRun]) -> list[Deployment]:
                 started_at=run.started_at,
                 ended_at=run.ended_at,
                 outcome=run.outcome,
-                reason=(run.reason or "failure") if run.outcome is DeployOutcome.FAILED else "",
             )
             for run in runs[:-1]
             if run.ended_at is not None
