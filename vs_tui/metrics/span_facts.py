@@ -21,7 +21,7 @@ _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
 VERSION: Final = ("vs.version", "service.version", "version")
 COMMIT: Final = ("vcs.ref.head.revision", "commit")
 """Attributes that hold a version or a commit; the first with a value counts."""
-_OUTCOMES: Final[Mapping[Status, DeployOutcome]] = {
+OUTCOMES: Final[Mapping[Status, DeployOutcome]] = {
     Status.OK: DeployOutcome.OK,
     Status.ERROR: DeployOutcome.FAILED,
     Status.TIMED_OUT: DeployOutcome.FAILED,
@@ -100,7 +100,7 @@ def deployment_of(span: Span) -> Deployment:
         environment=span.environment,
         started_at=deploy_began(span) or span.at,
         ended_at=ended,
-        outcome=_OUTCOMES[deploy_status(span)],
+        outcome=OUTCOMES[deploy_status(span)],
         version=version_of(names),
         commit=commit_of(names),
         branch=branch,

@@ -8,17 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from vs_tui.metrics.facts import Deployment, DeployOutcome, Test, one_spelling
-from vs_tui.metrics.span_facts import commit_of, version_of
+from vs_tui.metrics.span_facts import OUTCOMES, commit_of, version_of
 from vs_tui.model.time import Instant, iso, parse_instant
-from vs_tui.model.vocabulary import CLOCK_SKEW, Event, Span, State
+from vs_tui.model.vocabulary import CLOCK_SKEW, STATUS_OF, Event, Span, State
 
 _TOLD: Final = "vs.run."
 """Prefix of plyzen's runs: `vs.run.TIME` is `start` or a result."""
-_OUTCOMES: Final = {
-    State.OK: DeployOutcome.OK,
-    State.ERROR: DeployOutcome.FAILED,
-    State.CANCELLED: DeployOutcome.CANCELLED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
         at, last = event.occurred_at, found[-1] if found else None
         if event.state.terminal:
             last = last or SpanRun(at, None, DeployOutcome.PENDING)
-            found[-1:] = [replace(last, ended_at=at, outcome=_OUTCOMES[event.state])]
+            found[-1:] = [replace(last, ended_at=at, outcome=OUTCOMES[STATUS_OF[event.state]])]
         elif last is None:
             found.append(SpanRun(at, None, DeployOutcome.PENDING))
         elif last.ended_at is not None and event.holds_after_end(

@@ -56,6 +56,14 @@ class Status(StrEnum):
         return self in (Status.ERROR, Status.TIMED_OUT)
 
 
+STATUS_OF: Final = {
+    State.OK: Status.OK,
+    State.CANCELLED: Status.CANCELLED,
+    State.ERROR: Status.ERROR,
+}
+"""State that ends a span -> its status."""
+
+
 class Verdict(StrEnum):
     """The outcome of a delivery. Received is always the sum of the five."""
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from vs_tui.model.time import DAY, Duration, Instant, iso
 from vs_tui.model.vocabulary import (
     ROLLOUT_AT,
+    STATUS_OF,
     Event,
     Key,
     Operation,
@@ -27,11 +28,6 @@ from vs_tui.traces.span_events import in_snapshot_order, in_time_order, words_of
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
 _IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})
-_STATUS: Final = {
-    State.OK: Status.OK,
-    State.CANCELLED: Status.CANCELLED,
-    State.ERROR: Status.ERROR,
-}
 
 _attempt: Final = itemgetter(Event._fields.index("attempt"))
 _as_of: Final = itemgetter(Event._fields.index("as_of"))
@@ -209,7 +205,7 @@ def fold(events: Iterable[Event]) -> Folded:
         operation=str(operation) or "build",
         name=name or latest.key,
         state=course.state,
-        status=_STATUS.get(course.state, Status.IN_FLIGHT),
+        status=STATUS_OF.get(course.state, Status.IN_FLIGHT),
         started_at=started,
         ended_at=course.ended_at,
         project=project,
