@@ -269,7 +269,7 @@ def cards() -> list[Card]:
             title=METRICS[card.metric].title,
             short=METRICS[card.metric].short,
             is_count=card.metric == "deploys",
-            small=METRICS[card.metric].is_sample and 0 < card.n < SMALL_SAMPLE,
+            small=card.metric != "deploys" and 0 < card.n < SMALL_SAMPLE,
             before_n=card.n + 2 if card.delta else 0,
             tally=METRICS[card.metric].tally.format(
                 n=Count(card.n), hits=Count(2), seen=Count(card.n)

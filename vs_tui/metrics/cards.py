@@ -151,7 +151,7 @@ def before_text(figure: Figure) -> str:
 
 def is_small(figure: Figure) -> bool:
     """Whether too few values support a median or a share. A count is never small."""
-    return figure.value is not None and figure.definition.is_sample and figure.n < SMALL_SAMPLE
+    return figure.value is not None and not is_count(figure) and figure.n < SMALL_SAMPLE
 
 
 def remarks(figure: Figure) -> list[str]:

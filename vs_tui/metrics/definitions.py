@@ -205,11 +205,6 @@ class Metric:
     listed: str
     """Title of the list of rows."""
 
-    @property
-    def is_sample(self) -> bool:
-        """Whether a few more values may change it a lot; False for a count."""
-        return self.unit is not Unit.PER_DAY
-
 
 FIRST: Final = (
     "(c.again = 0 OR NOT EXISTS (SELECT 1 FROM dora_changes e WHERE e.change = c.change "
