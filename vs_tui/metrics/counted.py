@@ -58,12 +58,6 @@ class Group(NamedTuple):
     team: str
     name: str
 
-    @property
-    def other_unit(self) -> int:
-        """The unit that the group does not count: a service counts its part of a product
-        deployment, other groups count the whole."""
-        return WHOLE if self.level == SERVICE else PART
-
 
 class Recovery(NamedTuple):
     """A failure from its first signal to its end."""

@@ -119,8 +119,6 @@ class Scorecard:
     window: Window
     figures: Mapping[str, Figure]
     beside: Beside | None = None
-    data_since: Instant | None = None
-    """Time of the first event, if that is inside the window."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,7 @@ SCORECARD: Final = Shape(
         "beside": computed(
             maybe(table_of(RATIO)), lambda card: record(BESIDE, card) if card.beside else None
         ),
-        "data_since": TIME,
+        "data_since": computed(TIME, lambda card: card.figures["deploys"].since),
     },
 )
 """The metrics of one group under their full names."""

@@ -12,7 +12,10 @@ import orjson
 from vs_tui.metrics.counted import (
     GROUPS,
     NO_TEAM,
+    PART,
+    SERVICE,
     UNKNOWN,
+    WHOLE,
     Counted,
     Group,
     Place,
@@ -86,10 +89,11 @@ class Groups:
         return sorted({name for place in own for name in place.names(level)})
 
     def bound(self, window: Window, group: Group) -> Bound:
-        """The parameters of a query for a group's rows in a window."""
+        """The parameters of a query for a group's rows in a window; `unit` is what it does not
+        count: a service counts its part of a product deployment, other groups count the whole."""
         return {
             "places": rows.as_json(number for number, _ in self.places_of(group)),
-            "unit": group.other_unit,
+            "unit": WHOLE if group.level == SERVICE else PART,
             "since": window.since,
             "until": window.until,
             "now": window.now,
@@ -179,8 +183,7 @@ def read_scorecards(
             continue
         figures = measure(counted, window, found.before(window, group), trend=of_teams)
         besides = read_beside(found, window, group, counted, teams) if beside and of_teams else None
-        since = figures["deploys"].since
-        cards.append(Scorecard(group.level, group.name, window, figures, besides, since))
+        cards.append(Scorecard(group.level, group.name, window, figures, besides))
     return cards
 
 
