@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -128,13 +128,12 @@ class Course:
         """The deployments of a span: one for each time that it ran."""
         return self._runs.get(span, ())
 
-    def live_at(self, moment: Instant, *services: str) -> Deployment | None:
-        """The last deployment of a service that had ended at this moment."""
-        return _last(self.deployments, _END, moment, services)
-
-    def begun_at(self, moment: Instant, *services: str) -> Deployment | None:
-        """The last deployment of a service that had begun at this moment, whatever its result."""
-        return _last(self.begun, _START, moment, services)
+    def last(self, moment: Instant, *services: str, ended: bool) -> Deployment | None:
+        """The last deployment of a service, whatever its result, that had begun at this moment, or
+        that had `ended`."""
+        ordered, key = (self.deployments, _END) if ended else (self.begun, _START)
+        before = ordered[: bisect_right(ordered, moment, key=key)]
+        return next((d for d in reversed(before) if d.brought(*services)), None)
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful deployment that ended before this moment."""
@@ -145,16 +144,6 @@ class Course:
         """The first successful deployment that ended after this moment."""
         index = bisect_right(self._successes, moment, key=_END)
         return self._successes[index] if index < len(self._successes) else None
-
-
-def _last(
-    deployments: Sequence[Deployment],
-    key: Callable[[Deployment], Instant],
-    moment: Instant,
-    services: Sequence[str],
-) -> Deployment | None:
-    before = range(bisect_right(deployments, moment, key=key) - 1, -1, -1)
-    return next((deployments[n] for n in before if deployments[n].brought(*services)), None)
 
 
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
@@ -174,7 +163,7 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
         elif test.elsewhere:
             continue
         else:
-            live = course.live_at(test.ended_at, test.service)
+            live = course.last(test.ended_at, test.service, ended=True)
             version = live and (live.part_of(test.service) or live.version)
             if live and not same_version(test.version, test.commit, version or "", live.commit):
                 live = None
@@ -223,7 +212,7 @@ def _blamed(
         return [max(earlier or alike, key=lambda d: (d.started_at, d.key))]
     if incident.only_named or incident.elsewhere:
         return []
-    begun_last = course.begun_at(at, *incident.services)
+    begun_last = course.last(at, *incident.services, ended=False)
     going_on = [d for d in pending if d.started_at <= at and d.brought(*incident.services)]
     last = max([begun_last, *going_on] if begun_last else going_on, key=_START, default=None)
     if last is None or not window or at - last.ended_at > window:
@@ -298,25 +287,23 @@ class _Closings:
     successful deployment whose suites all pass in their last run."""
 
     def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
-        self._passes: dict[str, list[Instant]] = {}
-        for test in chain.from_iterable(by_deployment.values()):
-            if test.passed:
-                self._passes.setdefault(test.suite, []).append(test.ended_at)
-        self._clear: list[Instant] = []
+        clear: list[Instant] = []
         for deployment in course.deployments:
             last = {test.suite: test for test in by_deployment.get(deployment.key, ())}
             if last and deployment.ok and all(test.passed for test in last.values()):
-                self._clear.append(max(test.ended_at for test in last.values()))
-        for moments in (*self._passes.values(), self._clear):
-            moments.sort()
+                clear.append(max(test.ended_at for test in last.values()))
+        self._ends: dict[str, list[Instant]] = {}
+        for test in chain.from_iterable(by_deployment.values()):
+            ends = self._ends.setdefault(test.suite, clear.copy())
+            if test.passed:
+                ends.append(test.ended_at)
+        for ends in self._ends.values():
+            ends.sort()
 
     def of(self, failed: Test) -> Instant | None:
-        ends = []
-        for moments in (self._passes.get(failed.suite, []), self._clear):
-            index = bisect_right(moments, failed.ended_at)
-            if index < len(moments):
-                ends.append(moments[index])
-        return min(ends, default=None)
+        ends = self._ends[failed.suite]
+        index = bisect_right(ends, failed.ended_at)
+        return ends[index] if index < len(ends) else None
 
 
 def taken_back(changes: Sequence[Change], shipped: Mapping[str, Deployment]) -> list[Deployment]:
