@@ -42,6 +42,10 @@ _PASSED: Final = (
     "SELECT 1 FROM spans INDEXED BY spans_ended WHERE derived = 0 AND ended_at >= ? "
     "AND operation = 'test' AND (status = 'ok' OR reopens > 0) LIMIT 1"
 )
+_BEGUN: Final = (
+    f"SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments d WHERE {OF_TARGET} AND"
+)
+"""SQL: the first begin of a target's deployments that meet a condition."""
 NEVER: Final[Instant] = 1 << 62
 
 
@@ -122,12 +126,8 @@ class Judging:
         """The instant since which facts are read to judge what ended since `low`: no deployment
         that ended after the success before it is read in part."""
         since = min(self._before(target, self._success_before(target, low)), reach)
-        sql = (
-            "SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments "
-            f"WHERE {OF_TARGET} AND ended_at >= ? AND ended_at < ?"
-        )
-        (begun,) = self._db.execute(sql, (*target, since, until)).fetchone()
-        return since if begun is None else min(since, begun)
+        sql = f"{_BEGUN} ended_at >= ? AND ended_at < ?"
+        return min(since, self._first(sql, *target, since, until))
 
     def _moved(
         self, target: Target, deployments: Iterable[Deployment], low: Instant, until: Instant
@@ -150,11 +150,8 @@ class Judging:
     def _begun(self, target: Target, concerned: Iterable[Deployment], low: Instant) -> Instant:
         """The begin of what ended before `low` in the same runs as these deployments: it may be the
         same deployment. NEVER if there is nothing."""
-        sql = (
-            f"SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments WHERE {OF_TARGET} "
-            f"AND ended_at < ? AND run {rows.KEYS}"
-        )
-        return self._first(sql, target, low, {run_text(d) for d in concerned if d.run})
+        sql = f"{_BEGUN} ended_at < ? AND run {rows.KEYS}"
+        return self._named(sql, target, low, {run_text(d) for d in concerned if d.run})
 
     def _last_of_artifacts(
         self, target: Target, concerned: Iterable[Deployment], low: Instant
@@ -166,7 +163,7 @@ class Judging:
             f"FROM dora_deployments WHERE {OF_TARGET} AND ended_at < ? AND unit = {PART} "
             f"AND outcome = 'ok' AND artifact {rows.KEYS} GROUP BY artifact)"
         )
-        return self._first(sql, target, low, {name for d in concerned for name, _ in d.parts})
+        return self._named(sql, target, low, {name for d in concerned for name, _ in d.parts})
 
     def _not_shipped(
         self, target: Target, concerned: Iterable[Deployment], low: Instant
@@ -175,20 +172,20 @@ class Judging:
         version, without a success of that version in between: what it brought ships with these.
         NEVER without any."""
         sql = (
-            f"SELECT MIN(MIN(started_at, ended_at)) FROM dora_deployments f WHERE {OF_TARGET} "
-            f"AND ended_at < ?4 AND outcome = 'failed' AND version {rows.KEYS} "
-            "AND NOT EXISTS (SELECT 1 FROM dora_deployments o WHERE o.project = f.project "
-            "AND o.service = f.service AND o.environment = f.environment AND o.outcome = 'ok' "
-            "AND o.version = f.version AND o.ended_at > f.ended_at AND o.ended_at < ?4)"
+            f"{_BEGUN} ended_at < ?4 AND outcome = 'failed' AND version {rows.KEYS} "
+            "AND NOT EXISTS (SELECT 1 FROM dora_deployments o WHERE o.project = d.project "
+            "AND o.service = d.service AND o.environment = d.environment AND o.outcome = 'ok' "
+            "AND o.version = d.version AND o.ended_at > d.ended_at AND o.ended_at < ?4)"
         )
-        named = {d.version_of() for d in concerned if d.ok and not d.parts} - {""}
-        return self._first(sql, target, low, named)
+        versions = {d.version_of() for d in concerned if d.ok and not d.parts} - {""}
+        return self._named(sql, target, low, versions)
 
-    def _first(self, sql: str, target: Target, low: Instant, names: Collection[str]) -> Instant:
-        if not names:
-            return NEVER
-        (at,) = self._db.execute(sql, (*target, low, rows.as_json(names))).fetchone()
+    def _first(self, sql: str, *bound: object) -> Instant:
+        (at,) = self._db.execute(sql, bound).fetchone()
         return NEVER if at is None else int(at)
+
+    def _named(self, sql: str, target: Target, low: Instant, names: Collection[str]) -> Instant:
+        return self._first(sql, *target, low, rows.as_json(names)) if names else NEVER
 
     def _reverted(
         self, target: Target, facts: TargetFacts, concerned: Iterable[Deployment]
@@ -207,9 +204,7 @@ class Judging:
             "SELECT c.at FROM json_each(?5) k CROSS JOIN dora_changes c ON c.change = k.value "
             f"WHERE c.{PLACES})"
         )
-        bound = (*target, rows.as_json(titles), rows.as_json(keys))
-        (at,) = self._db.execute(sql, bound).fetchone()
-        return NEVER if at is None else int(at)
+        return self._first(sql, *target, rows.as_json(titles), rows.as_json(keys))
 
     def _replace(
         self,
