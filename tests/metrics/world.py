@@ -20,7 +20,7 @@ from vs_tui.metrics.facts import (
     Test,
 )
 from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge, product_of
-from vs_tui.metrics.report import measure
+from vs_tui.metrics.report import Before, measure
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import MINUTE, Instant, parse_instant
@@ -156,7 +156,8 @@ def figures(
     deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
 ) -> dict[str, Figure]:
     """The five metrics of these deployments."""
-    return measure(counted(verdicts(deployments, **more), over), over)
+    found = counted(verdicts(deployments, **more), over)
+    return measure(found, over, Before(known=any(at < over.end for at in found.ended)))
 
 
 def figure(

@@ -186,10 +186,11 @@ def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple
 
 
 class Before(NamedTuple):
-    """Facts about the time before a window."""
+    """Facts about a group and the time before a window."""
 
-    known: bool = False
-    """Whether there were deployments: a window without any is then 0 a day and not missing."""
+    known: bool = True
+    """Whether there were deployments before its end: a window without any is then 0 a day and not
+    missing."""
     covered: bool = True
     """Whether enough of the period before is known to compare with it."""
     since: Instant | None = None
@@ -208,7 +209,6 @@ def measure(
     Without `trend` the figures have no series."""
     previous = window.previous
     edges = (*window.bucket_starts, window.until) if trend else ()
-    known = before.known or (bool(counted.ended) and counted.ended[0] < window.end)
     now = counted.within(window.since, window.until)
     past = counted.within(previous.since, previous.until)
     buckets = [counted.within(a, b) for a, b in pairwise(edges)]
@@ -224,7 +224,7 @@ def measure(
             before_n=old.n,
         )
         if metric.unit is Unit.PER_DAY:
-            figure = _a_day(figure, counted, window, before._replace(known=known))
+            figure = _a_day(figure, counted, window, before)
         found[name] = figure
     return found
 

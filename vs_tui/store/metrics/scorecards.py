@@ -148,7 +148,7 @@ class Groups:
         first = min((at for at in (own, since) if at is not None), default=None)
         before = window.previous
         return Before(
-            known=own is not None and own < window.since,
+            known=own is not None and own < window.end,
             covered=first is None or first <= before.since + (before.until - before.since) // 4,
             since=since,
         )
