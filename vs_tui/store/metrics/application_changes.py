@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from vs_tui.store import rows
@@ -94,9 +95,7 @@ def _positions(
     for name, (branch, at) in positions(db, list(named.values())).items() if named else ():
         key, project, _ = name.split("\n")
         if at:  # else the commit reached no shared branch
-            found[key, project] = max((branch, at), found.get((key, project), ("", 0)), key=_at)
+            found[key, project] = max(
+                (branch, at), found.get((key, project), ("", 0)), key=itemgetter(1)
+            )
     return found, setting
-
-
-def _at(position: tuple[str, int]) -> int:
-    return position[1]

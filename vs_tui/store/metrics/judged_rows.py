@@ -31,12 +31,10 @@ PLACES: Final = (
 place of its own."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
 VERDICTS: Final[Mapping[str, str]] = {
-    "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
-    "ended_at, outcome, failed_at, reasons, repair, version, commit_id, product_group, artifact, "
-    "name, trace_id, run",
+    "dora_deployments": "*",
     "dora_changes": "deployment, change, kind, title, unit, place, at, lead, basis, "
     f"{', '.join(STAGE_COLUMNS)}, 0",
-    "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
+    "dora_signals": "*",
 }
 """Table -> columns, the deployment's key first; the 0 is `again`, which is computed afterwards."""
 TableRows = Mapping[str, set[tuple[Any, ...]]]
@@ -130,7 +128,7 @@ def forget_moved(db: sqlite3.Connection, spans: Iterable[str]) -> None:
 
 def _of_keys(action: str, table: str) -> str:
     columns = VERDICTS.get(table, "*")
-    key = columns.split(",")[0] if table in VERDICTS else "key"
+    key = "deployment" if table in ("dora_changes", "dora_signals") else "key"
     return f"{action.format(columns)} FROM {table} WHERE {key} {rows.KEYS}"
 
 
