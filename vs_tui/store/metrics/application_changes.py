@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
@@ -47,18 +47,12 @@ _EARLIER: Final = (
 )
 
 
-class Applied(NamedTuple):
-    """What a deploy ships of another project than its own."""
-
-    project: str
-    changes: Contained
-    sets_versions: bool
-    """Whether a commit of it names the deployed commit of another project."""
-
-
-def applied(db: sqlite3.Connection, deploys: Collection[str]) -> dict[str, list[Applied]]:
-    """Deploy -> what it ships of each other project of which it deploys a commit. The projects are
-    noted, so that late changes of theirs are found."""
+def applied(
+    db: sqlite3.Connection, deploys: Collection[str]
+) -> dict[str, list[tuple[str, Contained, bool]]]:
+    """Deploy -> (another project of which it deploys a commit, what it ships of it, whether one of
+    its commits names the deployed commit of yet another project). The projects are noted, so that
+    late changes of theirs are found."""
     reached, setting = _positions(db, deploys)
     asked = [(key,) for key in {key for key, _ in reached}]
     earlier: dict[str, list[str]] = {}
@@ -72,11 +66,11 @@ def applied(db: sqlite3.Connection, deploys: Collection[str]) -> dict[str, list[
         stretches.append((key, Stretch(project, branch, after, at)))
     sql = "INSERT OR IGNORE INTO vcs_applications VALUES (?, ?)"
     db.executemany(sql, [(stretch.project, key) for key, stretch in stretches])
-    found: dict[str, list[Applied]] = {}
+    found: dict[str, list[tuple[str, Contained, bool]]] = {}
     changes = contained(db, [stretch for _, stretch in stretches])
     for (key, stretch), brought in zip(stretches, changes, strict=True):
         sets_versions = (key, stretch.project) in setting
-        found.setdefault(key, []).append(Applied(stretch.project, brought, sets_versions))
+        found.setdefault(key, []).append((stretch.project, brought, sets_versions))
     return found
 
 

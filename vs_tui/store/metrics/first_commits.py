@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
@@ -47,39 +47,32 @@ _MERGED_BY: Final = (
 )
 
 
-class _Pushed(NamedTuple):
-    change: str
-    push: str
-    commit_id: str
-    at: Instant
-    authored: Instant | None
-
-
 def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, Instant]:
     """Pull request -> when the first of its commits was written; absent if no push told of it."""
-    pushed = [_Pushed(*row) for row in rows.select_in(db, _COMMITS, requests)]
+    pushed = list(rows.select_in(db, _COMMITS, requests))
     merged: dict[str, list[tuple[str, str, Instant]]] = {}
-    for push, *told in rows.select_in(db, _MERGED_BY, {commit.push for commit in pushed}):
+    for push, *told in rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed}):
         merged.setdefault(push, []).append(tuple(told))
     found: dict[str, Instant] = {}
-    for commit in pushed:
-        if commit.authored is not None and _is_own(commit, merged.get(commit.push, ())):
-            first = found.get(commit.change, commit.authored)
-            found[commit.change] = min(first, commit.authored)
+    for change, push, commit_id, at, authored in pushed:
+        if authored is not None and _is_own(change, commit_id, at, merged.get(push, ())):
+            found[change] = min(authored, found.get(change, authored))
     return found
 
 
-def _is_own(commit: _Pushed, merged: Iterable[tuple[str, str, Instant]]) -> bool:
-    """Whether a commit of a push is of its pull request. A merge queue merges several in one push:
+def _is_own(
+    change: str, commit_id: str, at: Instant, merged: Iterable[tuple[str, str, Instant]]
+) -> bool:
+    """Whether a commit of a push is of this pull request. A merge queue merges several in one push:
     the commits of each end with its merge, and begin after that of the one before. `merged` are the
     pull requests into the pushed branch, each with its head and with its merge."""
     ends: dict[str, Instant] = {}
     of: dict[str, str] = {}
-    for request, commit_id, at in merged:
-        ends[request] = max(at, ends.get(request, at))
-        of[commit_id] = request
-    own = ends.pop(commit.change, None)
-    if own is None or not ends or commit.commit_id in of:
-        return own is None or not ends or of[commit.commit_id] == commit.change
+    for request, known, committed in merged:
+        ends[request] = max(committed, ends.get(request, committed))
+        of[known] = request
+    own = ends.pop(change, None)
+    if own is None or not ends or commit_id in of:
+        return own is None or not ends or of[commit_id] == change
     before = max((end for end in ends.values() if end < own), default=0)
-    return before < commit.at <= own
+    return before < at <= own
