@@ -93,10 +93,10 @@ def test_a_short_window_has_parts_of_a_day_and_a_long_one_weeks_or_months() -> N
         (texts.narrow(texts.rate(2 / 7)), "2/w"),
         (texts.narrow(texts.rate(2 / 700)), "1/y"),
         (texts.percent(2 / 3), "66.7 %"),
-        (texts.change(110, 100), "+10%"),
+        (texts.change(10, 100), "+10%"),
         (texts.change(1, 0), ""),
-        (texts.points(0.25, 0.1), "+15pp"),
-        (texts.points(None, 0.1), ""),
+        (texts.change(0, 0), "0%"),
+        (texts.points(0.15), "+15pp"),
     ],
 )
 def test_values_in_words(said, expected) -> None:

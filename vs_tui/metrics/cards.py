@@ -178,10 +178,11 @@ def since_text(figure: Figure, zone: tzinfo) -> str:
 def delta_text(figure: Figure) -> str:
     """Change from the period before: shares in percentage points, others in percent; empty without
     a value to compare."""
-    if not figure.n or not figure.before_n:
+    if figure.change is None:
         return ""
-    is_share = figure.definition.unit is Unit.SHARE
-    return (texts.points if is_share else texts.change)(figure.value, figure.before)
+    if figure.definition.unit is Unit.SHARE:
+        return texts.points(figure.change)
+    return texts.change(figure.change, figure.before or 0.0)
 
 
 def goal_mark(figure: Figure) -> str:

@@ -86,13 +86,20 @@ class Figure:
         return levels_of(self.value, table) if table else {}
 
     @property
+    def change(self) -> float | None:
+        """What the value is more than that of the period before; None without both."""
+        if self.value is None or self.before is None or not self.n or not self.before_n:
+            return None
+        return self.value - self.before
+
+    @property
     def direction(self) -> str:
         """`better`, `worse` or `same`; empty without a value to compare."""
-        if self.value is None or self.before is None or not self.n or not self.before_n:
+        grown = self.change
+        if grown is None:
             return ""
-        grown = self.value - self.before
         is_share = self.definition.unit is Unit.SHARE
-        least = SAME_POINTS if is_share else abs(self.before) * SAME_SHARE
+        least = SAME_POINTS if is_share else abs(self.before or 0.0) * SAME_SHARE
         if abs(grown) <= least:
             return "same"
         return "better" if (grown > 0) == self.definition.more_is_better else "worse"

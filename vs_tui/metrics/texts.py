@@ -50,23 +50,17 @@ def percent(share: float | None) -> str:
     return f"{round(share * 100, 1):g} %"
 
 
-def change(value: float | None, before: float | None) -> str:
-    """The change from the period before, `+12%`; empty without a value to compare."""
-    if value is None or before is None:
-        return ""
-    if value == before:
+def change(grown: float, before: float) -> str:
+    """The change from the value before, `+12%`; empty if that was 0."""
+    if not grown:
         return "0%"
-    if not before:
-        return ""
-    return f"{(value - before) / abs(before) * 100:+.0f}%"
+    return f"{grown / abs(before) * 100:+.0f}%" if before else ""
 
 
-def points(share: float | None, before: float | None) -> str:
-    """The change of a share in percentage points, `+12pp`; empty without a value to compare."""
-    if share is None or before is None:
-        return ""
-    grown = round((share - before) * 100)
-    return f"{grown:+d}pp" if grown else "0pp"
+def points(grown: float) -> str:
+    """The change of a share in percentage points, `+12pp`."""
+    rounded = round(grown * 100)
+    return f"{rounded:+d}pp" if rounded else "0pp"
 
 
 def _number(value: float) -> str:
