@@ -99,7 +99,9 @@ class TargetReader:
         deployments = self._deployments()
         finished = [d for d in deployments if d.finished]
         keys = list(dict.fromkeys(span for d in finished for span in d.spans))
-        services = self._services(deployments)
+        # Tests and incidents may name an artifact that is deployed together with others.
+        artifacts = {name for d in deployments for name, _ in d.parts}
+        services = sorted({self.target.service, *artifacts} - {""})
         elsewhere = Elsewhere.read(self.db, self.target, self.since, deployments)
         shipped = shipped_by(self.db, finished, self.rules, self.target)
         pruned = self._pruned()
@@ -176,12 +178,6 @@ class TargetReader:
         span = span._replace(service=self.target.service, environment=self.target.environment)
         return replace(deployment_of(span), team=team_text(span, self.teams), position=position)
 
-    def _services(self, deployments: Iterable[Deployment]) -> list[str]:
-        """The names that tests and incidents may use for the service, with those of artifacts that
-        are deployed together."""
-        artifacts = {name for d in deployments for name, _ in d.parts}
-        return sorted({self.target.service, *artifacts} - {""})
-
     def _tests(self, services: Sequence[str], keys: Sequence[str]) -> list[Test]:
         """The tests of the target, and those with a stated parent among its deploys."""
         project, service, environment = self.target
@@ -205,12 +201,11 @@ class TargetReader:
         runs = _runs(self.db, found)
         tests: list[Test] = []
         for test in filter(None, map(test_of, found)):
-            ended = [run for run in runs[test.key] if run.ended_at is not None]
             tests += [
                 replace(
                     named(test, run), key=key, ended_at=at, passed=run.outcome is DeployOutcome.OK
                 )
-                for key, run in _by_key(test.key, ended)
+                for key, run in _by_key(test.key, runs[test.key])
                 if (at := run.ended_at) is not None
             ] or [test]
         return tests
