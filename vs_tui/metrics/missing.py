@@ -52,15 +52,13 @@ def hints(seen: Seen) -> list[str]:
         ]
     if len(elsewhere) < len(seen.deploys):
         return [f"Production deploys{whose} began, but none ended yet, or they were cancelled."]
-    return [
+    found = [
         f"No production deploy{whose} yet. Deploys were seen to {listed}.",
         f"Production is what is called {', '.join(seen.production)}.",
-        *(
-            [f"To count others, write {_setting(seen)} in the configuration."]
-            if any(elsewhere)
-            else []
-        ),
     ]
+    if any(elsewhere):
+        found.append(f"To count others, write {_setting(seen)} in the configuration.")
+    return found
 
 
 def _listed(counts: Mapping[str, int]) -> str:
