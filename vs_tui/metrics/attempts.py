@@ -17,6 +17,7 @@ from vs_tui.metrics.facts import (
 )
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import DAY, MINUTE, Duration
 
 
@@ -30,9 +31,7 @@ def merge_attempts(
     retries are ignored: they say nothing about the service. An attempt after a success or a
     rollback is a new deployment, and so is one of another version: a later run may take one.
     """
-    groups: dict[str, list[Deployment]] = {}
-    for deployment in deployments:
-        groups.setdefault(_first(deployment.key, retry_of), []).append(deployment)
+    groups = grouped((_first(d.key, retry_of), d) for d in deployments)
     merged: list[Deployment] = []
     is_new = _unless_rolled_back(chain.from_iterable(groups.values()), _is_new_attempt)
     for attempts in groups.values():
@@ -103,9 +102,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
             alone.setdefault((deployment.correlation, version), []).append(deployment)
         else:
             found.append(deployment)
-    runs: dict[str, list[tuple[list[Deployment], list[Deployment]]]] = {}
-    for (_, version, _), group in groups.items():
-        runs.setdefault(version, []).append((group, group.copy()))
+    runs = grouped((version, (of, of.copy())) for (_, version, _), of in groups.items())
     for (correlation, version), members in alone.items():
         left: list[Deployment] = []
         for member in sorted(members, key=begun):

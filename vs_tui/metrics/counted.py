@@ -10,6 +10,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vs_tui.metrics.failures import episodes
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Duration, Instant
 
 T = TypeVar("T", bound=Any)
@@ -120,9 +121,7 @@ def recoveries_of(
     """Recoveries from the signals of failure, each (deployment, its end, start, end). Overlapping
     signals of one deployment are one failure. One whose start is unknown (its end is before it)
     took an unknown time, so it is left out."""
-    signs: dict[tuple[Instant, str], list[tuple[Instant, Instant | None]]] = {}
-    for deployment, at, began, cleared in signals:
-        signs.setdefault((at, deployment), []).append((began, cleared))
+    signs = grouped(((at, key), (began, cleared)) for key, at, began, cleared in signals)
     return [
         Recovery(at, began, cleared, deployment)
         for (at, deployment), own in sorted(signs.items(), key=itemgetter(0))

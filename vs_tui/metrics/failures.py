@@ -24,6 +24,7 @@ from vs_tui.metrics.facts import (
     same_version,
 )
 from vs_tui.model import keys
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Duration, Instant
 
 DEPLOY: Final = "deploy"
@@ -119,10 +120,7 @@ class Course:
         self.deployments = sorted((d for d in deployments if d.finished), key=order)
         self.begun = sorted(self.deployments, key=begun)
         self._successes = [d for d in self.deployments if d.ok]
-        self._runs: dict[str, list[Deployment]] = {}
-        for deployment in self.deployments:
-            for span in deployment.spans:
-                self._runs.setdefault(span, []).append(deployment)
+        self._runs = grouped((span, d) for d in self.deployments for span in d.spans)
 
     def runs_of(self, span: str) -> Sequence[Deployment]:
         """The deployments of a span: one for each time that it ran."""

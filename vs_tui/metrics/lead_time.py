@@ -22,6 +22,7 @@ from vs_tui.metrics.facts import (
 )
 from vs_tui.metrics.statistics import mean, median, percentile
 from vs_tui.model.artifacts import MOVING_VERSIONS
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Duration, Instant
 
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
@@ -201,10 +202,7 @@ class Builds:
 
     def __init__(self, builds: Iterable[Build]) -> None:
         self._begun = sorted(builds, key=_START)
-        self._named: dict[str, list[Build]] = {}
-        for build in self._begun:
-            for name in _names(build):
-                self._named.setdefault(name, []).append(build)
+        self._named = grouped((name, build) for build in self._begun for name in _names(build))
 
     def of(self, deployment: Deployment) -> list[Build]:
         """The builds of the deployed version that began before the deployment ended."""

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from vs_tui.metrics.statistics import median
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import DAY, HOUR
 
 LATEST: Final = 2024
@@ -72,9 +73,7 @@ def frequency_level(days: Sequence[tuple[date, bool]]) -> str:
         return "elite"
     if usual >= 1:
         return "high"
-    months: dict[tuple[int, int], list[bool]] = {}
-    for day, has in days:
-        months.setdefault((day.year, day.month), []).append(has)
+    months = grouped(((day.year, day.month), has) for day, has in days)
     whole = [sum(own) for month, own in months.items() if len(own) == monthrange(*month)[1]]
     if len(days) < _TWO_MONTHS or not whole:
         whole = [sum(flags)]

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from operator import itemgetter
 from typing import Final
 
+from vs_tui.model.grouping import grouped
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
 from vs_tui.store.folding.containment import Deployed, contained, positions
@@ -55,9 +56,7 @@ def applied(
     late changes of theirs are found."""
     reached, setting = _positions(db, deploys)
     asked = [(key,) for key in {key for key, _ in reached}]
-    earlier: dict[str, list[str]] = {}
-    for key, before in rows.select_in(db, _EARLIER, asked):
-        earlier.setdefault(key, []).append(before)
+    earlier: dict[str, list[str]] = grouped(rows.select_in(db, _EARLIER, asked))
     had, _ = _positions(db, {before for own in earlier.values() for before in own})
     stretches = []
     for (key, project), (branch, at) in reached.items():

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.vcs_history import FORCED
@@ -50,9 +51,8 @@ _MERGED_BY: Final = (
 def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, Instant]:
     """Pull request -> when the first of its commits was written; absent if no push told of it."""
     pushed = list(rows.select_in(db, _COMMITS, requests))
-    merged: dict[str, list[tuple[str, str, Instant]]] = {}
-    for push, *told in rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed}):
-        merged.setdefault(push, []).append(tuple(told))
+    merges = rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed})
+    merged = grouped((push, (request, head, at)) for push, request, head, at in merges)
     found: dict[str, Instant] = {}
     for change, push, commit_id, at, authored in pushed:
         if authored is not None and _is_own(change, commit_id, at, merged.get(push, ())):

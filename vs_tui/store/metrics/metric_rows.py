@@ -14,6 +14,7 @@ from vs_tui.metrics.facts import Kind
 from vs_tui.metrics.lead_time import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.report import Detail, MetricRow, distribution, measure
 from vs_tui.metrics.windows import Window
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics.judged_rows import STAGE_COLUMNS
@@ -105,12 +106,10 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[M
         f"AND deployment {rows.KEYS} ORDER BY started_at, kind, key"
     )
     listed = rows.as_json(row[-4] for row in found)
-    reasons: dict[str, dict[str, None]] = {}
-    for key, kind in db.execute(sql, (bound["now"], listed)):
-        reasons.setdefault(key, {})[kind] = None
+    reasons: dict[str, list[str]] = grouped(db.execute(sql, (bound["now"], listed)))
     lines = []
     for *row, key, took, repair, first in found:
-        seen = reasons.get(key, {})
+        seen = dict.fromkeys(reasons.get(key, ()))
         said = {"reasons": _said(seen) or repair, "repair": repair}
         note = said[metric.note] if metric.note in said else metric.note.format(first=first)
         failed = seen and "= 'ok'" not in metric.counts

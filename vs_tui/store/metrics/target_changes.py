@@ -15,8 +15,8 @@ from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model import keys
 from vs_tui.model.application_commits import bumped_commits
 from vs_tui.model.artifacts import is_bump
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, paths_of, requests_of
@@ -282,11 +282,9 @@ def _changes(
     db: sqlite3.Connection, keys: Collection[str], rules: MetricRules
 ) -> dict[str, Change]:
     listed = rows.as_json(keys)
-    below: dict[str, list[Span]] = {}
     first = first_commits(db, keys)
     where = f"operation = 'review' AND parent_key <> '' AND parent_key {rows.KEYS}"
-    for span in rows.spans(db, where, listed):
-        below.setdefault(span.parent_key, []).append(span)
+    below = grouped((span.parent_key, span) for span in rows.spans(db, where, listed))
     return {
         span.key: change_of(span, below.get(span.key, ()), rules, first.get(span.key))
         for span in rows.spans(db, f"key {rows.KEYS}", listed)

@@ -38,9 +38,10 @@ from vs_tui.metrics.span_facts import (
     test_of,
 )
 from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
+from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Span
+from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
@@ -405,9 +406,7 @@ def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Spa
     """Span -> the runs it went through, if there were several."""
     told = {span.key: runs_told(span) for span in spans}
     reopened = [span.key for span in spans if span.reopens and not told[span.key]]
-    events: dict[str, list[Event]] = {}
     sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
-    for key, data in rows.select_in(db, sql, reopened):
-        events.setdefault(key, []).append(rows.event_of(data))
-    told.update((key, runs_seen(found)) for key, found in events.items())
+    events = ((key, rows.event_of(data)) for key, data in rows.select_in(db, sql, reopened))
+    told.update((key, runs_seen(found)) for key, found in grouped(events).items())
     return told
