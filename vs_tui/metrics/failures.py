@@ -197,15 +197,14 @@ def _blamed(
     incident: Incident, course: Course, window: Duration, pending: Sequence[Deployment]
 ) -> list[Deployment]:
     at = incident.started_at
-    if named := _runs_of(course, incident.linked):
-        # A span with several runs stands for the run that was live, or else for the first one.
-        return [_last_until(runs, at) or runs[0] for runs in named]
+    if named := _live_of(course, incident.linked, at):
+        return named
     if incident.names_deployment:
         return []
     before = (d for d in reversed(course.deployments) if incident.version and d.started_at <= at)
     if (found := next((d for d in before if _is_of(d, incident)), None)) is not None:
         return [found]
-    if alike := [_last_until(runs, at) or runs[0] for runs in _runs_of(course, incident.alike)]:
+    if alike := _live_of(course, incident.alike, at):
         earlier = [d for d in alike if d.started_at <= at]
         return [max(earlier or alike, key=lambda d: (d.started_at, d.key))]
     if incident.only_named or incident.elsewhere:
@@ -218,9 +217,10 @@ def _blamed(
     return [] if _may_compare(incident, last) else [last]
 
 
-def _runs_of(course: Course, spans: Iterable[str]) -> list[Sequence[Deployment]]:
-    """The deployments of the given spans, as one list of runs per span."""
-    return [runs for span in dict.fromkeys(spans) if (runs := course.runs_of(span))]
+def _live_of(course: Course, spans: Iterable[str], at: Instant) -> list[Deployment]:
+    """The deployment of each span; of several runs the one that was live, or else the first."""
+    each = map(course.runs_of, dict.fromkeys(spans))
+    return [_last_until(runs, at) or runs[0] for runs in each if runs]
 
 
 def _may_compare(incident: Incident, deployment: Deployment) -> bool:
@@ -265,11 +265,13 @@ def signals_of(
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
     by_deployment = tested(course, tests)
-    closings = _Closings(course, by_deployment)
+    closings = _closings(course, by_deployment)
     for key, of_key in by_deployment.items():
         for test in of_key:
             if not test.passed:
-                signal = Signal("test", test.key, "", test.ended_at, closings.of(test))
+                ends = closings[test.suite]
+                later = ends[bisect_right(ends, test.ended_at) :]
+                signal = Signal("test", test.key, "", test.ended_at, later[0] if later else None)
                 found.setdefault(key, []).append(signal)
     for incident, deployment in blames:
         began, ended = incident.started_at, incident.restored_at
@@ -280,28 +282,21 @@ def signals_of(
     return found
 
 
-class _Closings:
-    """Finds the end of a failed test: the next passing run of its suite in the target, or a later
-    successful deployment whose suites all pass in their last run."""
-
-    def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
-        clear: list[Instant] = []
-        for deployment in course.deployments:
-            last = {test.suite: test for test in by_deployment.get(deployment.key, ())}
-            if last and deployment.ok and all(test.passed for test in last.values()):
-                clear.append(max(test.ended_at for test in last.values()))
-        self._ends: dict[str, list[Instant]] = {}
-        for test in chain.from_iterable(by_deployment.values()):
-            ends = self._ends.setdefault(test.suite, clear.copy())
-            if test.passed:
-                ends.append(test.ended_at)
-        for ends in self._ends.values():
-            ends.sort()
-
-    def of(self, failed: Test) -> Instant | None:
-        ends = self._ends[failed.suite]
-        index = bisect_right(ends, failed.ended_at)
-        return ends[index] if index < len(ends) else None
+def _closings(
+    course: Course, by_deployment: Mapping[str, Sequence[Test]]
+) -> dict[str, list[Instant]]:
+    """Suite -> when failures of it end, in order: with a later passing run of it in the target, or
+    with a later successful deployment whose suites all pass in their last run."""
+    clear: list[Instant] = []
+    for deployment in course.deployments:
+        last = {test.suite: test for test in by_deployment.get(deployment.key, ())}
+        if last and deployment.ok and all(test.passed for test in last.values()):
+            clear.append(max(test.ended_at for test in last.values()))
+    runs = grouped((test.suite, test) for test in chain.from_iterable(by_deployment.values()))
+    return {
+        suite: sorted([*clear, *(test.ended_at for test in tests if test.passed)])
+        for suite, tests in runs.items()
+    }
 
 
 def taken_back(changes: Sequence[Change], shipped: Mapping[str, Deployment]) -> list[Deployment]:
