@@ -3,11 +3,9 @@ as a whole and by stage; the bottleneck, and stages that became slower."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -201,8 +199,8 @@ class Builds:
     """The builds of a target, indexed by the names of what they built."""
 
     def __init__(self, builds: Iterable[Build]) -> None:
-        self._begun = sorted(builds, key=_START)
-        self._named = grouped((name, build) for build in self._begun for name in _names(build))
+        self.begun = sorted(builds, key=_START)
+        self._named = grouped((name, build) for build in self.begun for name in _names(build))
 
     def of(self, deployment: Deployment) -> list[Build]:
         """The builds of the deployed version that began before the deployment ended."""
@@ -214,10 +212,6 @@ class Builds:
             and _of_artifact(build, deployment)
             and same_version(build.version, build.commit, deployment.version, deployment.commit)
         ]
-
-    def begun_after(self, moment: Instant) -> Iterator[Build]:
-        """The builds that began after a moment, the first one first."""
-        return islice(self._begun, bisect_right(self._begun, moment, key=_START), None)
 
 
 def _names(of: Build | Deployment) -> set[str]:
@@ -260,8 +254,8 @@ def development_resumed(
         return own.started_at if own else None
     last = built_by(previous, builds)
     after = last.started_at if last else previous.started_at
-    begun = (build for build in builds.begun_after(after) if _of_artifact(build, deployment))
-    first = next(begun, None)
+    later = (build for build in builds.begun if build.started_at > after)
+    first = next((build for build in later if _of_artifact(build, deployment)), None)
     return first.started_at if first and first.started_at <= deployment.ended_at else None
 
 
