@@ -388,18 +388,16 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
 def _first_runs(db: sqlite3.Connection, runs: Collection[str]) -> dict[str, tuple[str, int]]:
     """Run that is one of several attempts -> (name of the first one, number of the attempt)."""
     earlier = dict(attempts_around(db, runs))
-    found: dict[str, tuple[str, int]] = {}
-    for run in {*earlier, *earlier.values()}.intersection(runs):
-        before = path_from(run, earlier)
-        found[run] = (before[-1], len(before))
+    tried = {*earlier, *earlier.values()}.intersection(runs)
+    paths = {run: path_from(run, earlier) for run in tried}
     named = {
         key: f"{pipeline} {run}"
         for _, key, operation, _, pipeline, run in rows.select_in(
-            db, _RUN_ABOVE, {first for first, _ in found.values()}
+            db, _RUN_ABOVE, {path[-1] for path in paths.values()}
         )
         if operation == "pipeline" and pipeline and run
     }
-    return {run: (named.get(first, first), n) for run, (first, n) in found.items()}
+    return {run: (named.get(path[-1], path[-1]), len(path)) for run, path in paths.items()}
 
 
 def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[SpanRun]]:
