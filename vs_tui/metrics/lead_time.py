@@ -4,7 +4,7 @@ as a whole and by stage; the bottleneck, and stages that became slower."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -77,8 +77,7 @@ def stages_of(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class StageTime:
+class StageTime(NamedTuple):
     """Duration of one stage, over the changes for which it is known."""
 
     stage: str
@@ -115,8 +114,7 @@ def bottleneck(times: Sequence[StageTime]) -> str:
     return max(known, key=lambda time: time.share or 0).stage if known else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Regression:
+class Regression(NamedTuple):
     """A stage, or any series, that takes longer than before."""
 
     name: str

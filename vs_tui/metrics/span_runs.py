@@ -4,8 +4,8 @@ incidents."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeVar
 
 from vs_tui.metrics.facts import Deployment, DeployOutcome, Test, one_spelling
 from vs_tui.metrics.span_facts import OUTCOMES, commit_of, version_of
@@ -16,14 +16,13 @@ _TOLD: Final = "vs.run."
 """Prefix of plyzen's runs: `vs.run.TIME` is `start` or a result."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanRun:
+class SpanRun(NamedTuple):
     """One run of a span, from a start to an end."""
 
     started_at: Instant
-    ended_at: Instant | None
-    outcome: DeployOutcome
-    told: Mapping[str, str] = field(default_factory=dict)
+    ended_at: Instant | None = None
+    outcome: DeployOutcome = DeployOutcome.PENDING
+    told: Mapping[str, str] = {}
     """Its service, environment, version and commit, as far as its events tell them."""
 
 
@@ -47,7 +46,7 @@ def runs_told(span: Span) -> list[SpanRun]:
         outcome = DeployOutcome.FAILED if failed else DeployOutcome.OK
         found.append(SpanRun(at if begun is None else begun, at, outcome))
         begun = None
-    return found if begun is None else [*found, SpanRun(begun, None, DeployOutcome.PENDING)]
+    return found if begun is None else [*found, SpanRun(begun)]
 
 
 def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
@@ -64,25 +63,25 @@ def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
             continue
         at, last = event.occurred_at, found[-1] if found else None
         if event.state.terminal:
-            last = last or SpanRun(at, None, DeployOutcome.PENDING)
-            found[-1:] = [replace(last, ended_at=at, outcome=OUTCOMES[STATUS_OF[event.state]])]
+            last = last or SpanRun(at)
+            found[-1:] = [last._replace(ended_at=at, outcome=OUTCOMES[STATUS_OF[event.state]])]
         elif last is None:
-            found.append(SpanRun(at, None, DeployOutcome.PENDING))
+            found.append(SpanRun(at))
         elif last.ended_at is not None and event.holds_after_end(
             begun=begun, ended_at=last.ended_at
         ):
             if event.attempt > attempt > 0:
-                found[-1] = replace(last, ended_at=None, outcome=DeployOutcome.PENDING)
+                found[-1] = last._replace(ended_at=None, outcome=DeployOutcome.PENDING)
             else:
-                found.append(SpanRun(at, None, DeployOutcome.PENDING))
+                found.append(SpanRun(at))
         about = {what: value for what, value in _told(event) if value}
-        found[-1] = replace(found[-1], told={**found[-1].told, **about})
+        found[-1] = found[-1]._replace(told={**found[-1].told, **about})
         place |= about
         begun = begun or not event.state.terminal
         attempt = max(attempt, event.attempt)
     stated = [event.started_at for event in told if event.started_at is not None]
     if found and stated:
-        found[0] = replace(found[0], started_at=min(found[0].started_at, *stated))
+        found[0] = found[0]._replace(started_at=min(found[0].started_at, *stated))
     return [
         run
         for run in found

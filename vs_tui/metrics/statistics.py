@@ -5,7 +5,6 @@ flight."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -204,8 +203,7 @@ def check_grouping(grouping: Sequence[str]) -> None:
             raise ValueError(f"'{name}' cannot be grouped by; use one of {accepted}")
 
 
-@dataclass(frozen=True, slots=True)
-class FlakyJob:
+class FlakyJob(NamedTuple):
     """A job that both passed and failed on one commit: its result does not depend on the commit
     alone."""
 
