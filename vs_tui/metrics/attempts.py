@@ -91,17 +91,14 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     """
     deployments = list(deployments)
     is_new = _unless_rolled_back(deployments, _is_new)
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Deployment]] = {}
-    alone: dict[tuple[str, str], list[Deployment]] = {}
-    found = []
-    for deployment, version in _versions(deployments):
-        if deployment.run:
-            key = (deployment.run, version, deployment.regions)
-            groups.setdefault(key, []).append(deployment)
-        elif version and version not in MOVING_VERSIONS:
-            alone.setdefault((deployment.correlation, version), []).append(deployment)
-        else:
-            found.append(deployment)
+    told = list(_versions(deployments))
+    groups = grouped(((d.run, version, d.regions), d) for d, version in told if d.run)
+    others = [(d, version) for d, version in told if not d.run]
+    unnamed = ("", *MOVING_VERSIONS)
+    alone = grouped(
+        ((d.correlation, version), d) for d, version in others if version not in unnamed
+    )
+    found = [d for d, version in others if version in unnamed]
     runs = grouped((version, (of, of.copy())) for (_, version, _), of in groups.items())
     for (correlation, version), members in alone.items():
         left: list[Deployment] = []

@@ -15,6 +15,7 @@ from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import MetricRules, is_production, ticket_type
 from vs_tui.metrics.span_facts import deploy_began, deploy_status, incident_of
 from vs_tui.model import filters
+from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
@@ -25,7 +26,7 @@ from vs_tui.store.metrics.judged_rows import delete_rows, replace_rows
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""
-Counted = tuple[Touched, dict[str, set[tuple[str, str]]]]
+Counted = tuple[Touched, dict[str, list[tuple[str, str]]]]
 """The targets that lost or got a deployment, and the incidents that lost or changed their rows,
 with the (project, service) of each."""
 _Row = tuple[Any, ...]
@@ -76,10 +77,7 @@ class CountedSpans:
         incidents = set(chain.from_iterable(map(self._incident, spans)))
         moved, _ = replace_rows(db, keys, {"metric_incidents": incidents})
         replace_rows(db, keys, {"dora_work": set(filter(None, map(self._work, spans)))})
-        places: dict[str, set[tuple[str, str]]] = {}
-        for key, project, service, *_ in moved["metric_incidents"]:
-            places.setdefault(key, set()).add((project, service))
-        return touched, places
+        return touched, grouped((row[0], row[1:3]) for row in moved["metric_incidents"])
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)
