@@ -120,7 +120,8 @@ def test_the_stages_of_a_change() -> None:
         merged_at=t("12:30"),
     )
     build = Build(key="b", project="acme/api", started_at=t("12:31"), ended_at=t("12:40"))
-    found = stages_of(change, t("08:00"), build, deploy("13:00", took=10 * MINUTE))
+    stages = stages_of(change, t("08:00"), build, deploy("13:00", took=10 * MINUTE))
+    found = dict(zip(STAGES, stages, strict=True))
     assert {name: value // MINUTE for name, value in found.items()} == {
         "coding": 120,
         "pickup": 60,

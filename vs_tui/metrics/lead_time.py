@@ -33,8 +33,8 @@ MIN_HISTORY: Final = 5
 
 def stages_of(
     change: Change, started: Instant | None, build: Build | None, deployment: Deployment
-) -> dict[str, Duration]:
-    """The duration of each stage whose start and end are known.
+) -> tuple[Duration | None, ...]:
+    """The duration of each of STAGES; None if its start or end is unknown.
 
     coding: start to ready for review; pickup: to the first review; review: to the last approval, or
     else to the merge; merge wait: to the merge; build: to the end of the build, with its time in
@@ -61,20 +61,18 @@ def stages_of(
     if built is not None:
         built = min(built, deployment.started_at)
     queued = merged if merged is not None or made is None else made.started_at
-    moments: tuple[tuple[str, Instant | None, Instant | None], ...] = (
-        ("coding", started, ready),
-        ("pickup", ready, first_review),
-        ("review", first_review, reviewed),
-        ("merge wait", reviewed, merged),
-        ("build", queued, built),
-        ("deploy wait", built if built is not None else merged, deployment.started_at),
-        ("deploy", deployment.started_at, deployment.ended_at),
+    moments = (
+        (started, ready),
+        (ready, first_review),
+        (first_review, reviewed),
+        (reviewed, merged),
+        (queued, built),
+        (built if built is not None else merged, deployment.started_at),
+        (deployment.started_at, deployment.ended_at),
     )
-    return {
-        stage: max(end - begin, 0)
-        for stage, begin, end in moments
-        if begin is not None and end is not None
-    }
+    return tuple(
+        None if begin is None or end is None else max(end - begin, 0) for begin, end in moments
+    )
 
 
 class StageTime(NamedTuple):
@@ -297,8 +295,7 @@ def ship(
         lead = None if started is None else max(deployment.ended_at - started, 0)
         stages = stages_of(change, started, own, deployment)
         found[change.key] = Shipped(
-            *(change.key, change.kind.value, change.title, lead, basis.value),
-            tuple(map(stages.get, STAGES)),
+            *(change.key, change.kind.value, change.title, lead, basis.value), stages
         )
     return tuple(found.values())
 
