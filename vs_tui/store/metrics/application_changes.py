@@ -65,12 +65,11 @@ def applied(
         stretches.append((key, Stretch(project, branch, after, at)))
     sql = "INSERT OR IGNORE INTO vcs_applications VALUES (?, ?)"
     db.executemany(sql, [(stretch.project, key) for key, stretch in stretches])
-    found: dict[str, list[tuple[str, Contained, bool]]] = {}
     changes = contained(db, [stretch for _, stretch in stretches])
-    for (key, stretch), brought in zip(stretches, changes, strict=True):
-        sets_versions = (key, stretch.project) in setting
-        found.setdefault(key, []).append((stretch.project, brought, sets_versions))
-    return found
+    return grouped(
+        (key, (stretch.project, brought, (key, stretch.project) in setting))
+        for (key, stretch), brought in zip(stretches, changes, strict=True)
+    )
 
 
 def _positions(

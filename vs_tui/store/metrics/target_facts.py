@@ -279,8 +279,6 @@ class TargetReader:
         self, incidents: Iterable[str]
     ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Incident -> the deploys that it names, and -> others that share a key with it."""
-        named: dict[str, list[str]] = {}
-        alike: dict[str, list[str]] = {}
         sql = (
             f"SELECT l.child, l.parent, l.rule {_STATED} FROM links l "
             "JOIN spans d ON d.key = l.parent WHERE l.rule <> 'proximity' "
@@ -288,9 +286,9 @@ class TargetReader:
             "OR EXISTS (SELECT 1 FROM metric_deploys m WHERE m.key = d.key)) "
             f"AND l.child {rows.KEYS}"
         )
-        for child, parent, stated in rows.select_in(self.db, sql, incidents):
-            (named if stated else alike).setdefault(child, []).append(parent)
-        return named, alike
+        found = list(rows.select_in(self.db, sql, incidents))
+        named = grouped((child, parent) for child, parent, stated in found if stated)
+        return named, grouped((child, parent) for child, parent, stated in found if not stated)
 
     def _later_elsewhere(self, keys: Sequence[str]) -> set[str]:
         """The incidents that name too little to belong to one target alone (no environment, or a
