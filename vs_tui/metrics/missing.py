@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vs_tui.metrics.report import Scorecard
 from vs_tui.metrics.windows import Window
@@ -12,8 +12,7 @@ from vs_tui.model.teams import PRODUCTION, Environments
 MOST_NAMED = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """The deploys of a team (or of all) by environment, whatever their result."""
 
     team: str

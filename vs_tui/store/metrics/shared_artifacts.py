@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.metrics.facts import Deployment, DeployOutcome, Target
 from vs_tui.metrics.lead_time import part_of
@@ -27,8 +26,7 @@ _OF_ARTIFACTS: Final = (
 """SQL: deploys of artifacts in other targets of a project and environment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
+class Elsewhere(NamedTuple):
     """The deployments of a target's artifacts in this target and in others."""
 
     own: Sequence[Deployment]
