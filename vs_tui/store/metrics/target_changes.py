@@ -193,9 +193,7 @@ def reverting(
     """The changes with the keys of those that they take back. Descriptions and messages name
     commits and pull requests; a commit stands for the pull request that brought it, too."""
     spoken = {sha for change in changes.values() for sha in change.commits}
-    said: dict[str, str] = {}
-    for sha, _, _, _, _, reverts in _said(db, project, spoken):
-        said[sha] = reverts or said.get(sha, "")
+    said = {sha: reverts for sha, *_, reverts in _said(db, project, spoken) if reverts}
     named = {
         key: [*change.reverts, *(n for sha in change.commits for n in said.get(sha, "").split())]
         for key, change in changes.items()
@@ -270,11 +268,9 @@ def _meant(
             if (own := carried.get(key)) is not None
             for each in (*own.pull_requests, *(_commit_key(sha, project) for sha in own.commits))
         ]
-    for span in rows.spans(
-        db, f"operation = 'pull_request' AND key {rows.KEYS}", rows.as_json(found)
-    ):
-        if is_revert(change_of(span)):
-            again.add(span.key)
+    where = f"operation = 'pull_request' AND key {rows.KEYS}"
+    spans = rows.spans(db, where, rows.as_json(found))
+    again.update(span.key for span in spans if is_revert(change_of(span)))
     return meant, again
 
 
