@@ -191,22 +191,20 @@ _HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "relea
 open for long and may have started before anything was sent."""
 
 
-def know_since(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
+def _heard(spans: Iterable[Span]) -> set[tuple[str, str, Instant]]:
+    return {(s.project, s.service, s.at) for s in spans if s.operation in _HEARD}
+
+
+def know_since(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
     """Store the first event of each service of a project."""
-    first: dict[tuple[str, str], Instant] = {}
-    left: set[tuple[str, str, Instant]] = set()
-    for old, new, *_ in changes:
-        if new.operation in _HEARD:
-            place = (new.project, new.service)
-            first[place] = min(new.at, first.get(place, new.at))
-        if old is not None and old.operation in _HEARD:
-            left.add((old.project, old.service, old.at))
+    come, left = _heard(c.new for c in changes), _heard(c.old for c in changes if c.old)
+    first = {(project, service): at for project, service, at in sorted(come, reverse=True)}
     db.executemany(
         "INSERT INTO metric_since VALUES (?, ?, ?) ON CONFLICT (project, service) "
         "DO UPDATE SET at = excluded.at WHERE excluded.at < at",
         [(*place, at) for place, at in first.items()],
     )
-    for project, service, at in left - {(*place, at) for place, at in first.items()}:
+    for project, service, at in left - come:
         # The first event may have moved to a later time or to another service.
         sql = "DELETE FROM metric_since WHERE project = ? AND service = ? AND at = ?"
         if db.execute(sql, (project, service, at)).rowcount:
