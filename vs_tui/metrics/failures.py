@@ -252,16 +252,11 @@ def signals_of(
     found: dict[str, list[Signal]] = {}
     for deployment in course.deployments:
         if not deployment.ok:
-            repair = course.success_after(deployment.ended_at)
-            ends = [repair.ended_at] if repair else []
-            ends += [
-                other.ended_at
-                for other in elsewhere
-                if other.ok
-                and other.service == deployment.service
-                and other.ended_at > deployment.ended_at
-            ]
-            end = min(ends, default=None)
+            others = (d for d in elsewhere if d.ok and d.service == deployment.service)
+            later = [d.ended_at for d in others if d.ended_at > deployment.ended_at]
+            if repair := course.success_after(deployment.ended_at):
+                later.append(repair.ended_at)
+            end = min(later, default=None)
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
     by_deployment = tested(course, tests)
