@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vs_tui.model.time import Instant
@@ -160,14 +161,10 @@ class Deployment:
         return self.part_of(*services) or self.version or self.commit
 
 
-def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
-    """Sort key: deployments are ordered by their end."""
-    return (deployment.ended_at, deployment.started_at, deployment.key)
-
-
-def begun(deployment: Deployment) -> tuple[Instant, Instant, str]:
-    """Sort key: deployments by their begin."""
-    return (deployment.started_at, deployment.ended_at, deployment.key)
+order: Final = attrgetter("ended_at", "started_at", "key")
+"""Sort key: deployments are ordered by their end."""
+begun: Final = attrgetter("started_at", "ended_at", "key")
+"""Sort key: deployments by their begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

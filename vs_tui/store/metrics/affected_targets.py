@@ -270,8 +270,6 @@ class _Affected:
 
 def _earliest(span: Span) -> Instant:
     """The instant from which a deploy matters; an incident after its start may be about it."""
-    ends = [run.ended_at for run in runs_told(span)[:-1] if run.ended_at is not None]
-    if span.started_at is not None:
-        ends.append(span.started_at)
+    ends = (run.ended_at for run in runs_told(span)[:-1])
     known = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
-    return min([known, *ends])
+    return min(at for at in (span.started_at, known, *ends) if at is not None)
