@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -143,17 +142,6 @@ def regressions(
     return sorted(found, key=lambda regression: -regression.factor)
 
 
-class Basis(StrEnum):
-    """The moment from which a lead time is counted."""
-
-    COMMIT = "first commit"
-    OPENED = "pull request opened"
-    BUILD = "first build"
-    DEPLOYMENT = "previous deployment"
-    NONE = ""
-    """No start is known: the change was shipped but has no lead time."""
-
-
 class Shipped(NamedTuple):
     """A change in one successful deployment."""
 
@@ -164,7 +152,8 @@ class Shipped(NamedTuple):
     lead: Duration | None
     """Deployment end minus the change's start, never negative; None if the start is unknown."""
     basis: str
-    """The moment from which the lead time is counted, a Basis."""
+    """The moment from which the lead time is counted: `first commit`, `pull request opened`, `first
+    build` or `previous deployment`; empty if no start is known."""
     stages: tuple[Duration | None, ...]
     """The duration of each of STAGES; None if its start or end is unknown."""
 
@@ -260,7 +249,7 @@ def start_of(
     deployment: Deployment,
     previous: Deployment | None,
     builds: Builds,
-) -> tuple[Instant | None, Basis]:
+) -> tuple[Instant | None, str]:
     """When a change began, and the basis: its first commit or its opening, whichever is earlier.
 
     plyzen reports builds only, so its changes begin with the build that resumed development, or
@@ -268,17 +257,17 @@ def start_of(
     """
     committed, opened = change.first_commit_at, change.opened_at
     if committed is not None and (opened is None or committed <= opened):
-        return committed, Basis.COMMIT
+        return committed, "first commit"
     if opened is not None:
-        return opened, Basis.OPENED
+        return opened, "pull request opened"
     if not deployment.is_plyzen:
-        return None, Basis.NONE
+        return None, ""
     resumed = development_resumed(deployment, previous, builds)
     if resumed is not None:
-        return resumed, Basis.BUILD
+        return resumed, "first build"
     if previous is not None:
-        return previous.ended_at, Basis.DEPLOYMENT
-    return None, Basis.NONE
+        return previous.ended_at, "previous deployment"
+    return None, ""
 
 
 def ship(
@@ -295,7 +284,7 @@ def ship(
         lead = None if started is None else max(deployment.ended_at - started, 0)
         stages = stages_of(change, started, own, deployment)
         found[change.key] = Shipped(
-            *(change.key, change.kind.value, change.title, lead, basis.value), stages
+            *(change.key, change.kind.value, change.title, lead, basis), stages
         )
     return tuple(found.values())
 
