@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 
 from vs_tui.model.grouping import grouped
@@ -61,16 +61,14 @@ def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str
 
 
 def _is_own(
-    change: str, commit_id: str, at: Instant, merged: Iterable[tuple[str, str, Instant]]
+    change: str, commit_id: str, at: Instant, merged: Collection[tuple[str, str, Instant]]
 ) -> bool:
     """Whether a commit of a push is of this pull request. A merge queue merges several in one push:
     the commits of each end with its merge, and begin after that of the one before. `merged` are the
     pull requests into the pushed branch, each with its head and with its merge."""
-    ends: dict[str, Instant] = {}
-    of: dict[str, str] = {}
-    for request, known, committed in merged:
-        ends[request] = max(committed, ends.get(request, committed))
-        of[known] = request
+    moments = grouped((request, committed) for request, _, committed in merged)
+    ends = {request: max(own) for request, own in moments.items()}
+    of = {known: request for request, known, _ in merged}
     own = ends.pop(change, None)
     if own is None or not ends or commit_id in of:
         return own is None or not ends or of[commit_id] == change
