@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from vs_tui.metrics.counted import UNKNOWN, Counted
 from vs_tui.metrics.levels import FAIL, LEAD, RECOVERY, YEARS, Levels, levels_of
@@ -114,15 +114,14 @@ def _leads(counted: Counted, _: Window) -> list[Duration]:
     return sorted([lead for _, lead in counted.changes if lead != UNKNOWN])
 
 
+def _usual(values: Sequence[Duration], **more: Any) -> Figure:
+    """The figure of sorted durations."""
+    return Figure("", median(values), len(values), percentile(values, 90), **more)
+
+
 def _lead(counted: Counted, window: Window) -> Figure:
-    values = _leads(counted, window)
     known = {name: n for name, n in counted.starts.items() if name}
-    return Figure(
-        *("", median(values), len(values)),
-        p90=percentile(values, 90),
-        unknown=counted.starts.get("", 0),
-        starts=known,
-    )
+    return _usual(_leads(counted, window), unknown=counted.starts.get("", 0), starts=known)
 
 
 def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Window], Figure]:
@@ -140,18 +139,13 @@ def _recoveries(counted: Counted, window: Window) -> list[Duration]:
 
 
 def _restore(counted: Counted, window: Window) -> Figure:
-    values = _recoveries(counted, window)
     lasting = [
         max(window.end - row.began, 0)
         for row in counted.recoveries
         if row.began <= window.now and row.took(window.now) is None
     ]
-    return Figure(
-        *("", median(values), len(values)),
-        p90=percentile(values, 90),
-        open=len(lasting),
-        open_for=max(lasting, default=0),
-    )
+    open_for = max(lasting, default=0)
+    return _usual(_recoveries(counted, window), open=len(lasting), open_for=open_for)
 
 
 def _batch(counted: Counted, _: Window) -> Figure:
