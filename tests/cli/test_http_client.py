@@ -310,6 +310,16 @@ def test_both_readers_of_the_settings_agree(tmp_path, monkeypatch, env, files):
     assert fast.token == ("" if fast.withheld else whole.secrets.token)
 
 
+def test_blanks_around_a_variable_are_no_part_of_it(tmp_path, monkeypatch):
+    """Secrets of a cluster often end with the line break of the file that they were made from."""
+    env = {"VS_TOKEN": "t0ken\n", "VS_SECRET_GITHUB": " s3cret\r\n", "VS_URL": "http://h\n"}
+    env["VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET"] = "sign\n"
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    found = config.load(env=env).secrets
+    assert (found.token, found.sources["github"]) == ("t0ken", ("s3cret",))
+    assert http_client.sender_settings(env) == ("http://h", "t0ken", "sign", False)
+
+
 @pytest.mark.parametrize(
     ("url", "token"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 
 import pytest
@@ -36,6 +37,16 @@ def test_every_text_is_read_back_as_it_was_written(tmp_path) -> None:
     write_secrets(tmp_path / "secrets.toml", secrets)
     assert read_secrets(tmp_path / "secrets.toml") == secrets
     assert [path.name for path in tmp_path.iterdir()] == ["secrets.toml"]
+
+
+def test_a_link_to_the_file_stays_one(tmp_path) -> None:
+    link, there = tmp_path / "secrets.toml", tmp_path / "kept" / "mine.toml"
+    there.parent.mkdir()
+    link.symlink_to(there)
+    for token in ("first", "second"):
+        write_secrets(link, Secrets(token))
+        assert link.is_symlink() and read_secrets(there).token == token
+        assert stat.S_IMODE(there.stat().st_mode) == 0o600
 
 
 def test_first_starts_at_once_find_the_same_secrets(tmp_path) -> None:

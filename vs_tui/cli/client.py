@@ -219,7 +219,8 @@ def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
     base, mark, query = url.partition("?")
     base = base.rstrip("/")
     has_path = base.count("/") > 2
-    if base.endswith(ENDPOINT) or (has_path and url == env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")):
+    whole = env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL", "").strip()
+    if base.endswith(ENDPOINT) or (has_path and url == whole):
         return url
     return f"{base}{ENDPOINT}{mark}{query}"
 

@@ -262,7 +262,7 @@ def sender_settings(
     the command line. A configuration that cannot be read counts as empty: the event is spooled, and
     `vs-tui doctor` says what is wrong."""
     env = os.environ if env is None else env
-    url = url or env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL") or ""
+    url = url or _value(env, "VS_URL") or _value(env, "VS_CUSTOM_HTTP_EVENT_SOURCE_URL")
     token = token or next((found for name in _TOKENS if (found := _value(env, name))), "")
     withheld = False
     if not (url and token):
@@ -271,7 +271,8 @@ def sender_settings(
         withheld = bool(own and url) and not is_loopback(url)
         url = url or _local_url(env, _toml(config))
         token = token or ("" if withheld else own)
-    return ReceiverAccess(url, token, env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET") or "", withheld)
+    secret = _value(env, "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET")
+    return ReceiverAccess(url, token, secret, withheld)
 
 
 def data_folder() -> str:
@@ -310,9 +311,10 @@ def _local_url(env: Mapping[str, str], document: Mapping[str, Any]) -> str:
 
 
 def _value(env: Mapping[str, str], name: str) -> str:
-    """A variable, or the content of the file that NAME_FILE names."""
-    if env.get(name):
-        return env[name]
+    """As `config.loading` reads it: a variable, or the content of the file that NAME_FILE names,
+    without blanks around it."""
+    if found := env.get(name, "").strip():
+        return found
     try:
         with open(env[f"{name}_FILE"], encoding="utf-8") as file:  # noqa: PTH123 - fast
             return file.read().strip()

@@ -119,8 +119,10 @@ def take_secrets_out(env: MutableMapping[str, str]) -> None:
 
 
 def _env(env: Mapping[str, str], name: str) -> str:
-    if env.get(name):
-        return env[name]
+    """A variable, or the content of the file that NAME_FILE names, without blanks around it: no
+    request can send a token that ends with the line break of a file."""
+    if found := env.get(name, "").strip():
+        return found
     if file := env.get(f"{name}_FILE"):
         try:
             return Path(file).read_text("utf-8").strip()

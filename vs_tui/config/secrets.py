@@ -109,9 +109,11 @@ def _listed(path: Path, name: str, table: Any) -> tuple[str, ...]:
 
 
 def write_secrets(path: Path, secrets: Secrets) -> None:
-    """Replace the secrets file atomically, with access for its owner only."""
+    """Replace the secrets file atomically, with access for its owner only; the one that a link
+    leads to is replaced, not the link."""
     from tempfile import mkstemp
 
+    path = path.resolve()
     lines = ["# Created by vs-tui. Keep it private: mode 0600.", f"token = {_toml(secrets.token)}"]
     for name, values in sorted(secrets.sources.items()):
         shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
