@@ -41,6 +41,8 @@ class Emulator:
             elif token["kind"] == "H":
                 y, _, x = token["args"].partition(";")
                 self._y, self._x = int(y or 1) - 1, int(x or 1) - 1
+            elif token["kind"] == "G":
+                self._x = int(token["args"] or 1) - 1
             elif token["kind"] == "m":
                 self._set_style(token["args"])
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from rich.cells import cell_len
 from rich.color import Color, ColorSystem
 from rich.console import Console
 from rich.style import Style
@@ -33,13 +34,17 @@ _NEAR: Final = 4
 """Changed cells at most this far apart are sent in one run, with the equal cells between them; that
 is cheaper than moving the cursor."""
 _UNKNOWN: Final = "\0"
-_NARROW: Final = re.compile(
-    "[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
-    "\u2190-\u21ff\u2200-\u22ff\u2500-\u25fc\u25ff\u2713\u2717\u2800-\u28ff]*"
+_NARROW_SIGNS: Final = (
+    "\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
+    "\u2190-\u21ff\u2200-\u22ff\u2500-\u25fc\u25ff\u2713\u2717\u2800-\u28ff"
 )
+_NARROW: Final = re.compile(f"[{_NARROW_SIGNS}]*")
 """Texts in which every terminal gives each character one cell. With other texts, such as joined
-emoji, a terminal may be a cell off, and so would all later columns: strips with such texts are sent
-whole."""
+emoji, a terminal may be a cell off."""
+_WIDE: Final = re.compile(
+    f"(?:(?! )[{_NARROW_SIGNS}])?[^{_NARROW_SIGNS}]+(?: [^{_NARROW_SIGNS}]+)*"
+)
+"""Such other words, with the character before them, because marks combine with it."""
 
 
 class Code(NamedTuple):
@@ -53,8 +58,8 @@ class Code(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """A strip that is sent whole. Each of its cells in a line holds this object and an unknown
-    character."""
+    """A text that is sent whole, because terminals disagree on its width. Each of its cells in a
+    line holds this object and an unknown character."""
 
     column: int
     rendered: str
@@ -106,17 +111,21 @@ class Sheet:
             self.forget()
 
     def _draw(self, line: _Line, x: int, strip: Strip) -> None:
-        text = strip.text
-        if _NARROW.fullmatch(text) is None:
-            pen = _Pen()
-            for segment in strip:
-                pen.text(_without_controls(segment.text), self._code(segment.style))
-            line.put(x, _UNKNOWN * strip.cell_length, [Whole(x, pen.end())] * strip.cell_length)
-        else:
+        if _NARROW.fullmatch(strip.text) is not None:
             codes: list[Code | Whole] = []
             for segment in strip:
                 codes += [self._code(segment.style)] * len(segment.text)
-            line.put(x, text, codes)
+            line.put(x, strip.text, codes)
+            return
+        for segment in strip:
+            code = self._code(segment.style)
+            for text in _parts(segment.text):
+                width = cell_len(text)
+                if _NARROW.fullmatch(text) is not None:
+                    line.put(x, text, [code] * width)
+                else:
+                    line.put(x, _UNKNOWN * width, [_whole(x, text, width, code)] * width)
+                x += width
 
     def _code(self, style: Style | None) -> Code:
         code = self._codes.get(style)
@@ -154,6 +163,25 @@ class Sheet:
         return bool(self._touched)
 
 
+def _parts(text: str) -> Iterator[str]:
+    """The parts of a text that are narrow, and those that are not."""
+    end = 0
+    for found in _WIDE.finditer(text):
+        if found.start() > end:
+            yield text[end : found.start()]
+        yield found[0]
+        end = found.end()
+    if end < len(text):
+        yield text[end:]
+
+
+def _whole(column: int, text: str, width: int, code: Code) -> Whole:
+    """The text on blanks, for a terminal that gives it fewer cells."""
+    pen = _Pen()
+    pen.text(f"{' ' * width}\x1b[{column + 1}G{_without_controls(text)}", code)
+    return Whole(column, pen.end())
+
+
 def _without_controls(text: str) -> str:
     """The text as it may be sent. Painters clean all texts; this is for one that forgets it."""
     if text.isprintable():
@@ -177,8 +205,9 @@ class _Line:
         self.codes[x : x + len(text)] = codes[: len(text)]
 
     def differing(self, other: _Line) -> Iterator[tuple[int, int]]:
-        """[first, until) of each run of columns that differs from another line of the same
-        length."""
+        """[first, until) of each run of columns that differs from another line of the same length.
+        After a text that is sent whole the run goes on to the end, because a terminal that gives
+        it more cells overwrites what follows."""
         if self.text == other.text and self.codes == other.codes:
             return
         cells = zip(self.text, other.text, self.codes, other.codes, strict=True)
@@ -191,6 +220,9 @@ class _Line:
                 first = column
             first = column if first < 0 else first
             last = column
+            if isinstance(code, Whole) or isinstance(their_code, Whole):
+                last = len(self.text) - 1
+                break
         if first >= 0:
             yield first, last + 1
 
@@ -212,11 +244,11 @@ class _Pen:
         self._place = (-1, -1)
         self.length = 0
 
-    def whole(self, y: int, strip: Whole) -> None:
-        """Write a strip that brings its own styles."""
-        self.move(y, strip.column)
+    def whole(self, y: int, text: Whole) -> None:
+        """Write a text that brings its own style."""
+        self.move(y, text.column)
         self._style(_BARE)
-        self._add(strip.rendered)
+        self._add(text.rendered)
         self._place = (-1, -1)  # the cursor's position is unknown now
 
     def move(self, y: int, x: int) -> None:
