@@ -139,8 +139,9 @@ def test_every_setting_is_named_as_the_page_names_it(home, capsys) -> None:
         assert f"`{name}`" in page or (f"| `{table}` |" in page and part in page), name
 
 
-async def test_no_password_of_the_public_url_is_shown(home, capsys) -> None:
-    (home / "config.toml").write_text(FULL)
+async def test_no_password_or_key_of_an_address_is_shown(home, capsys) -> None:
+    keyed = '[export]\notlp = "http://me:canary-password@c:4318/otlp?key=canary-password"\n'
+    (home / "config.toml").write_text(FULL + keyed)
     for command in (["config", "show"], ["config", "show", "--json"], ["doctor"]):
         main(command) if command[0] == "config" else None
         assert "canary-password" not in "".join(capsys.readouterr())

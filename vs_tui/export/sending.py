@@ -288,7 +288,7 @@ class OtlpExporter(ABC):
         """Seconds until the next round after a successful one."""
 
     def start(self) -> None:
-        log.info("%s are sent to %s", self.signal, shown_url(self.url, parameters=()))
+        log.info("%s are sent to %s", self.signal, shown_url(self.url))
         self._session = new_session()
         self._task.start()
 

@@ -101,9 +101,9 @@ def _is_emoji(character: str) -> bool:
     return character == _SELECTOR or unicodedata.category(character) in ("So", "Sk")
 
 
-def shown_url(url: str, *, user: bool = False, parameters: Collection[str] | None = None) -> str:
-    """A URL without its password; empty if it is not a URL. `user` keeps the user name;
-    `parameters` lists the query parameters to keep (all by default). Text without a scheme, such as
+def shown_url(url: str, *, user: bool = False, parameters: Collection[str] = ()) -> str:
+    """A URL without its password and query, which may hold a key; empty if it is not a URL. `user`
+    keeps the user name, `parameters` those of the query. Text without a scheme, such as
     git@host:path, holds no password and stays as it is."""
     try:
         parts = urlsplit(url)
@@ -115,10 +115,8 @@ def shown_url(url: str, *, user: bool = False, parameters: Collection[str] | Non
     name = account.partition(":")[0]
     if user and account:
         host = f"{name}@{host}"
-    query = parts.query
-    if parameters is not None:
-        kept = [pair for pair in parse_qsl(query) if pair[0] in parameters]
-        query = urlencode(kept, safe="/,:")
+    kept = [pair for pair in parse_qsl(parts.query) if pair[0] in parameters]
+    query = urlencode(kept, safe="/,:")
     # By hand: geturl() would make postgresql:///?a=b into another URL.
     tail = f"?{query}" * bool(query) + f"#{parts.fragment}" * bool(parts.fragment)
     return f"{parts.scheme}://{host}{parts.path}{tail}"
