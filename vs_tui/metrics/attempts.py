@@ -118,15 +118,20 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
 
 def _versions(deployments: Sequence[Deployment]) -> Iterator[tuple[Deployment, str]]:
     """Each with its version, or else its commit, as they are compared. A commit alone stands for
-    the version that another tool deploys from it at the same time."""
+    the version that another tool deploys from it at the same time, and what names neither for what
+    another tool deploys at the same time."""
     named: dict[str, list[tuple[str, Deployment]]] = {}
     for d in deployments:
         version, commit = plain_version(d.version), plain_version(d.commit)
         if commit and version not in ("", commit, *MOVING_VERSIONS):
             named.setdefault(commit, []).append((version, d))
+    found = []
     for d in deployments:
         name = plain_version(d.version or d.commit)
-        yield d, min((v for v, other in named.get(name, ()) if _overlap(d, other)), default=name)
+        stands_for = [v for v, other in named.get(name, ()) if _overlap(d, other)]
+        found.append((d, min(stands_for, default=name)))
+    for d, name in found:
+        yield d, name or min((n for other, n in found if n and _overlap(d, other)), default="")
 
 
 def _overlap(one: Deployment, other: Deployment) -> bool:
@@ -181,7 +186,7 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
         o for o in (DeployOutcome.PENDING, DeployOutcome.FAILED, *DeployOutcome) if o in outcomes
     )
     return replace(
-        max(listed, key=order),
+        max(listed, key=lambda d: (bool(d.version or d.commit), *order(d))),
         started_at=min(d.started_at for d in members),
         ended_at=max(d.ended_at for d in listed),
         outcome=outcome,

@@ -132,6 +132,8 @@ def _deploy(connection: str, body: dict[str, Any], received_at: Instant) -> Even
         state=state,
         occurred_at=(finished or received_at) if ended else started,
         started_at=started,
+        # A deployment that is sent again is what was sent last, as in DevLake.
+        supersedes=ended,
         name=titles[0] or titles[1] or f"{service} to {environment}".strip(),
         project=paths[0],
         service=service,

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.metrics.http.ci import Circle
+from tests.metrics.http.ci import Circle, Otlp
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.orders import ORDERS, told_in
 from tests.metrics.http.others import Plyzen, Script, alertmanager
-from tests.metrics.http.presets import codedeploy, codepipeline, heroku, octopus
+from tests.metrics.http.presets import codedeploy, codepipeline, datadog, heroku, octopus
 from tests.metrics.http.story import Story, command
 from tests.metrics.http.test_histories import Wanted
+from tests.metrics.http.test_histories_of_builds import drone_told
 from tests.metrics.http.tools import Azure
 
 Tell = Callable[[Story, str], Wanted]
@@ -182,6 +183,50 @@ def commits_of_digits(story: Story, name: str) -> Wanted:
     return {"fail": (0, 3), "rework": (0, 3), "successes": 3}
 
 
+def branch_of_a_promotion(story: Story, name: str) -> Wanted:
+    """Drone promotes a build of a hotfix branch."""
+    drone_told(story, name, 1, "success", "10:00", "10:05")
+    about = {"after": sha(f"{name} c2"), "source": "hotfix/login", "target": "hotfix/login"}
+    drone_told(story, name, 2, "success", "11:00", "11:05", **about)
+    return {"project": f"acme/{name}", "fail": (0, 2), "rework": (1, 2)}
+
+
+# -- one deployment, told twice -----------------------------------------------------------------
+
+
+def sent_again_by_a_retry(story: Story, name: str) -> Wanted:
+    """DevLake's API: the retried pipeline has the id of the first attempt."""
+    commit = {"repoUrl": f"https://github.com/acme/{name}", "commitSha": sha(name)}
+    body = {"id": name, "startedDate": at("10:00"), "environment": "PRODUCTION"}
+    for result, end in (("FAILURE", "10:05"), ("SUCCESS", "10:20")):
+        told = {"result": result, "finishedDate": at(end), "deploymentCommits": [commit]}
+        story.add("/api/rest/plugins/webhook/1/deployments", body | told)
+    return {"project": f"acme/{name}", "fail": (0, 1), "successes": 1}
+
+
+def beside_a_host(story: Story, name: str) -> Wanted:
+    """A script and a span that name no version, within the deployments of GitHub."""
+    own, spans = GitHub(story, f"acme/{name}"), Otlp(story, f"acme/{name}")
+    script = Script(story, f"acme/{name}", name)
+    for hour, ok in ((10, False), (11, True), (12, True)):
+        own.push((f"{name} {hour}", f"{hour - 2}:00"))
+        own.deploy(f"{hour}:06", ok, began=f"{hour}:00", commit=f"{name} {hour}")
+        script.span("deploy", f"{hour}:01", f"{hour}:05", ok)
+        spans.deploy(f"{hour}:07", ok, began=f"{hour}:02")
+    wanted: Wanted = {"fail": (1, 3), "rework": (0, 3), "successes": 2, "lead": (2.1167, 3)}
+    return wanted | {"project": f"acme/{name}", "recovery": (60.0, 1)}
+
+
+def monitor_without_a_cycle(story: Story, name: str) -> Wanted:
+    """A template that leaves the cycle key out: one id for all alerts of the monitor."""
+    own = Script(story, name)
+    own.deploy("10:00", version="1")
+    own.deploy("12:00", version="2")
+    told = ("Triggered", "10:10"), ("Recovered", "10:20"), ("Triggered", "12:10")
+    datadog(story, name, "", *told, ("Recovered", "12:40"))
+    return {"fail": (2, 2), "recovery": (20.0, 2)}
+
+
 def tags_of_a_monorepo(story: Story, name: str) -> Wanted:
     """1.9.1 was never deployed before, but is older than 1.10.0; another name is not compared."""
     own = Script(story, name)
@@ -209,6 +254,10 @@ HISTORIES: dict[str, Tell] = {
     "names-app": app_of_pre_production,
     "names-digits": commits_of_digits,
     "names-tags": tags_of_a_monorepo,
+    "names-hotfix": branch_of_a_promotion,
+    "twice-devlake": sent_again_by_a_retry,
+    "twice-host": beside_a_host,
+    "twice-monitor": monitor_without_a_cycle,
 }
 
 
