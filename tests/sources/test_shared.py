@@ -33,6 +33,7 @@ from vs_tui.sources.signatures import (
     any_token,
     require_fresh,
     require_hmac_any,
+    require_jws,
     require_standard_webhook,
 )
 
@@ -334,3 +335,9 @@ class _Named:
 
 
 MINE, FAKE_GITHUB = _Named("mine"), _Named("github")
+
+
+def test_the_claims_of_a_web_signature_are_read_after_its_proof() -> None:
+    """What is no JSON is refused for its signature, so nothing of a stranger's was parsed."""
+    with pytest.raises(Unauthorized, match="does not match"):
+        require_jws("no.json.here", b"{}", [b"secret"], "X-Webhook-Signature")

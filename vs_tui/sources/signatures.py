@@ -94,14 +94,13 @@ def require_jws(given: str, body: bytes, secrets: Sequence[bytes], what: str) ->
     head, _, rest = given.strip().partition(".")
     claims, _, signature = rest.partition(".")
     try:
+        require_hmac([_base64_url(signature)], _raw(f"{head}.{claims}"), secrets, what)
         is_hs256 = orjson.loads(_base64_url(head)).get("alg") == "HS256"
         stated = orjson.loads(_base64_url(claims)).get("sha256")
     except (ValueError, AttributeError):
-        raise Unauthorized(f"{what} is missing or no JSON Web Signature") from None
-    message = f"{head}.{claims}".encode()
-    require_hmac([_base64_url(signature)], message, secrets, what)
+        raise Unauthorized(f"{what} is no JSON Web Signature") from None
     if not is_hs256 or not isinstance(stated, str) or not same(stated.lower(), sha256_hex(body)):
-        raise Unauthorized(f"{what} is missing or does not match the body")
+        raise Unauthorized(f"{what} does not match the body")
 
 
 def _base64_url(text: str) -> bytes:
