@@ -6,7 +6,7 @@ import pytest
 from textual import events
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, span
-from tests.tui.stage import NARROW, does, stage
+from tests.tui.stage import NARROW, does, some_cards, stage
 from tests.tui.test_output import write_all
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import State
@@ -244,6 +244,33 @@ async def test_zoom_gives_a_panel_the_screen_and_back() -> None:
         assert "DORA 30d" not in on.text
         await on.press("escape")
         assert "DORA 30d" in on.text
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [
+        ("1",),
+        ("2",),
+        ("3",),
+        ("3", "tab"),
+        ("4",),
+        ("4", "tab"),
+        ("5",),
+        ("2", "enter"),
+        ("4", "enter"),
+    ],
+)
+async def test_a_zoomed_panel_has_all_lines_but_those_of_the_footer_and_a_notice(screen) -> None:
+    async with stage(cards=some_cards) as on:
+        await on.press(*screen)
+        before = on.lines
+        await on.press("z")
+        assert on.lines[0].startswith("┌─") and on.lines[-2].startswith("└─")
+        assert "esc back" in on.lines[-1] or "enter open" in on.lines[-1]
+        await on.press("c" if screen[0] == "2" else "U")
+        assert on.lines[-3].startswith("└─"), "a notice is shown"
+        await on.press("escape")
+        assert [line[:4] for line in on.lines[:3]] == [line[:4] for line in before[:3]]
 
 
 @does("next_panel")

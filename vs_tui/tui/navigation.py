@@ -129,7 +129,7 @@ class Navigation:
         source, clear the filter, then show Live."""
         app = self._app
         view = app.view if isinstance(app.view, View) else None
-        if view is not None and view.zoomed is not None:
+        if view is not None and view.maximized is not None:
             view.toggle_zoom()
         elif view is not None and view.retreat():
             return

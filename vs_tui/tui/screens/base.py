@@ -36,11 +36,13 @@ class View(Screen[None]):
 
     DEFAULT_CSS = """
     View { layout: vertical; }
-    View.-filtering FilterBox { display: block; }
     View #banner { display: none; }
-    View.-banner #banner { display: block; }
+    View.-filtering FilterBox, View.-banner #banner { display: block; }
+    View.-maximized-view { hatch: none !important; align: left top; }
+    View .-maximized { height: 1fr !important; }
     """
     AUTO_FOCUS = ""
+    ALLOW_IN_MAXIMIZED_VIEW = "#notice, #filter, #problem, #footer"
 
     where = "everywhere"
     tab = ""
@@ -72,7 +74,6 @@ class View(Screen[None]):
         self.filter_text = ""
         self.sort = ""
         self.range = Range(self.usual_range, parse_duration(self.usual_range))
-        self.zoomed: Widget | None = None
         self.searching: Instant | None = None
         """Time back to which an unfinished search has read; the next read goes on from there. None:
         finished."""
@@ -318,12 +319,10 @@ class View(Screen[None]):
             panels[(index + 1) % len(panels)].focus()
 
     def toggle_zoom(self) -> None:
-        """Show the focused box on the whole screen, or restore it."""
-        if self.zoomed is not None:
+        """Show the focused box on the whole screen but for the footer, or restore it."""
+        if self.maximized is not None:
             self.minimize()
-            self.zoomed = None
         elif self.focused is not None:
-            self.zoomed = self.focused
             self.maximize(self.focused)
 
     # The filter.

@@ -162,10 +162,15 @@ class DoraView(ListedView):
         return self.size.width >= _WIDE[0] and self.size.height >= _WIDE[1]
 
     def _fit_grid(self) -> None:
-        """Make the cards as high as they need, at most half of the screen."""
+        """Make the cards as high as they need, at most half of the screen unless zoomed."""
         half = max((self.size.height - 4) // 2, 6)
-        wanted = "1fr" if self.grid.text else min(self.grid.count + _ABOVE, half)
+        fills = self.grid.text or self.maximized is not None
+        wanted = "1fr" if fills else min(self.grid.count + _ABOVE, half)
         self.grid.styles.height = wanted
+
+    def toggle_zoom(self) -> None:
+        super().toggle_zoom()
+        self._fit_grid()
 
     def on_resize(self) -> None:
         self.start_reload()
