@@ -58,8 +58,10 @@ def is_production(span: Span, environments: Environments) -> bool:
     tier = str(span.attributes.get("vs.environment.tier", "")).lower()
     if tier:
         return tier == "production"
-    stated = span.attributes.get("vs.environment.production")
-    return stated is True or environments.is_production(span.environment)
+    if span.attributes.get("vs.environment.production") is True:
+        return True
+    is_passing = span.attributes.get("vs.environment.transient") is True  # of one pull request
+    return not is_passing and environments.is_production(span.environment)
 
 
 def name_of(project: str) -> str:

@@ -21,8 +21,15 @@ TEXT_LIMIT: Final = 20_000
 """Characters of a title or body that are searched for references."""
 
 DEFAULT_BRANCHES: Final = frozenset(
-    {"main", "master", "trunk", "develop", "development", "dev", "staging", "production", "head"}
+    {"main", "master", "trunk", "develop", "development", "dev", "integration", "int", "head"}
+    | {"acceptance", "qa", "uat", "staging", "stage", "stg", "preprod", "production", "prod", "prd"}
+    | {"live", "stable", "canary"}
 )
+_RELEASE: Final = re.compile(
+    r"(releases?|gh-readonly-queue)/.|v?\d+(\.(\d+|x))+([-_/].*)?\Z|v\d+\Z"
+    r"|(release|rel|rc|support|stable|maint|maintenance)[-_/]v?\d"
+)
+"""Names of branches of releases: `release/spring`, `rel-7`, `1.2.x`, `v2`, `support/1.4`."""
 _SHA: Final = re.compile(r"[0-9a-f]{7,64}\Z")
 _REFERENCE: Final = re.compile(r"vstrace-[A-Za-z0-9_./%@+~:-]{3,300}")
 _ISSUE_KEY: Final = re.compile(
@@ -161,7 +168,7 @@ def is_shared_branch(branch: str, default: str = "") -> bool:
         not branch
         or lowered in DEFAULT_BRANCHES
         or branch == default
-        or lowered.startswith(("release/", "releases/", "gh-readonly-queue/"))
+        or _RELEASE.match(lowered) is not None
     )
 
 

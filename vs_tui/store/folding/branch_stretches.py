@@ -179,16 +179,22 @@ def unlisted(
     return merges
 
 
-# Pushes of commits that began with a commit of another branch, which their own does not have.
+CUT_AT: Final = (
+    "IIF({0}.base <> '', {0}.base, (SELECT n.commit_id FROM vcs_commits n WHERE n.key = {0}.key "
+    "AND n.at = {0}.at))"
+)
+"""SQL: where a push may have cut its branch from another one: at the commit that it was made on, or
+at its own if it made the branch (some hosts tell of a new branch without new commits)."""
+# Pushes whose branch was cut from another one: that had the commit, and their own did not.
 _CUT: Final = (
     rows.asked("project", "branch", "after", "until")
     + "SELECT DISTINCT a.n, x.at, p.branch FROM asked a CROSS JOIN vcs_history h "
-    "ON h.project = a.project AND h.branch = a.branch AND h.kind = 1 AND h.base <> '' "
+    "ON h.project = a.project AND h.branch = a.branch AND h.kind = 1 "
     "AND h.at > a.after AND h.at <= a.until CROSS JOIN vcs_commits x ON x.project = h.project "
-    "AND x.commit_id = h.base CROSS JOIN vcs_history p ON p.key = x.key "
-    "AND p.branch NOT IN (h.branch, '') WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o "
-    "CROSS JOIN vcs_history q ON q.key = o.key WHERE o.project = h.project "
-    "AND o.commit_id = h.base AND q.branch = h.branch)"
+    f"AND x.commit_id = {CUT_AT.format('h')} CROSS JOIN vcs_history p ON p.key = x.key "
+    "AND p.branch NOT IN (h.branch, '') WHERE IIF(h.base = '', p.kind = 1 AND p.at <= h.at, "
+    "NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history q ON q.key = o.key "
+    "WHERE o.project = h.project AND o.commit_id = h.base AND q.branch = h.branch))"
 )
 
 

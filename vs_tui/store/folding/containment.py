@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import CLOCK_SKEW
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import (
     CLOCKS_APART,
@@ -27,75 +26,22 @@ from vs_tui.store.folding.branch_stretches import (
 )
 from vs_tui.store.folding.vcs_history import (
     COMMITS_APART,
-    DEFAULT_BRANCH,
+    HEAD,
     PUSH,
     default_branches,
+    named,
 )
 
 MAX_CARRIED: Final = 5
 """Most branches that are followed from a change to production."""
 
 
-class Deployed(NamedTuple):
-    """A deployment whose commit is searched in the history of its project."""
-
-    key: str
-    project: str
-    ref: str
-    commit: str
-    taken: Instant
-    """Time at which its commit was taken; used if the commit is not found."""
-    ended_at: Instant
-
-
-_FIND: Final = (
-    rows.asked("key", "project", "ref", "commit_id", "taken", "ended")
-    + f"SELECT a.key, {DEFAULT_BRANCH.format('a.project')}, EXISTS (SELECT 1 FROM vcs_history r "
-    "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at, h.key, h.at FROM asked a "
-    "LEFT JOIN vcs_commits c ON length(a.commit_id) >= 7 AND c.project = a.project "
-    "AND c.commit_id >= a.commit_id AND c.commit_id < a.commit_id || 'g' "
-    # The clock of the host may be ahead of that of the tool that deploys.
-    f"LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended + {CLOCK_SKEW} "
-    "ORDER BY h.kind, h.at, h.key"
-)
-
-
-def positions(
-    db: sqlite3.Connection, deploys: Sequence[Deployed]
-) -> dict[str, tuple[str, Instant]]:
-    """Deployment -> position of its commit: a branch, and the time up to which it has that branch's
-    changes."""
-    seen: dict[str, list[Row]] = {}
-    for key, *place in rows.select_in(db, _FIND, map(tuple, deploys)):
-        seen.setdefault(key, []).append(tuple(place))
-    merged = merged_together(db, {row[4] for found in seen.values() for row in found})
-    found = {}
-    for deploy in deploys:
-        default, is_branch, *_ = seen[deploy.key][0]
-        named = deploy.ref and is_branch
-        branch = deploy.ref if named else default
-        known = [row[2:] for row in seen[deploy.key] if row[2] is not None]
-        places = [
-            *(
-                (name, merged[key] - at + pushed)
-                for name, pushed, key, at in known
-                if key in merged
-            ),
-            *((name, at) for name, at, *_ in known),
-        ]
-        own = [(branch, at) for name, at in places if name in (branch, "")]
-        if not own:  # the commit says more than the name of a branch
-            own = [place for place in places if keys.is_shared_branch(place[0], default)]
-        found[deploy.key] = own[0] if own else (branch, deploy.taken)
-    return found
-
-
 _TOGETHER: Final = (
     "SELECT c.key, MAX(r.at) FROM vcs_commits c CROSS JOIN vcs_history h ON h.key = c.key "
-    "AND h.kind = 1 CROSS JOIN vcs_commits p ON p.project = c.project "
-    "AND p.commit_id = c.commit_id CROSS JOIN vcs_history r ON r.key = p.key AND r.kind = 0 "
+    f"AND h.kind = 1 CROSS JOIN vcs_commits p ON p.project = c.project AND {named('p', 'c')} "
+    "CROSS JOIN vcs_history r ON r.key = p.key AND r.kind = 0 "
     f"AND r.branch = h.branch WHERE c.key {rows.KEYS} "
-    "GROUP BY c.key HAVING COUNT(DISTINCT r.key) > 1"
+    f"AND p.title <> '{HEAD}' GROUP BY c.key HAVING COUNT(DISTINCT r.key) > 1"
 )
 
 
@@ -122,22 +68,22 @@ _HISTORY: Final = (
 )
 # The pull requests with the commits of a push, and the parents of a push.
 _BROUGHT: Final = (
-    f"SELECT c.key, MIN(c.at), h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
-    # Bitbucket Cloud gives the first twelve digits of a pull request's commits.
-    "CROSS JOIN vcs_commits p ON p.project = c.project "
-    "AND p.commit_id IN (c.commit_id, substr(c.commit_id, 1, 12)) "
+    f"SELECT c.key, MIN(c.at), h.key, h.at, h.branch, h.source, {_SINCE}, MAX(c.at) "
+    "FROM vcs_commits c "
+    f"CROSS JOIN vcs_commits p ON p.project = c.project AND {named('p', 'c')} "
     "CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "
     f"WHERE c.key {rows.KEYS} GROUP BY c.key, h.key"
 )
 _ABOVE: Final = (
-    "SELECT s.key, 0, p.key, h.at, h.branch, h.source, NULL FROM spans s CROSS JOIN spans p "
+    "SELECT s.key, 0, p.key, h.at, h.branch, h.source, NULL, 0 FROM spans s CROSS JOIN spans p "
     "ON p.key = s.parent_key AND p.operation = 'pull_request' LEFT JOIN vcs_history h "
     f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {rows.KEYS}"
 )
 _MERGED: Final = f"SELECT key FROM vcs_history WHERE kind = 0 AND key {rows.KEYS}"
 _COMMITS: Final = (
-    "SELECT commit_id, key, at, authored, title, paths, reverts FROM vcs_commits "
-    f"WHERE key {rows.KEYS} ORDER BY at, commit_id"
+    "SELECT commit_id, key, at, COALESCE(authored, (SELECT MIN(o.authored) FROM vcs_commits o "
+    "WHERE o.project = c.project AND o.commit_id = c.commit_id)), title, paths, reverts "
+    f"FROM vcs_commits c WHERE key {rows.KEYS} ORDER BY at, commit_id"
 )
 
 
@@ -148,7 +94,7 @@ _ALONE: Final = (
     "AND o.commit_id = c.commit_id AND o.key <> c.key CROSS JOIN vcs_history h ON h.key = o.key "
     "AND h.kind = 1 AND h.branch <> p.branch CROSS JOIN spans s ON s.key = o.key "
     "AND s.parent_key = '' WHERE NOT EXISTS (SELECT 1 FROM vcs_commits x CROSS JOIN vcs_commits m "
-    "ON m.project = x.project AND m.commit_id IN (x.commit_id, substr(x.commit_id, 1, 12)) "
+    f"ON m.project = x.project AND {named('m', 'x')} "
     "CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 WHERE x.key = o.key) "
     f"AND c.key {rows.KEYS}"
 )
@@ -176,11 +122,16 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         base = merge.base or own.branch
         through = (*own.through, *dict.fromkeys((own.branch, base)))
         back = merge.since is not None and merge.source in through
-        if back and keys.is_shared_branch(merge.source, defaults[own.project]):
-            found[merge.stretch].promotions.add(merge.key)  # merged back from where it leads to
-        elif merge.key in pushes and len(through) >= MAX_CARRIED:
+        deep = len(through) >= MAX_CARRIED
+        # It came to where this leads by itself.
+        if (base != own.branch and base in own.through) or (deep and merge.key in pushes):
             continue
-        elif back or merge.since is None or len(through) >= MAX_CARRIED:
+        if merge.since is not None and (
+            merge.source in own.through
+            or ((back or deep) and keys.is_shared_branch(merge.source, defaults[own.project]))
+        ):
+            found[merge.stretch].promotions.add(merge.key)  # merged back from where it leads to
+        elif back or merge.since is None or deep:
             # With `back` its own branch was deployed before it was merged.
             found[merge.stretch].pull_requests[merge.key] = merge.at
         else:
@@ -191,9 +142,12 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         below = contained(db, [stretch for _, stretch in carried])
         known = {key for brought in below for key in brought.pull_requests}
         merged = {key for (key,) in rows.select_in(db, _MERGED, known)}
-        for merge, brought in _by_merge(carried, below).items():
+        whole = _by_merge(carried, below)
+        standing = _standing(db, stretches, whole)
+        for merge, brought in whole.items():
             own_found, project = found[merge.stretch], stretches[merge.stretch].project
-            if brought and keys.is_shared_branch(merge.source, defaults[project]):
+            is_shared = keys.is_shared_branch(merge.source, defaults[project])
+            if brought and (is_shared or merge.key in standing):
                 own_found.update(brought)
                 own_found.promotions.add(merge.key)
             else:  # stacked ones; the pushes to its branch are its own commits
@@ -202,6 +156,34 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
                 )
                 own_found.pull_requests[merge.key] = merge.at
     return found
+
+
+# Pull requests whose head is a commit of one of another branch, which was merged elsewhere.
+_HEADS: Final = (
+    "SELECT DISTINCT m.key FROM vcs_commits m CROSS JOIN vcs_history r ON r.key = m.key "
+    "CROSS JOIN vcs_commits o ON o.project = m.project AND o.commit_id = m.commit_id "
+    "CROSS JOIN vcs_history h ON h.key = o.key AND h.kind = 0 AND h.source <> r.source "
+    f"AND h.branch NOT IN (r.branch, '') AND h.at <= r.at WHERE m.key {rows.KEYS}"
+)
+
+
+def _standing(
+    db: sqlite3.Connection, stretches: Sequence[Stretch], whole: Mapping[Merge, Contained]
+) -> set[str]:
+    """The pull requests of branches of any name that have nothing but other pull requests: an
+    integration branch, an environment's, a release."""
+    asked = [
+        (stretches[merge.stretch].project, merge.base, merge.at, sha)
+        for merge, brought in whole.items()
+        for sha in brought.commits
+    ]
+    on_base = {sha for (sha,) in rows.select_in(db, _ON_BASE, asked)}
+    found = {
+        merge.key
+        for merge, brought in whole.items()
+        if brought.pull_requests and brought.commits.keys() <= on_base
+    }
+    return {key for (key,) in rows.select_in(db, _HEADS, found)}
 
 
 def _by_merge(
@@ -288,7 +270,8 @@ def carried_by(db: sqlite3.Connection, requests: Iterable[str]) -> dict[str, Con
 
 def requests_of(db: sqlite3.Connection, pushes: Iterable[str]) -> dict[str, list[Row]]:
     """Push -> its pull requests, by their commits and by its parent: (time of the first commit or
-    0, key, when and into what it was merged, its source, when that was merged before)."""
+    0, key, when and into what it was merged, its source, when that was merged before, time of the
+    last commit)."""
     listed = list(pushes)
     found: dict[str, list[Row]] = {}
     for sql in (_BROUGHT, _ABOVE):
@@ -318,11 +301,7 @@ def _pushed(
         later = together[push] - pushed[-1].at if push in together else 0
         for n in listed:
             after, until = stretches[n].after, stretches[n].until
-            away = {
-                key
-                for at, key, *_ in requests
-                if push in together and at and not after < at + later <= until
-            }
+            away = {key for at, key, *_ in requests if at and not after < at + later <= until}
             found[n].apart |= away
             own = [commit for commit in pushed if after < commit.at + later <= until]
             leading = {request[1] for request in requests if _leads_on(request, stretches[n])}
@@ -331,13 +310,13 @@ def _pushed(
             brought_here = [request for request in requests if request[1] not in leading]
             if own and brought_here:
                 here = [request for request in brought_here if request[1] not in away]
-                merges += _brought(n, stretches[n], here, found[n], own[-1].at)
+                merges += _brought(db, n, stretches[n], here, found[n], own[-1].at)
                 own = [commit for commit in own if (push, commit.commit_id) in alone]
             if own:
                 found[n].commits.update(
                     (commit.commit_id, commit)
                     for commit in own
-                    if len(own) == 1 or not commit.title.startswith("Merge ")
+                    if len(pushed) == 1 or not commit.title.startswith("Merge ")
                 )
     return merges
 
@@ -360,37 +339,49 @@ def _leads_on(request: Row, stretch: Stretch) -> bool:
     return bool(is_further) and request[4] == stretch.branch
 
 
-def _on_their_way(requests: Sequence[Row], branch: str) -> list[Row]:
+def _on_their_way(db: sqlite3.Connection, requests: Sequence[Row], stretch: Stretch) -> list[Row]:
     """Of the pull requests of one source into several bases, those by which it came to a branch:
-    into the branch itself, else into one that was merged there, else those merged last. A feature
-    is merged into staging to be tried, and into main to be shipped."""
-    leading = {source for *_, base, source, _ in requests if base == branch}
+    into the branch itself, else into one that was merged there, else into the default branch, else
+    those merged last. A feature is merged into staging to be tried, and into main to be shipped."""
+    if len({request[4] or request[1] for request in requests}) == len(requests):
+        return list(requests)
+    branch, default = stretch.branch, default_branches(db, [stretch.project])[stretch.project]
+    leading = {source for *_, base, source, _, _ in requests if base == branch}
 
-    def rank(request: Row) -> tuple[bool, bool, Instant]:
+    def rank(request: Row) -> tuple[bool, bool, bool, Instant]:
         _, _, at, base, *_ = request
-        return base in (branch, ""), base in leading, at or 0
+        return base in (branch, ""), base in leading, base == default, at or 0
 
     base_of = {request[4]: request[3] for request in sorted(requests, key=rank)}
     return [r for r in requests if not r[4] or r[3] == base_of[r[4]]]
 
 
 def _brought(
-    n: int, stretch: Stretch, requests: Sequence[Row], found: Contained, pushed_at: Instant
+    db: sqlite3.Connection,
+    n: int,
+    stretch: Stretch,
+    requests: Sequence[Row],
+    found: Contained,
+    pushed_at: Instant,
 ) -> list[Merge]:
     """The merges of the pull requests that a push brought to a stretch."""
     merges = []
-    requests = _on_their_way(requests, stretch.branch)
+    found.apart |= {request[1] for request in requests}
+    requests = _on_their_way(db, requests, stretch)
+    found.apart -= {request[1] for request in requests}
     by_commits = any(request[0] for request in requests)
     carries = any(
         by_commit and base not in (stretch.branch, "") for by_commit, _, _, base, *_ in requests
     )
-    for by_commit, key, at, base, source, since in requests:
+    ends = {last for *_, base, _, _, last in requests if base not in (stretch.branch, "")}
+    for by_commit, key, at, base, source, since, _ in requests:
         if by_commits and not by_commit:
             continue  # commits are stronger evidence than the parent of a push
         if at is None:
             found.pull_requests.setdefault(key, pushed_at)
         elif base in (stretch.branch, ""):
-            if carries and since is None and source and keys.is_shared_branch(source):
+            is_shared = keys.is_shared_branch(source) or by_commit in ends
+            if carries and since is None and source and is_shared:
                 found.promotions.add(key)  # of a branch that was cut from where these were merged
             # A pull request in the stretch has its own row, whichever clock is ahead.
             if not stretch.after < at <= stretch.until:
@@ -398,23 +389,3 @@ def _brought(
         elif by_commit:
             merges.append(Merge(n, key, at, base, source, since))
     return merges
-
-
-def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
-    """Merged pull request -> files that it touched; absent if no push listed any."""
-    found: dict[str, set[str]] = {}
-    sql = (
-        "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "
-        "AND p.kind = 1 AND p.branch = h.source AND p.at <= h.at AND p.at > h.at - ?1 "
-        "JOIN vcs_commits c ON c.key = p.key WHERE h.source <> '' AND h.kind = 0 "
-        "AND h.key IN (SELECT value FROM json_each(?2)) UNION SELECT m.key, c.paths "
-        "FROM vcs_commits m JOIN vcs_commits o ON o.project = m.project "
-        "AND o.commit_id = m.commit_id JOIN vcs_history p ON p.key = o.key AND p.kind = 1 "
-        "JOIN vcs_commits c ON c.key = p.key "
-        "WHERE m.key IN (SELECT value FROM json_each(?2))"
-    )
-    listed = list(pull_requests)
-    for key, paths in db.execute(sql, (3 * FIRST_SHIPS, rows.as_json(listed))):
-        if paths:
-            found.setdefault(key, set()).update(paths.split("\n"))
-    return found

@@ -16,8 +16,15 @@ from vs_tui.model import keys
 from vs_tui.model.artifacts import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows
-from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch, cut_from
-from vs_tui.store.folding.containment import Deployed, contained, positions
+from vs_tui.store.folding.branch_stretches import (
+    CUT_AT,
+    FIRST_SHIPS,
+    Contained,
+    Stretch,
+    cut_from,
+)
+from vs_tui.store.folding.containment import contained
+from vs_tui.store.folding.positions import Deployed, positions
 from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
 from vs_tui.store.folding.vcs_history import (
     UNLISTED,
@@ -106,7 +113,8 @@ _PLACED_BY: Final = (
 
 _BESIDE: Final = (
     "SELECT DISTINCT o.project, o.commit_id FROM vcs_commits m CROSS JOIN vcs_commits c "
-    "ON c.project = m.project AND c.commit_id = m.commit_id CROSS JOIN vcs_history h "
+    "ON c.project = m.project AND c.commit_id >= m.commit_id "
+    "AND c.commit_id < m.commit_id || 'g' CROSS JOIN vcs_history h "
     "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits o ON o.key = c.key "
     f"WHERE m.key {rows.KEYS}"
 )
@@ -240,9 +248,9 @@ _AFTER_HISTORY: Final = (
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source >= 'release' AND h.source < 'releaset' "
     f"AND h.at >= m.at AND h.at < m.at + {FIRST_SHIPS} WHERE EXISTS (SELECT 1 FROM vcs_history r "
-    "CROSS JOIN vcs_commits c ON c.project = r.project AND c.commit_id = r.base "
+    f"CROSS JOIN vcs_commits c ON c.project = r.project AND c.commit_id = {CUT_AT.format('r')} "
     "CROSS JOIN vcs_history p ON p.key = c.key AND p.branch = m.branch AND p.at >= m.at "
-    "WHERE r.project = h.project AND r.branch = h.source AND r.kind = 1 AND r.base <> '') "
+    "WHERE r.project = h.project AND r.branch = h.source AND r.kind = 1) "
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m "
     "CROSS JOIN vcs_commits c ON c.key = m.key CROSS JOIN vcs_commits d "
     "ON d.project = c.project AND d.commit_id = c.commit_id "
@@ -257,9 +265,9 @@ _AFTER_HISTORY: Final = (
     "UNION SELECT e.key FROM moved m CROSS JOIN vcs_deploys e ON e.project = m.project "
     "AND e.ended_at >= m.at AND e.branch <> m.branch WHERE (m.branch IN (SELECT value "
     "FROM json_each(?4)) OR m.branch GLOB 'release*/*') AND EXISTS (SELECT 1 FROM vcs_history h "
-    "CROSS JOIN vcs_commits c ON c.project = h.project AND c.commit_id = h.base "
+    f"CROSS JOIN vcs_commits c ON c.project = h.project AND c.commit_id = {CUT_AT.format('h')} "
     "CROSS JOIN vcs_history p ON p.key = c.key AND p.branch = m.branch AND p.at >= m.at "
-    "WHERE h.project = e.project AND h.branch = e.branch AND h.kind = 1 AND h.base <> '' "
+    "WHERE h.project = e.project AND h.branch = e.branch AND h.kind = 1 "
     f"AND h.at <= e.position AND h.at > e.position - {FIRST_SHIPS})"
 )
 

@@ -26,6 +26,8 @@ FORCED: Final = ".."
 its branch back (else its new head). No name of a branch contains it."""
 UNDATED: Final = "?"
 """What the source ends with if the push has no commits of its own, and no time."""
+HEAD: Final = "head"
+"""The title of a pull request's own head in its commits, if it has a merge commit, too."""
 UNLISTED: Final = "//"
 """The source of a push with commits that its host did not list. No branch has this name."""
 COMMITS_APART: Final = 20_000
@@ -34,6 +36,14 @@ time of the push."""
 
 
 _Row = tuple[Any, ...]
+
+
+def named(request: str, commit: str) -> str:
+    """SQL: a commit of a pull request is that of a push. Bitbucket Cloud gives the first twelve
+    digits of a pull request's commits."""
+    return f"{request}.commit_id IN ({commit}.commit_id, substr({commit}.commit_id, 1, 12))"
+
+
 _OWN: Final = 7
 """Columns of a row of `vcs_history`; one of `vcs_commits` has more."""
 
@@ -192,8 +202,10 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         # The branch of a fork may have the name of one of the repository's own.
         source = "" if names.get("vs.pr.fork") is True else head
         row = (span.key, span.project, base, span.ended_at, PULL_REQUEST, source, "")
-        shas = {revision, str(names.get("vs.pr.merge_commit", "")).lower()} - {""}
-        return row, [(span.project, sha, span.key, span.ended_at, None, "", "", "") for sha in shas]
+        merge = str(names.get("vs.pr.merge_commit", "")).lower()
+        shas = {revision: HEAD if merge else "", merge: ""}
+        own = (span.key, span.ended_at, None)
+        return row, [(span.project, sha, *own, part, "", "") for sha, part in shas.items() if sha]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
     log = _log(names.get(PUSH_LOG))

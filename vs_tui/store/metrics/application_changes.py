@@ -12,7 +12,8 @@ from typing import Final
 from vs_tui.model.grouping import grouped
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
-from vs_tui.store.folding.containment import Deployed, contained, positions
+from vs_tui.store.folding.containment import contained
+from vs_tui.store.folding.positions import Deployed, positions
 
 _BEFORE_IT: Final = 5
 """Most deployments before one that are asked for the commits of applications that they had."""

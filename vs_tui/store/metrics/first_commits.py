@@ -1,15 +1,16 @@
-"""Finds when the first commit of each pull request was written."""
+"""Finds when the first commit of each pull request was written, and the files it touched."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED
+from vs_tui.store.folding.branch_stretches import FIRST_SHIPS
+from vs_tui.store.folding.vcs_history import FORCED, named
 
 # The pushes of pull requests: to its own branch or to its base, those below it and those of its
 # head or merge. And what its branch had before it was opened: each push names the commit that it
@@ -21,7 +22,8 @@ _PUSHES: Final = (
     "AND h.branch IN (COALESCE(r.source, h.branch), COALESCE(r.branch, h.branch)) "
     "UNION SELECT r.key, c.key FROM json_each(?1) k CROSS JOIN vcs_history r ON r.key = k.value "
     "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
-    "AND c.commit_id = m.commit_id CROSS JOIN vcs_history h ON h.key = c.key "
+    "AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    "CROSS JOIN vcs_history h ON h.key = c.key "
     "AND h.kind = 1 AND h.branch IN (r.source, r.branch) "
     "UNION SELECT own.change, p.key FROM own CROSS JOIN vcs_history r ON r.key = own.change "
     "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch = r.source AND h.branch <> r.branch "
@@ -31,19 +33,24 @@ _PUSHES: Final = (
     "WHERE m.project = h.project AND m.source = h.branch AND m.source <> '' AND m.kind = 0 "
     "AND m.branch = r.branch AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
 )
-# Without the commits that the base had before: a branch that is brought up to date gets them, too.
+# Without the commits that the base had before: a branch that is brought up to date gets them, too,
+# and one that was cut from the branch of another pull request has what that brought to the base.
 _COMMITS: Final = (
     f"{_PUSHES} SELECT own.change, own.push, c.commit_id, c.at, c.authored FROM own "
     "CROSS JOIN vcs_history h ON h.key = own.push CROSS JOIN vcs_commits c ON c.key = own.push "
     "LEFT JOIN vcs_history p ON p.key = own.change "
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history b ON b.key = o.key "
-    "AND b.kind = 1 AND b.branch = p.branch AND b.at < h.at "
+    "AND b.kind = 1 AND b.branch = p.branch AND (b.at < h.at OR b.at < p.at "
+    "AND b.key NOT IN (SELECT w.push FROM own w WHERE w.change = own.change) "
+    "AND EXISTS (SELECT 1 FROM vcs_commits x CROSS JOIN vcs_commits m ON m.project = x.project "
+    f"AND {named('m', 'x')} CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
+    "AND r.branch = b.branch AND r.key <> own.change WHERE x.key = b.key)) "
     "WHERE o.project = c.project AND o.commit_id = c.commit_id AND o.key <> c.key)"
 )
 _MERGED_BY: Final = (
     "SELECT c.key, r.key, c.commit_id, c.at FROM vcs_commits c CROSS JOIN vcs_history h "
     "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits m ON m.project = c.project "
-    "AND m.commit_id = c.commit_id CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
+    f"AND {named('m', 'c')} CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
     f"AND r.branch = h.branch WHERE c.key {rows.KEYS}"
 )
 
@@ -74,3 +81,24 @@ def _is_own(
         return own is None or not ends or of[commit_id] == change
     before = max((end for end in ends.values() if end < own), default=0)
     return before < at <= own
+
+
+def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
+    """Merged pull request -> files that it touched; absent if no push listed any."""
+    found: dict[str, set[str]] = {}
+    sql = (
+        "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "
+        "AND p.kind = 1 AND p.branch = h.source AND p.at <= h.at AND p.at > h.at - ?1 "
+        "JOIN vcs_commits c ON c.key = p.key WHERE h.source <> '' AND h.kind = 0 "
+        "AND h.key IN (SELECT value FROM json_each(?2)) UNION SELECT m.key, c.paths "
+        "FROM vcs_commits m JOIN vcs_history h ON h.key = m.key JOIN vcs_commits o "
+        "ON o.project = m.project AND o.commit_id = m.commit_id JOIN vcs_history p "
+        "ON p.key = o.key AND p.kind = 1 AND p.branch IN (h.branch, h.source) "
+        "JOIN vcs_commits c ON c.key = p.key "
+        "WHERE m.key IN (SELECT value FROM json_each(?2))"
+    )
+    listed = list(pull_requests)
+    for key, paths in db.execute(sql, (3 * FIRST_SHIPS, rows.as_json(listed))):
+        if paths:
+            found.setdefault(key, set()).update(paths.split("\n"))
+    return found

@@ -1,0 +1,327 @@
+"""A model of git: what its branches have is computed, and told as the hosts of code tell it.
+
+A test commits, merges and pushes; which commits a push lists follows from the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tests.metrics.http.clock import at, moment, number
+from tests.metrics.http.clock import sha as sha_of
+from tests.metrics.http.github import GitHub, user
+from tests.metrics.http.gitlab import GitLab
+from tests.metrics.http.others import Script
+from tests.metrics.http.story import Story
+from tests.metrics.http.test_histories_of_branches import Gitea
+from tests.metrics.http.tools import STAMPS, Bitbucket, BitbucketServer
+
+NONE = "0" * 40
+
+
+class Git:
+    """A repository on GitHub."""
+
+    tool: Any = GitHub
+
+    def __init__(self, story: Story, name: str) -> None:
+        self.story, self.name, self.default = story, name, "main"
+        self.own = self.tool(story, name)
+        self.parents: dict[str, tuple[str, ...]] = {}
+        self.written: dict[str, tuple[str, Sequence[str]]] = {}
+        """Commit -> when it was written, and its files."""
+        self.heads: dict[str, str] = {}
+        self.remote: dict[str, str] = {}
+        self.requests: dict[int, dict[str, Any]] = {}
+
+    def commit(
+        self,
+        name: str,
+        when: str,
+        on: str = "main",
+        files: Sequence[str] = (),
+        parents: Sequence[str] = (),
+    ) -> str:
+        head = [self.heads[on]] if on in self.heads else []
+        self.parents[name] = tuple(parents or head)
+        self.written[name] = (when, files)
+        self.heads[on] = name
+        return name
+
+    def branch(self, new: str, source: str = "") -> None:
+        self.heads[new] = self.heads.get(source or self.default, source)
+
+    def merge(self, into: str, source: str, when: str) -> None:
+        parents = (self.heads[into], self.heads[source])
+        self.commit(f"Merge branch '{source}' into {into} at {when}", when, into, parents=parents)
+
+    def sha(self, name: str) -> str:
+        """The id of a commit; other repositories have others."""
+        return sha_of(f"{self.name} {name}")
+
+    def _all(self, heads: Iterable[str]) -> set[str]:
+        seen: set[str] = set()
+        left = list(heads)
+        while left:
+            if (one := left.pop()) not in seen:
+                seen.add(one)
+                left += self.parents[one]
+        return seen
+
+    def _new(self, head: str, had: Iterable[str]) -> list[str]:
+        known = self._all(had)
+        return [name for name in self.written if name in self._all([head]) - known]
+
+    def push(self, ref: str, when: str) -> None:
+        old, head = self.remote.get(ref), self.heads[ref]
+        self.remote[ref] = head
+        had = [old] if old else [each for name, each in self.remote.items() if name != ref]
+        self._push(ref, old, head, self._new(head, had), when)
+
+    def open(self, number_: int, head: str, when: str, base: str = "") -> None:
+        self.requests[number_] = {
+            "head": head,
+            "base": base or self.default,
+            "opened": when,
+            "sha": self.heads[head],
+            "merge": "",
+        }
+        self._request(number_, "opened", when)
+
+    def land(self, number_: int, when: str, way: str = "merge") -> None:
+        """Merge a pull request by a merge commit or by one squashed commit."""
+        own = self.requests[number_]
+        base, head = own["base"], self.heads[own["head"]]
+        files = [f for name in self._new(head, [self.heads[base]]) for f in self.written[name][1]]
+        name = f"{way} {number_}"
+        if way == "merge":
+            self.commit(name, when, base, parents=(self.heads[base], head))
+        else:
+            self.commit(name, when, base, files)
+        own |= {"sha": head, "merge": name}
+        self._request(number_, "merged", when)
+        self.push(base, when)
+
+    def change(
+        self,
+        number_: int,
+        name: str,
+        written: str,
+        landed: str,
+        base: str = "",
+        way: str = "merge",
+        files: Sequence[str] = (),
+    ) -> None:
+        """A branch with one commit, its pull request and its merge."""
+        head = f"feature/{number_}"
+        self.branch(head, base)
+        self.commit(name, written, head, files)
+        self.push(head, written)
+        self.open(number_, head, written, base)
+        self.land(number_, landed, way)
+
+    def deploy(self, end: str, commit: str = "", ref: str = "", **more: Any) -> None:
+        name = self.heads.get(ref or self.default, "")
+        self.own.deploy(
+            end, commit=f"{self.name} {commit or name}", ref=ref or self.default, **more
+        )
+
+    def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
+        if not new:  # such a push is ignored
+            return
+        self.own.push((f"{self.name} {head}", self.written[head][0]), ref=ref, when=when)
+        body = self.story.posts[-1].body
+        author = {"name": "Bob", "username": "bob"}
+        body |= {"before": self.sha(old) if old else NONE, "created": not old}
+        body["commits"] = [
+            {"id": self.sha(name), "message": name, "timestamp": at(self.written[name][0])}
+            | {"author": author, "added": [], "removed": [], "modified": [*self.written[name][1]]}
+            for name in new
+        ]
+        body["repository"]["default_branch"] = self.default
+
+    def _request(self, number_: int, action: str, when: str) -> None:
+        own = self.requests[number_]
+        repository = self.own._repository() | {"default_branch": self.default}
+        is_merged = action == "merged"
+        found = {
+            "id": number(f"{self.name}#{number_}"),
+            "number": number_,
+            "title": f"Change {number_}",
+            "user": user("bob"),
+            "state": "closed" if is_merged else "open",
+            "merged": is_merged,
+            "merge_commit_sha": self.sha(own["merge"]) if is_merged else None,
+            "head": {"ref": own["head"], "sha": self.sha(own["sha"]), "repo": repository},
+            "base": {"ref": own["base"], "sha": self.sha("base"), "repo": repository},
+            "html_url": f"https://github.com/{self.name}/pull/{number_}",
+            "created_at": at(own["opened"]),
+            "updated_at": at(when),
+            "closed_at": at(when) if is_merged else None,
+            "merged_at": at(when) if is_merged else None,
+        }
+        action = "closed" if is_merged else action
+        self.own.hook("pull_request", action=action, number=number_, pull_request=found)
+
+
+class ByScript(Git):
+    """A host that tells of no deployments: a script does."""
+
+    def deploy(self, end: str, commit: str = "", ref: str = "", **more: Any) -> None:
+        commit = self.sha(commit or self.heads[ref or self.default])
+        script = Script(self.story, self.name, more.pop("service", self.name.rpartition("/")[2]))
+        script.deploy(end, commit=commit, branch=ref or self.default, **more)
+
+
+class OnGitea(ByScript):
+    """Gitea lists the newest five commits, newest first."""
+
+    tool = Gitea
+
+    def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
+        super()._push(ref, old, head, new, when)
+        if new:
+            body = self.story.posts[-1].body
+            body |= {"commits": body["commits"][::-1][:5], "total_commits": len(new)}
+
+
+class OnGitLab(Git):
+    """GitLab compares a new branch with the default branch."""
+
+    tool = GitLab
+
+    def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
+        if not old and ref != self.default:
+            new = self._new(head, [self.remote[self.default]])
+        if not new:
+            return
+        files = [f for name in new for f in self.written[name][1]]
+        commits = [(f"{self.name} {name}", self.written[name][0]) for name in new]
+        self.own.push(*commits, ref=ref, files=files, base=f"{self.name} {old}" if old else "")
+        body = self.story.posts[-1].body
+        body["project"]["default_branch"] = self.default
+        for name, told in zip(new, body["commits"], strict=True):
+            told |= {"message": name, "title": name}
+
+    def _request(self, number_: int, action: str, when: str) -> None:
+        own = self.requests[number_]
+        is_merged = action == "merged"
+        found = {
+            "id": number(f"{self.name}!{number_}"),
+            "iid": number_,
+            "title": f"Change {number_}",
+            "source_branch": own["head"],
+            "target_branch": own["base"],
+            "state": "merged" if is_merged else "opened",
+            "action": "merge" if is_merged else "open",
+            "created_at": at(own["opened"]),
+            "updated_at": at(when),
+            "last_commit": {"id": self.sha(own["sha"]), "message": "x"},
+            "merge_commit_sha": self.sha(own["merge"]) if is_merged else None,
+            "source": self.own._project(),
+            "target": self.own._project(),
+        }
+        self.own._merge_request(found)
+        self.story.posts[-1].body["project"]["default_branch"] = self.default
+
+
+class OnBitbucket(ByScript):
+    """Bitbucket Cloud lists the newest five commits; those of a pull request have 12 digits."""
+
+    tool = Bitbucket
+
+    def _told(self, name: str) -> dict[str, Any]:
+        parents = [{"type": "commit", "hash": self.sha(each)} for each in self.parents[name]]
+        told = {
+            "type": "commit",
+            "hash": self.sha(name),
+            "message": f"{name}\n",
+            "parents": parents,
+        }
+        return told | {"date": at(self.written[name][0])}
+
+    def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
+        change = {
+            "new": {"type": "branch", "name": ref, "target": self._told(head)},
+            "old": {"type": "branch", "name": ref, "target": self._told(old)} if old else None,
+            "commits": [self._told(name) for name in new[::-1]][:5],
+            "truncated": len(new) > 5,
+            "forced": False,
+            "created": not old,
+        }
+        self.own.hook("repo:push", push={"changes": [change]})
+
+    def _request(self, number_: int, action: str, when: str) -> None:
+        own = self.requests[number_]
+        is_merged = action == "merged"
+
+        def side(branch: str, commit: str) -> dict[str, Any]:
+            told = {"branch": {"name": branch}, "commit": {"hash": self.sha(commit)[:12]}}
+            return told | {"repository": {"full_name": self.name}}
+
+        found = {
+            "id": number_,
+            "title": f"Change {number_}",
+            "state": "MERGED" if is_merged else "OPEN",
+            "author": {"nickname": "bob"},
+            "created_on": at(own["opened"]),
+            "updated_on": at(when),
+            "source": side(own["head"], own["sha"]),
+            "destination": side(own["base"], "b"),
+            "merge_commit": {"hash": self.sha(own["merge"])[:12]} if is_merged else None,
+        }
+        kind = "fulfilled" if is_merged else "created"
+        self.own.hook(f"pullrequest:{kind}", pullrequest=found)
+
+
+class OnServer(ByScript):
+    """Bitbucket Data Center."""
+
+    tool = BitbucketServer
+
+    def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
+        self.own.push((f"{self.name} {head}", self.written[head][0]), ref=ref, when=when)
+        body = self.story.posts[-1].body
+        body["changes"][0] |= {"fromHash": self.sha(old) if old else NONE}
+        body["changes"][0] |= {"type": "UPDATE" if old else "ADD"}
+        body["commits"] = [
+            {"id": self.sha(name), "message": name}
+            | dict.fromkeys(STAMPS, self._millis(self.written[name][0]))
+            for name in new[::-1]
+        ]
+
+    @staticmethod
+    def _millis(clock: str) -> int:
+        return int(moment(clock).timestamp() * 1000)
+
+    def _request(self, number_: int, action: str, when: str) -> None:
+        own = self.requests[number_]
+        is_merged = action == "merged"
+
+        def side(branch: str, commit: str) -> dict[str, Any]:
+            told = {"id": f"refs/heads/{branch}", "latestCommit": self.sha(commit)}
+            return told | {"repository": self.own._repository()}
+
+        found = {
+            "id": number_,
+            "title": f"Change {number_}",
+            "state": "MERGED" if is_merged else "OPEN",
+            "createdDate": self._millis(own["opened"]),
+            "updatedDate": self._millis(when),
+            "author": {"user": {"name": "bob"}},
+            "fromRef": side(own["head"], own["sha"]),
+            "toRef": side(own["base"], "b"),
+        }
+        if is_merged:
+            found |= {"closedDate": self._millis(when)}
+            found |= {"properties": {"mergeCommit": {"id": self.sha(own["merge"])}}}
+        self.own.hook(f"pr:{'merged' if is_merged else 'opened'}", when, pullRequest=found)
+
+
+HOSTS = {
+    "hub": Git,
+    "lab": OnGitLab,
+    "tea": OnGitea,
+    "bucket": OnBitbucket,
+    "server": OnServer,
+}
