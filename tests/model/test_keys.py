@@ -24,6 +24,29 @@ def test_a_repository_has_one_name(text) -> None:
 
 
 @pytest.mark.parametrize(
+    "branch",
+    ["develop", "Prod", "integration", "release/spring", "rel-7", "support/1.4", "1.2.x", "v2"],
+)
+def test_environments_and_releases_have_shared_branches(branch) -> None:
+    assert keys.is_shared_branch(branch)
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "dependabot/npm/lodash-4.17.21",
+        "release-notes",
+        "1234-fix",
+        "v2-redesign",
+        "product",
+        "qa-7",
+    ],
+)
+def test_a_branch_of_one_change_is_not_shared(branch) -> None:
+    assert not keys.is_shared_branch(branch)
+
+
+@pytest.mark.parametrize(
     ("ref", "branch"),
     [
         ("refs/heads/feature/x", "feature/x"),

@@ -282,7 +282,7 @@ class OnServer(ByScript):
     def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
         self.own.push((f"{self.name} {head}", self.written[head][0]), ref=ref, when=when)
         body = self.story.posts[-1].body
-        body["changes"][0] |= {"fromHash": self.sha(old) if old else NONE}
+        body["changes"][0] |= {"fromHash": self.sha(old) if old else NONE, "toHash": self.sha(head)}
         body["changes"][0] |= {"type": "UPDATE" if old else "ADD"}
         body["commits"] = [
             {"id": self.sha(name), "message": name}

@@ -328,6 +328,18 @@ def passing_environment(git: Git) -> Told:
     return shipped(1, deploys=2)
 
 
+def mirrored(git: Git) -> Told:
+    """A mirror has the same commits and tells of them, too."""
+    begun(git)
+    git.change(1, "a", "07:00", "07:30", way="squash")
+    mirror = type(git)(git.story, f"{git.name}-mirror")
+    mirror.parents, mirror.written, mirror.heads = git.parents, git.written, git.heads
+    mirror.sha = git.sha
+    mirror.push("main", "07:50")
+    git.deploy("08:00")
+    return shipped(1, deploys=2)
+
+
 FLOWS: list[Callable[[Git], Told]] = [
     release_of_any_name,
     release_without_a_known_name,
@@ -358,6 +370,7 @@ def told_by(host: str, flow: Callable[[Git], Told]) -> Callable[[Story], Told]:
 
 HISTORIES = {f"{flow.__name__} {host}": told_by(host, flow) for flow in FLOWS for host in HOSTS} | {
     "services": told_by("hub", services_by_a_branch),
+    "mirrored": told_by("server", mirrored),
     "passing": told_by("hub", passing_environment),
 }
 

@@ -21,6 +21,10 @@ _RULES: Final = "IN ('commit', 'built', 'version', 'hierarchy')"
 """SQL: rules of links that come from a commit or version, of the deployed image or of the message
 of the commit that sets it."""
 _REVISION: Final = "lower(json_extract(s.attributes, '$.\"vcs.ref.head.revision\"'))"
+_NOT_ITS_OWN: Final = (  # a fork or a mirror has the same commits
+    "NOT EXISTS (SELECT 1 FROM vcs_commits o WHERE o.project = s.home "
+    "AND o.commit_id = c.commit_id)"
+)
 _NAMED: Final = (
     "WITH RECURSIVE up(deploy, child, key, depth) AS (SELECT child, child, parent, 1 FROM links "
     f"WHERE rule {_RULES} AND child {rows.KEYS} "
@@ -29,16 +33,17 @@ _NAMED: Final = (
     "AND s.operation IN ('push', 'pull_request') "
     f"CROSS JOIN links l ON l.child = up.key AND l.rule {_RULES} "
     "AND (s.project = d.project OR l.rule = 'hierarchy') WHERE depth < 3), "
-    "found AS (SELECT DISTINCT up.deploy, up.child, s.*, d.ended_at AS until FROM up "
-    "CROSS JOIN vcs_deploys d ON d.key = up.deploy "
+    "found AS (SELECT DISTINCT up.deploy, up.child, s.*, d.ended_at AS until, d.project AS home "
+    "FROM up CROSS JOIN vcs_deploys d ON d.key = up.deploy "
     "CROSS JOIN spans s ON s.key = up.key AND s.project <> d.project) "
     "SELECT s.deploy, s.project, c.commit_id, s.until, (SELECT p.project FROM spans p "
     "WHERE p.key = s.child) FROM found s CROSS JOIN vcs_commits c "
-    "ON c.key = s.key WHERE EXISTS (SELECT 1 FROM seeks k WHERE k.key = s.child "
+    f"ON c.key = s.key WHERE {_NOT_ITS_OWN} "
+    "AND EXISTS (SELECT 1 FROM seeks k WHERE k.key = s.child "
     "AND length(k.value) >= 7 AND c.commit_id >= k.value AND c.commit_id < k.value || 'g') "
     "UNION SELECT s.deploy, s.project, c.commit_id, s.until, '' FROM found s "
     f"CROSS JOIN vcs_commits c ON c.project = s.project AND c.commit_id = {_REVISION} "
-    "WHERE s.operation NOT IN ('push', 'pull_request')"
+    f"WHERE s.operation NOT IN ('push', 'pull_request') AND {_NOT_ITS_OWN}"
 )
 _EARLIER: Final = (
     rows.asked("key")
