@@ -26,10 +26,10 @@ DEFAULT_BRANCHES: Final = frozenset(
     | {"live", "stable", "canary"}
 )
 _RELEASE: Final = re.compile(
-    r"(releases?|gh-readonly-queue)/.|v?\d+(\.(\d+|x))+([-_/].*)?\Z|v\d+\Z"
-    r"|(release|rel|rc|support|stable|maint|maintenance)[-_/]v?\d"
+    r"(releases?|gh-readonly-queue)/.|(rel|rc|support|stable|maintenance)/v?\d|v?\d+(\.\d+)*\.x\Z"
 )
-"""Names of branches of releases: `release/spring`, `rel-7`, `1.2.x`, `v2`, `support/1.4`."""
+"""Names of branches of releases: `release/spring`, `support/1.4`, `1.2.x`. Tags have `v1.2` and
+`release-7`, too, so a branch of such a name shows by what it has."""
 _SHA: Final = re.compile(r"[0-9a-f]{7,64}\Z")
 _REFERENCE: Final = re.compile(r"vstrace-[A-Za-z0-9_./%@+~:-]{3,300}")
 _ISSUE_KEY: Final = re.compile(
