@@ -62,15 +62,12 @@ def affected_targets(
         found.sharing_incidents(target, moment)
     for change in changes:
         found.placed(change)
-    about = merged_into(db, spans.values())
-    tests = []
     # What was an incident or a test may be none any more, or another one.
-    for span in (s for change in changes for s in change[:2] if s is not None):
-        if span.operation == "incident" or span.key in incidents or span.key in incidents_before:
-            about.append(span)
-        if span.operation == "test":
-            tests.append(span)
-    for span in about:
+    before_and_now = [s for change in changes for s in change[:2] if s is not None]
+    counted_as = incidents | incidents_before.keys()
+    about = [s for s in before_and_now if s.operation == "incident" or s.key in counted_as]
+    tests = [s for s in before_and_now if s.operation == "test"]
+    for span in (*about, *merged_into(db, spans.values())):
         found.incident(span, {*broken_places(span), *incidents_before.get(span.key, ())})
     for span in tests:
         found.test(span)
