@@ -180,12 +180,11 @@ def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
             return day_start(date.fromisoformat(text), zone)
         except ValueError:
             raise ValueError(f"'{text}' is not a day; write it like 2026-03-02") from None
+    is_bare = text.isdigit() and len(text) < _EPOCH
     try:
-        if text.isdigit() and len(text) < _EPOCH:
-            raise ValueError(text)
-        length = parse_duration(text)
+        length = parse_duration("" if is_bare else text)
     except ValueError:
-        instant = None if text.isdigit() and len(text) < _EPOCH else parse_instant(text)
+        instant = None if is_bare else parse_instant(text)
         if instant is None:
             raise ValueError(
                 f"'{text}' is not a time; write 7d, 12h, 2026-03-02, 2026-03-02T10:00:00Z or today"
