@@ -33,7 +33,6 @@ VERSION: Final = 5
 SPANS_AT_ONCE: Final = 2_000
 DEPLOYS_AT_ONCE: Final = 50
 """Most deployments of a target that one transaction judges; the others wait in `judge_queue`."""
-_DIRTY = "broken"
 _OF_HISTORY: Final = frozenset({"deploy", "pull_request", "push"})
 _WAIT: Final = (
     "INSERT INTO judge_queue VALUES (?, ?, ?, ?) "
@@ -97,7 +96,7 @@ class MetricsKeeper:
         except Exception:
             log.exception("the delivery metrics are out of date until the next start")
             db.execute("ROLLBACK TO metrics")
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (_DIRTY,))
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', 'broken')")
             db.execute("DELETE FROM judge_queue")
         db.execute("RELEASE metrics")
 
@@ -129,8 +128,7 @@ class MetricsKeeper:
     def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
         """Start with the first step; returns it. Partial work of another configuration is invalid.
         Rows of an older version or after a bug are deleted, except those of pruned traces."""
-        half = f"({VERSION}, half)"
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (f"({VERSION}, half)",))
         db.execute(
             "DELETE FROM vcs_deploys WHERE key IN (SELECT m.key FROM metric_deploys m "
             "JOIN spans s ON s.key = m.key WHERE s.operation <> 'deploy')"

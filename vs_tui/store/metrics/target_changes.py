@@ -89,10 +89,9 @@ def _shipped(
     db: sqlite3.Connection, deploys: Collection[str], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
     """Deploy -> new changes in its commit, and the pull requests above it."""
-    requested: dict[str, set[str]] = {}
     above = set(rows.select_in(db, _ABOVE, deploys))
-    for deploy, key in above.difference(rows.select_in(db, _BEFORE_IT, above)):
-        requested.setdefault(deploy, set()).add(key)
+    fresh: dict[str, list[str]] = grouped(above.difference(rows.select_in(db, _BEFORE_IT, above)))
+    requested = {deploy: set(own) for deploy, own in fresh.items()}
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
