@@ -29,6 +29,7 @@ from vs_tui.metrics.counters import (
 )
 from vs_tui.metrics.report import IncidentFact
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
@@ -168,14 +169,12 @@ def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
 
 def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]:
     """Pull request -> its reviews and pushes."""
-    found: dict[str, list[Span]] = {}
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation IN ('review', 'push') "
         f"AND parent_key {rows.KEYS} AND parent_key <> ''"
     )
-    for span in map(rows.span_of, rows.select_in(db, sql, keys)):
-        found.setdefault(span.parent_key, []).append(span)
-    return found
+    spans = map(rows.span_of, rows.select_in(db, sql, keys))
+    return grouped((span.parent_key, span) for span in spans)
 
 
 def keep_counts(db: sqlite3.Connection, counts: Iterable[Count]) -> None:

@@ -27,6 +27,7 @@ from vs_tui.metrics.statistics import (
     span_groups,
 )
 from vs_tui.metrics.windows import MONDAY, Window
+from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
@@ -193,9 +194,7 @@ def read_pull_requests(
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
         f"AND parent_key {rows.KEYS} AND actor <> '' ORDER BY started_at, key"
     )
-    reviewers: dict[str, list[str]] = {}
-    for parent, actor in rows.select_in(db, sql, [each.key for each in found]):
-        reviewers.setdefault(parent, []).append(actor)
+    reviewers: dict[str, list[str]] = grouped(rows.select_in(db, sql, [each.key for each in found]))
     return [
         _reviewed(each, reviewers[each.key]) if each.key in reviewers else each for each in found
     ]
