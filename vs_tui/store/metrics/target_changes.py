@@ -314,13 +314,11 @@ def builds_of(
     return list(found.values())
 
 
-def _own_builds(db: sqlite3.Connection, deployments: Iterable[Deployment]) -> list[Build]:
-    tokens = set()
+def _own_builds(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Build]:
+    tokens = {f"built:{d.commit[:7]}" for d in deployments if d.commit}
     for d in deployments:
         versions = [*d.parts, (d.artifact, d.version), (d.service, d.version)]
         tokens |= {f"artifact:{name}@{version}" for name, version in versions if name and version}
-        if d.commit:
-            tokens.add(f"built:{d.commit[:7]}")
     where = (
         "operation IN ('build', 'pipeline') "
         f"AND key IN (SELECT key FROM offers WHERE token {rows.KEYS})"
