@@ -14,6 +14,7 @@ from vs_tui.tui import actions
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.help import HelpView
 from vs_tui.tui.screens.trace import TraceView
+from vs_tui.tui.widgets.inputs import FilterBox
 
 
 def titles(on) -> list[str]:
@@ -167,6 +168,16 @@ async def test_a_wrong_filter_says_below_the_box_what_is_accepted_and_keeps_the_
         assert "team" in on.lines[box + 1]
         await on.press("escape")
         assert "-problem" not in on.app.screen.classes
+
+
+@pytest.mark.parametrize("keys", [("1",), ("1", "b"), ("2",), ("4",)])
+async def test_the_empty_filter_shows_one_that_is_accepted_there(keys) -> None:
+    async with stage(by_trace=True) as on:
+        await on.press(*keys, "slash")
+        box = on.app.screen.query_one(FilterBox)
+        assert box.placeholder and box.placeholder in on.text
+        await on.press(*box.placeholder, "enter")
+        assert not on.app.view.filtering, on.text
 
 
 @does("sort", "sort_reverse")

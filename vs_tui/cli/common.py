@@ -117,11 +117,11 @@ def table_line(cells: Iterable[str], widths: Iterable[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def add_store_options(parser: argparse.ArgumentParser) -> None:
+def add_store_options(
+    parser: argparse.ArgumentParser, default: str = "the user's data folder"
+) -> None:
     """--db and --config, for every command that reads the store."""
-    parser.add_argument(
-        "--db", metavar="PATH", help="database file (default: the user's data folder)"
-    )
+    parser.add_argument("--db", metavar="PATH", help=f"database file (default: {default})")
     parser.add_argument("--config", metavar="PATH", type=Path, help="configuration file")
 
 

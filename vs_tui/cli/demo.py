@@ -249,7 +249,7 @@ def _register_screenshot(subparsers: Any) -> None:
         help="colours (default dark)",
     )
     parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
-    add_store_options(parser)
+    add_store_options(parser, "the sample story")
 
 
 def screenshot(args: argparse.Namespace) -> int:

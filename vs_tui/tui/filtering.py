@@ -20,6 +20,15 @@ _TRACE_TERMS: Final = ("section:", "next:", "step:", "wait>", "over>")
 _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")
 
 
+def example(where: str) -> str:
+    """A filter in the language of a screen."""
+    if where == "events":
+        return "source:github verdict:rejected,quarantined -kind:ping"
+    if where == "board":
+        return "team:core next:ana wait>1d is:long -is:draft"
+    return "team:core kind:deploy state:failed dur>10m age<7d"
+
+
 def problem_so_far(text: str, where: str, ways: Sequence[str]) -> str:
     """What is wrong with a filter that is being written; empty if only its last term is, and
     `ways` complete it."""

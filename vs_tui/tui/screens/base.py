@@ -92,7 +92,7 @@ class View(Screen[None]):
         yield Line(self.look, id="banner")
         yield from self.body()
         yield FilterNote(self.look, id="notice")
-        yield FilterBox(self.completions, id="filter")
+        yield FilterBox(self.completions, filtering.example(self.where), id="filter")
         yield FilterNote(self.look, id="problem")
         yield Line(self.look, id="footer")
 

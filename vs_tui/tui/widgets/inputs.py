@@ -247,12 +247,8 @@ class FilterBox(Input):
 
     BINDINGS: ClassVar[list[Any]] = [Binding("tab", "complete", show=False)]
 
-    def __init__(self, complete: Complete, *, id: str | None = None) -> None:
-        super().__init__(
-            placeholder="team:core kind:deploy state:failed dur>10m age<7d",
-            suggester=Completer(complete),
-            id=id,
-        )
+    def __init__(self, complete: Complete, example: str, *, id: str | None = None) -> None:
+        super().__init__(placeholder=example, suggester=Completer(complete), id=id)
         self.cursor_blink = False
 
     def action_complete(self) -> None:
