@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hmac
 import http.client
 import itertools
 import json
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.ingest.bodies import zstd
-from tests.ingest.server import TOKEN, Server, nearby, serving
+from tests.ingest.server import SECRETS, TOKEN, Server, nearby, serving
 from tests.patience import PATIENCE
 from vs_tui.ingest import bodies
 
@@ -199,6 +200,26 @@ def test_after_a_refusal_the_connection_goes_on_or_says_that_it_ends(shared, pat
     first, _, rest = answers.partition(b"\r\n\r\n")
     assert first.startswith((b"HTTP/1.1 40", b"HTTP/1.1 20"))
     assert b"connection: close" in first.lower() or b'"status":"ok"' in rest
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "deflate"])
+def test_a_body_without_a_proof_yet_grows_little(shared, encoding) -> None:
+    """The signature of a stranger's 24 KB would be that of 24 MiB."""
+    pack = {"gzip": gzip.compress, "zstd": zstd, "deflate": zlib.compress}[encoding]
+    headers = {"X-Hub-Signature-256": f"sha256={64 * '0'}", "X-GitHub-Event": "ping"}
+    headers["Content-Encoding"] = encoding
+    status, answer = shared.call("/github", pack(b" " * 24 * 1024 * 1024), headers)
+    assert (status, answer["detail"]) == (413, "the body is larger than 50 times its packed size")
+    pieces = bodies.decoded(encoding, pack(b" " * 1024 * 1024), 1_000)
+    assert {len(piece) for piece in itertools.islice(pieces, 100)} <= set(range(1_001))
+
+
+def test_a_signed_body_may_be_compressed(shared) -> None:
+    body = json.dumps({"type": "build", "id": "packed", "action": "start"}).encode()
+    for secret, expected in ((SECRETS["customhttp"], 200), ("wrong", 401)):
+        mac = hmac.new(secret.encode(), body, "sha256").hexdigest()
+        headers = {"Content-Encoding": "gzip", "X-VS-Signature": mac, "Authorization": ""}
+        assert shared.call("/customhttp", gzip.compress(body), headers)[0] == expected
 
 
 def test_a_gzip_bomb_is_413(shared) -> None:

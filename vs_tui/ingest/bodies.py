@@ -37,6 +37,9 @@ from vs_tui.store.queries.reader_protocol import Reader
 
 PIECE: Final = 1024 * 1024
 """Most bytes that are decoded at once."""
+RATIO_UNPROVEN: Final = 50
+"""A body that is yet to be proven by its signature may grow this many times when it is decoded;
+JSON grows 5 to 20 times. Else 24 KB of a stranger would be 25 MiB to decode and to digest."""
 _PLACES: Final = ("compression", "backports")
 ZSTD: Final = next((p for p in _PLACES if find_spec(p) and find_spec(f"{p}.zstd")), "")
 """The package of zstd: part of Python since 3.14, before that in the extra `zstd`."""
@@ -62,11 +65,11 @@ class Broken(ValueError):
     """The body is cut or is not valid in its encoding."""
 
 
-def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
-    """The decoded pieces of a body. Raises Broken at the end if anything is missing, such as the
-    checksum."""
+def decoded(encoding: str, raw: bytes, at_once: int = PIECE) -> Iterator[bytes]:
+    """The decoded pieces of a body, of at most `at_once` bytes. Raises Broken at the end if
+    anything is missing, such as the checksum."""
     if encoding == "zstd":
-        yield from _zstd(raw)
+        yield from _zstd(raw, at_once)
         return
     window = zlib.MAX_WBITS | 16
     if encoding == "deflate":
@@ -78,7 +81,7 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
         stream = zlib.decompressobj(window)
         while not stream.eof:
             try:
-                piece = stream.decompress(rest, PIECE)
+                piece = stream.decompress(rest, at_once)
             except zlib.error:
                 raise Broken("the body is cut or its encoding is broken") from None
             rest = stream.unconsumed_tail
@@ -93,14 +96,14 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
     raise Broken(_TOO_MANY_PARTS)
 
 
-def _zstd(raw: bytes) -> Iterator[bytes]:
+def _zstd(raw: bytes, at_once: int) -> Iterator[bytes]:
     zstd = import_module(f"{ZSTD}.zstd")
     options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
     for _ in range(MOST_PARTS):
         frame, rest = zstd.ZstdDecompressor(options=options), raw
         while not frame.eof:
             try:
-                piece = frame.decompress(rest, PIECE)
+                piece = frame.decompress(rest, at_once)
             except zstd.ZstdError:
                 raise Broken("the body is cut or its encoding is broken") from None
             rest = b""

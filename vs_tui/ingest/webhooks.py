@@ -19,6 +19,8 @@ from vs_tui.ingest.admission import Admission, Load, too_many
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.bodies import (
     ENCODINGS,
+    PIECE,
+    RATIO_UNPROVEN,
     SIZE_AT_ONCE,
     Broken,
     SubprocessParser,
@@ -159,20 +161,23 @@ class Receiving:
         self._pay(note)
         body = await self._read(request, load, proven=bool(note.proof))
         if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS:
-            body = await self._decode(encoding, body, load)
+            body = await self._decode(encoding, body, load, proven=bool(note.proof))
         load.arrived()
         url = f"{request.scheme}://{request.host}{request.raw_path}"
         return self._admit_body(note, headers, body, dict(request.query), url)
 
-    async def _decode(self, encoding: str, raw: bytes, load: Load) -> bytes:
+    async def _decode(self, encoding: str, raw: bytes, load: Load, *, proven: bool) -> bytes:
         """The decompressed body. A small body that expands a lot uses no more memory than the
-        limit."""
+        limit, and little time without a proof."""
         body = bytearray()
+        most, said = self._limits.body, _limit(self._limits)
+        if not proven and len(raw) * RATIO_UNPROVEN < most:
+            most, said = len(raw) * RATIO_UNPROVEN, f"{RATIO_UNPROVEN} times its packed size"
         try:
-            for piece in decoded(encoding, raw):
-                if len(body) + len(piece) > self._limits.body:
-                    raise _too_large(_limit(self._limits))
-                load.add(len(piece), self._limits.body)
+            for piece in decoded(encoding, raw, min(most + 1, PIECE)):
+                if len(body) + len(piece) > most:
+                    raise _too_large(said)
+                load.add(len(piece), most)
                 body += piece
                 await asyncio.sleep(0)  # other requests go on between two pieces
         except Broken as error:
