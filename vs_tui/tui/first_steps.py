@@ -245,6 +245,7 @@ def _tell(facts: Facts, *, short: bool) -> list[Line]:
     shown: list[Piece] = []
     for name in names[first : first + 6]:
         shown.append((f"[{name}] ", "key") if name == facts.tool else (f" {name}  ", "dim"))
+    shown.append((f" {place + 1} of {len(names)}", "dim"))
     arrived = any(row.source == facts.tool for row in facts.requests)
     mark, role = (glyphs.ok, "ok") if arrived else (glyphs.queue, "queue")
     lines = [Line(_step(3, mark, role, "tell the tool", *shown))]
