@@ -946,6 +946,7 @@ def test_a_deploy_of_a_tag_or_a_branch():
     tagged = last("deployment", gh.deploy(ref="v1.2.0"))
     assert answers(tagged, last("release", gh.release())) == {"version"}
     assert {k[1] for k in offered(tagged) if k[0] == "artifact"} == {
+        "api@1.2.0",
         "api@v1.2.0",
         f"api@{gh.MERGE}",
     }

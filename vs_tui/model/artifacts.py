@@ -8,7 +8,7 @@ without a scope, because an alert's labels name a service and a version but no n
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
@@ -98,6 +98,7 @@ def is_bump(title: str, names: Collection[str]) -> bool:
     )
 
 
+_RELEASE: Final = re.compile(r"(?:\S+@)?v?\d+\.\d+\.\d\S*")
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
 _NAMES: Final = (
     r"(?:pre|non|not)[-_. ]?prod(?:uction)?|production|prod|live|staging|stage|uat|qa|testing|test|"
@@ -133,6 +134,16 @@ def offer_version(
         return ()
     bare = artifact(service, version, "", via)
     return (artifact(service, version, scope, via), bare) if scope else (bare,)
+
+
+def offer_ref(service: str, ref: str, scope: str) -> Iterator[Key]:
+    """Keys of a deployed ref, if there is one. Alerts, which name no scope, find it if it is named
+    as a release is (`v1.4.0`), as no branch is; with and without the `v`."""
+    if ref:
+        yield artifact(service, ref, scope, "ref")
+    if _RELEASE.fullmatch(ref[:200]):
+        yield artifact(service, ref, "", "ref")
+        yield artifact(service, ref.removeprefix("v"), "", "ref")
 
 
 def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:

@@ -10,6 +10,7 @@ import pytest
 from tests.metrics.http.ci import Circle, Otlp
 from tests.metrics.http.clock import at, sha
 from tests.metrics.http.github import GitHub
+from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.orders import ORDERS, told_in
 from tests.metrics.http.others import Plyzen, Script, alertmanager
 from tests.metrics.http.presets import codedeploy, codepipeline, datadog, heroku, octopus
@@ -191,6 +192,20 @@ def branch_of_a_promotion(story: Story, name: str) -> Wanted:
     return {"project": f"acme/{name}", "fail": (0, 2), "rework": (1, 2)}
 
 
+def alert_of_a_release(host: type[GitHub] | type[GitLab]) -> Tell:
+    """Hosts name the tag that is deployed; the alert names the release before the last one."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = host(story, f"acme/{name}")
+        for hour, tag in ((10, "v1.9.0"), (11, "v1.10.0"), (12, "v1.11.0")):
+            own.deploy(f"{hour}:05", began=f"{hour}:00", version=tag)
+        alertmanager(story, name, "12:10", "12:30", version="1.10.0")
+        alertmanager(story, name, "12:20", "12:40", version="v1.11.0")
+        return {"project": f"acme/{name}", "fail": (2, 3), "rework": (0, 3), "recovery": (20.0, 2)}
+
+    return tell
+
+
 # -- one deployment, told twice -----------------------------------------------------------------
 
 
@@ -255,6 +270,8 @@ HISTORIES: dict[str, Tell] = {
     "names-digits": commits_of_digits,
     "names-tags": tags_of_a_monorepo,
     "names-hotfix": branch_of_a_promotion,
+    "names-github": alert_of_a_release(GitHub),
+    "names-gitlab": alert_of_a_release(GitLab),
     "twice-devlake": sent_again_by_a_retry,
     "twice-host": beside_a_host,
     "twice-monitor": monitor_without_a_cycle,

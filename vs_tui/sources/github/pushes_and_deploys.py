@@ -344,7 +344,7 @@ def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, 
     """Keys of the version it shipped: by tag, if there is one, and by commit."""
     tag, sha = _version(hook, deployment), text(deployment, "sha")
     return keys.offers(
-        artifacts.artifact(service, tag, hook.scope, "ref") if tag else None,
+        *artifacts.offer_ref(service, tag, hook.scope),
         artifacts.artifact(service, sha, hook.scope, "sha") if keys.commit(sha) else None,
     )
 

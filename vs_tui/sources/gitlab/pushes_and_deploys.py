@@ -181,7 +181,7 @@ def read_deployment(hook: Hook) -> Reading:
                 vs__environment__production=True if tier == "production" else None,
             ),
             offers=keys.offers(
-                artifacts.artifact(hook.name, tag, hook.scope, "ref") if tag else None,
+                *artifacts.offer_ref(hook.name, tag, hook.scope),
                 artifacts.artifact(hook.name, sha, hook.scope, "sha") if sha else None,
             ),
             seeks=keys.seeks(
