@@ -268,7 +268,6 @@ class TargetReader:
                     started_at=run.started_at,
                     start_known=run.started_at != run.ended_at,
                     restored_at=run.ended_at,
-                    finished_at=run.ended_at,
                     version=run.told.get("version") or run.told.get("commit") or version,
                 )
                 for key, run in _by_key(span.key, runs[span.key])
