@@ -1,15 +1,14 @@
-"""Finds when the first commit of each pull request was written, and the files it touched."""
+"""Finds when the first commit of each pull request was written."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.branch_stretches import FIRST_SHIPS
 from vs_tui.store.folding.vcs_history import FORCED, named
 
 # The pushes of pull requests: to its own branch or to its base, those below it and those of its
@@ -81,24 +80,3 @@ def _is_own(
         return own is None or not ends or of[commit_id] == change
     before = max((end for end in ends.values() if end < own), default=0)
     return before < at <= own
-
-
-def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
-    """Merged pull request -> files that it touched; absent if no push listed any."""
-    found: dict[str, set[str]] = {}
-    sql = (
-        "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "
-        "AND p.kind = 1 AND p.branch = h.source AND p.at <= h.at AND p.at > h.at - ?1 "
-        "JOIN vcs_commits c ON c.key = p.key WHERE h.source <> '' AND h.kind = 0 "
-        "AND h.key IN (SELECT value FROM json_each(?2)) UNION SELECT m.key, c.paths "
-        "FROM vcs_commits m JOIN vcs_history h ON h.key = m.key JOIN vcs_commits o "
-        "ON o.project = m.project AND o.commit_id = m.commit_id JOIN vcs_history p "
-        "ON p.key = o.key AND p.kind = 1 AND p.branch IN (h.branch, h.source) "
-        "JOIN vcs_commits c ON c.key = p.key "
-        "WHERE m.key IN (SELECT value FROM json_each(?2))"
-    )
-    listed = list(pull_requests)
-    for key, paths in db.execute(sql, (3 * FIRST_SHIPS, rows.as_json(listed))):
-        if paths:
-            found.setdefault(key, set()).update(paths.split("\n"))
-    return found

@@ -18,12 +18,12 @@ from vs_tui.model.artifacts import is_bump
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.branch_stretches import Commit
+from vs_tui.store.folding.branch_stretches import Commit, paths_of
 from vs_tui.store.folding.containment import carried_by, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in
 from vs_tui.store.folding.vcs_history import PUSH
 from vs_tui.store.metrics.application_changes import applied
-from vs_tui.store.metrics.first_commits import first_commits, paths_of
+from vs_tui.store.metrics.first_commits import first_commits
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""
