@@ -35,8 +35,7 @@ _ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def spellings(environment: str) -> tuple[str, ...]:
-    """All spellings of an environment: `production`, `prod` and `prd` are one environment, in any
-    case, because tools spell it differently."""
+    """All spellings of an environment: `production`, `prod` and `prd` are one, in any case."""
     lowered = environment.lower()
     words = _ALIKE.get(lowered, (lowered,))
     found = [spelt for word in words for spelt in (word, word.capitalize(), word.upper())]
@@ -49,7 +48,7 @@ def one_spelling(environment: str) -> str:
 
 
 class Target(NamedTuple):
-    """A sequence of deployments, each of which replaces the one before."""
+    """A sequence of deployments that replace each other."""
 
     project: str
     service: str
@@ -82,14 +81,14 @@ class Deployment:
     parts: tuple[tuple[str, str], ...] = ()
     """(artifact, version) of each artifact of its project, if one span deployed several."""
     part_results: tuple[tuple[str, str], ...] = ()
-    """(artifact, `success` or `failure`) of the artifacts with a known result of their own."""
+    """(artifact, `success` or `failure`) of those with a known result of their own."""
     whole: Deployment | None = None
-    """The deployment of several artifacts that contains this artifact."""
+    """The deployment of several artifacts that has this one."""
     team: str = ""
     first_commit_at: Instant | None = None
     """Time of the oldest commit it ships, if the sender reports it."""
     marked: str = ""
-    """Why the sender's data marks it as a repair: `rollback`, `hotfix branch`, ..."""
+    """Why its sender marks it as a repair: `rollback`, `hotfix branch`, ..."""
     name: str = ""
     trace_id: str = ""
     is_plyzen: bool = False
@@ -103,9 +102,9 @@ class Deployment:
     regions: tuple[str, ...] = ()
     """The clusters that it deployed to, if its tool tells them."""
     repeat: str = ""
-    """What it means to deploy what is live already: `drift` was put right, or a `promotion` made
-    live what was only built; empty: a deployment like others. A `reconciliation` is drift, too, and
-    its tool tells of a start only where it changes something."""
+    """What deploying what is live already means: `drift` was put right, or a `promotion` made live
+    what was only built; empty: a deployment. A `reconciliation` is drift whose tool tells of a
+    start only where it changes something."""
     has_start: bool = True
     """Whether its start was told."""
     is_promoted: bool = False
@@ -113,7 +112,7 @@ class Deployment:
     members: tuple[str, ...] = ()
     """Keys of all its spans; empty if it has only its own."""
     position: tuple[str, Instant] | None = None
-    """The branch and the time at which its commit reached it, if the push was received."""
+    """The branch and when its commit reached it, if the push was received."""
 
     @property
     def span(self) -> str:
@@ -131,7 +130,7 @@ class Deployment:
 
     @property
     def finished(self) -> bool:
-        """Whether it counts as a deployment: it ended and was not cancelled."""
+        """Whether it counts: it ended and was not cancelled."""
         return self.outcome in (DeployOutcome.OK, DeployOutcome.FAILED)
 
     @property
@@ -150,7 +149,7 @@ class Deployment:
         return next((parts[name] for name in services if parts.get(name)), "")
 
     def has_all_of(self, other: Deployment) -> bool:
-        """Whether it contains what another one contains: it is of the same or of a later commit."""
+        """Whether it contains what another one does: it is of the same or a later commit."""
         if self.version_of() == other.version_of():
             return True
         mine, theirs = self.position, other.position
@@ -183,7 +182,7 @@ class Test:
     deployment: str = ""
     """Key of the parent span, which may be a deploy."""
     elsewhere: bool = False
-    """Whether another target had the latest deployment of its artifact before it."""
+    """Whether another target had its artifact last."""
     cut: tuple[str, ...] = ()
     """Keys of spans that a user unlinked from it."""
 
@@ -194,7 +193,7 @@ class Incident:
 
     key: str
     services: tuple[str, ...]
-    """The services that it names; one that is empty stands for all of its project."""
+    """The services that it names; an empty one stands for all of its project."""
     environment: str
     started_at: Instant
     restored_at: Instant | None = None
@@ -211,14 +210,14 @@ class Incident:
     span: str = ""
     """Key of the span if this is one run of it; empty for the span's current run."""
     start_known: bool = True
-    """False if only its end was received: then `started_at` is that end."""
+    """False if only its end was received, which `started_at` then is."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
     elsewhere: bool = False
-    """Whether another target had the latest deployment of its artifact before it."""
+    """Whether another target had its artifact last."""
     only_named: bool = False
-    """Whether only its named deployment or version may be blamed in this target, because another
-    possible target has a deployment that began later."""
+    """Whether only what it names may be blamed in this target, because another possible one has a
+    deployment that began later."""
 
 
 class Kind(StrEnum):
@@ -249,9 +248,9 @@ class Change:
     ready_at: Instant | None = None
     """When it stopped being a draft."""
     commits: tuple[str, ...] = ()
-    """The commits of a pull request whose messages speak for all of it."""
+    """The commits whose messages speak for all of a pull request."""
     reverts: tuple[str, ...] = ()
-    """Keys of the changes that it takes back, by what its description or commit says."""
+    """Keys of the changes that its description or commit takes back."""
     restores: bool = False
     """Whether it takes back a revert, and so brings a change back."""
 
@@ -274,8 +273,8 @@ _COMMIT: Final = re.compile(r"(?=.*[a-f])(?=.*\d)[0-9a-f]{7,64}\Z")
 
 @lru_cache(maxsize=4096)
 def plain_version(version: str) -> str:
-    """A version as it is compared: without the `v` before its number, which only some tools write,
-    and of a commit the first seven digits, because tools shorten it."""
+    """A version as it is compared: without the `v` before its number, and of a commit the first
+    seven digits, because only some tools write these."""
     if version[:1] in ("v", "V") and version[1:2].isdigit():
         return version[1:]
     return version[:7].lower() if _COMMIT.match(version.lower()) else version

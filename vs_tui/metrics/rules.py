@@ -71,8 +71,7 @@ def name_of(project: str) -> str:
 
 def broken_places(span: Span) -> Sequence[tuple[str, str]]:
     """(project, service) of each service that an incident names. The service is empty for a ticket
-    of a repository, and for an alert whose service is the path of a repository: these are about any
-    service deployed from there."""
+    of a repository and for an alert about its path: they are about all deployed there."""
     named = str(span.attributes.get(SERVICES_ATTRIBUTE) or span.service).lower().split("\n")
     is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
 

@@ -1,6 +1,5 @@
-"""Order statistics as docs/metrics.md defines them, and the figures of spans of any kind: counts
-and durations by any grouping (ValueStream's figures), flaky jobs, and the expected ends of spans in
-flight."""
+"""Order statistics as docs/metrics.md defines them, and figures of spans of any kind: counts and
+durations by any grouping (ValueStream's figures), flaky jobs, expected ends."""
 
 from __future__ import annotations
 
@@ -75,8 +74,8 @@ HISTORY: Final = 20
 
 
 class Baseline(NamedTuple):
-    """Durations to compare with: of the last successes of a series, at most HISTORY of them, or of
-    the last waits of one kind."""
+    """Durations to compare with: of the last successes of a series (at most HISTORY), or of the
+    last waits of one kind."""
 
     n: int
     p50: Duration
@@ -100,7 +99,7 @@ GROUPINGS: Final = (
     *("operation", "name", "project", "team", "service", "environment", "source", "actor"),
     *("status", "stage"),
 )
-"""Fields by which spans can be grouped; several can be combined."""
+"""Fields by which spans can be grouped, also several."""
 
 
 Group = tuple[str, ...]
@@ -144,10 +143,9 @@ def span_groups(
     window: Window,
     most: int,
 ) -> tuple[list[SpanGroup], int]:
-    """(the groups with the most finished spans, at most `most`, and the number of all groups).
-    `within` has the durations of the spans that began and ended in the window, `others` has what
-    else was in it. Figures are made only for the groups returned: of names there may be 100,000,
-    nearly all of one span."""
+    """(at most `most` groups, those with the most finished spans; number of all groups). `within`
+    has the durations of spans that began and ended in the window, `others` what else was in it.
+    Figures are made for those groups only: of names there may be 100,000."""
     finished: dict[Group, int] = {}
     for durations in within.values():
         for group, took in durations.items():
@@ -204,8 +202,7 @@ def check_grouping(grouping: Sequence[str]) -> None:
 
 
 class FlakyJob(NamedTuple):
-    """A job that both passed and failed on one commit: its result does not depend on the commit
-    alone."""
+    """A job that both passed and failed on one commit."""
 
     project: str
     job: str

@@ -17,8 +17,8 @@ def brief(duration: float | None) -> str:
 
 
 def rate(per_day: float | None) -> str:
-    """A rate as `3/day`, `2/week` or `1/month`: in the first unit in which it is at least 1, else
-    per month, or per year if it is below 0.1 a month."""
+    """A rate as `3/day`, `2/week` or `1/month`: in the first unit in which it is at least 1, else a
+    month, or a year below 0.1 a month."""
     if per_day is None:
         return MISSING
     if not per_day:
