@@ -13,8 +13,16 @@ REPO = "acme/api"
 T = 1_772_445_600_000_000
 
 
-def node(key: str, operation: str, at: int = 0, ended: int | None = None, status=Status.OK) -> Node:
-    return Node(key, operation, T + at, None if ended is None else T + ended, status)
+def node(
+    key: str,
+    operation: str,
+    at: int = 0,
+    ended: int | None = None,
+    status=Status.OK,
+    environment: str = "",
+) -> Node:
+    end = None if ended is None else T + ended
+    return Node(key, operation, T + at, end, status, environment)
 
 
 def links(child: Node, seeks, offered: list[tuple[Node, Key]], **more):
@@ -150,3 +158,22 @@ def test_the_docs_have_every_rule_in_order_with_its_confidence() -> None:
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
     assert [row[0].strip("|` ") for row in rows] == [rule.value for rule in Rule]
     assert [row[1].partition(",")[0] for row in rows] == [CONFIDENCE[rule] for rule in Rule]
+
+
+def test_a_version_is_that_of_the_environment_that_an_alert_names() -> None:
+    """Also where it failed, and where a later deploy of it succeeded elsewhere; an alert that names
+    no environment is about the one that succeeded."""
+    here = node("prod", "deploy", 0, MINUTE, Status.ERROR, "prod")
+    staged = node("staging", "deploy", MINUTE, 2 * MINUTE, Status.OK, "staging")
+    sought = [Seek(Rule.VERSION, Key("artifact", "1.4.0", "cart"))]
+    for scopes in (("cart", "cart"), ("acme/cart", "cart"), ("cart", "")):
+        offered = [
+            (deploy, Key("artifact", "1.4.0", scope))
+            for deploy, scope in zip((here, staged), scopes, strict=True)
+        ]
+        for environment, parent in (("production", "prod"), ("STAGE", "staging")):
+            alert = node("alert", "incident", 5 * MINUTE, environment=environment)
+            assert [link.parent for link in links(alert, sought, offered)] == [parent]
+    alert = node("alert", "incident", 5 * MINUTE)
+    both = [(deploy, Key("artifact", "1.4.0", "cart")) for deploy in (here, staged)]
+    assert [link.parent for link in links(alert, sought, both)] == ["staging"]

@@ -27,7 +27,6 @@ from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.folding.transaction import Folding, exists, in_transaction, next_seq
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Sweeper, WriterSettings, is_empty
-from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
 from vs_tui.store.schema import StoreError, connect, open_checked, open_writer, run_on
 from vs_tui.store.storage_errors import explain, is_storage
 
@@ -54,7 +53,7 @@ class Writer(Sweeper):
         self._projector = self._fold_loop.projector
         self.receipt_time = self._watch.receipt_time
         self._is_open = False
-        self._to_adopt.append(clear_leftovers(path))
+        self._to_adopt.append(self._clear_leftovers)
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
@@ -208,11 +207,18 @@ class Writer(Sweeper):
         self._notify(())
         return result
 
+    def _clear_leftovers(self, db: sqlite3.Connection, _: Folding) -> bool:
+        from vs_tui.store.maintenance.table_swap import clear_leftovers  # after the first rows
+
+        return clear_leftovers(db, self.path)
+
     async def start_over(self, work: Callable[[sqlite3.Connection, Folding], T]) -> T:
         """Run a function in a transaction that also deletes all derived data. The log is folded
         again from then on; `caught_up` waits for it."""
 
         def whole(db: sqlite3.Connection, folding: Folding) -> T:
+            from vs_tui.store.maintenance.table_swap import empty_models  # not at the start
+
             result = work(db, folding)
             empty_models(db, folding)
             return result

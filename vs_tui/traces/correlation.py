@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vs_tui.metrics.facts import one_spelling
 from vs_tui.model.application_commits import APPLICATION
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
@@ -106,10 +107,13 @@ class Node(NamedTuple):
     at: Instant
     ended_at: Instant | None
     status: Status
+    environment: str = ""
 
     @classmethod
     def of(cls, span: Span) -> Node:
-        return cls(span.key, span.operation, span.at, span.ended_at, span.status)
+        return cls(
+            *(span.key, span.operation, span.at, span.ended_at, span.status, span.environment)
+        )
 
 
 class Match(NamedTuple):
@@ -173,6 +177,8 @@ def links_of(
             for match in matches(seek.key)
             if fits(seek.key, match.offered) and may_link(seek.rule, child, match.node)
         ]
+        if seek.rule is Rule.VERSION:
+            answers = _nearer(child, answers)
         if answers := _unambiguous(seek.key, answers):
             readings.append((seek, answers))
     for seek, answers in _longest(readings):
@@ -185,6 +191,16 @@ def links_of(
             found.append((order, rule, node, None, None))
     found.sort(key=lambda entry: entry[0])
     return _select(child, found, frozenset(cut), most)
+
+
+def _nearer(child: Node, answers: list[Match]) -> list[Match]:
+    """Without the spans of other environments, if there are others of their operation."""
+    here = {each.node.operation for each in answers if not _is_elsewhere(child, each.node)}
+    return [
+        each
+        for each in answers
+        if each.node.operation not in here or not _is_elsewhere(child, each.node)
+    ]
 
 
 def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
@@ -285,21 +301,29 @@ def _is_of_before(child: Node, parent: Node) -> bool:
     )
 
 
+def _is_elsewhere(child: Node, parent: Node) -> bool:
+    """Whether two spans are of different environments."""
+    one, other = child.environment, parent.environment
+    return bool(one and other) and one_spelling(one) != one_spelling(other)
+
+
 def level(operation: str) -> int:
     """The level of an operation in a delivery; inferred links only go down."""
     return _LEVEL.get(operation, _CUSTOM_LEVEL)
 
 
 def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
-    """Sort key of a candidate: rule, precision of the name, level, success, nearest begin before
-    the child, and the key to make it total."""
+    """Sort key of a candidate: rule, precision of the name, level, environment and success, nearest
+    begin before the child, and the key to make it total."""
     precision = 0
     if sought is not None and rule is Rule.TRACEPARENT:
         precision = -len(sought.value)  # a span before its whole trace
     elif sought is not None and rule in (Rule.CLOSES, Rule.ISSUE_KEY):
         precision = _PLACES.index(sought.via) if sought.via in _PLACES else len(_PLACES)
     height = level(parent.operation)
-    success = 0 if rule not in _SUCCESS_FIRST or parent.status is Status.OK else 1
+    success = 0
+    if rule in _SUCCESS_FIRST:
+        success = 2 * _is_elsewhere(child, parent) + (parent.status is not Status.OK)
     gap = child.at - parent.at
     nearness = gap if gap >= 0 else (1 << 62) - gap
     return (

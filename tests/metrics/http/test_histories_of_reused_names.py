@@ -206,6 +206,22 @@ def alert_of_a_release(host: type[GitHub] | type[GitLab]) -> Tell:
     return tell
 
 
+def staged_by_a_script(host: type[GitHub | GitLab]) -> Tell:
+    """A script brings each release to staging, the host to production: the alert of production is
+    about the latter."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own, script = host(story, f"acme/{name}"), Script(story, name)
+        for hour, tag in ((10, "v1.9.0"), (11, "v1.10.0"), (12, "v1.11.0")):
+            script.deploy(f"{hour}:02", environment="staging", version=tag)
+            own.deploy(f"{hour}:05", began=f"{hour}:03", version=tag)
+        script.deploy("12:30", environment="staging", version="v1.10.0")
+        alertmanager(story, name, "12:40", "13:00", version="v1.10.0")
+        return {"project": f"acme/{name}", "fail": (1, 3), "rework": (0, 3), "recovery": (20.0, 1)}
+
+    return tell
+
+
 # -- one deployment, told twice -----------------------------------------------------------------
 
 
@@ -263,6 +279,8 @@ HISTORIES: dict[str, Tell] = {
     "regions-once": regions_at_once,
     "regions-apart": regions_apart,
     "regions-stages": stages_of_a_run,
+    "staged-github": staged_by_a_script(GitHub),
+    "staged-gitlab": staged_by_a_script(GitLab),
     "names-groups": groups_that_are_not_production,
     "names-humps": stages_in_humps,
     "names-jobs": jobs_that_are_not_production,

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from vs_tui.model.artifacts import is_moving
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding import crowded_keys, incident_links
@@ -104,13 +105,18 @@ def _is_settled(change: Change) -> bool:
     return (
         old is not None
         and not change.fresh
-        and (old.at, old.operation) == (new.at, new.operation)
+        and _place(old) == _place(new)
         and new.operation not in _BY_THEIR_END
         and (
             old.attributes == new.attributes
             or _decisions(old.attributes) == _decisions(new.attributes)
         )
     )
+
+
+def _place(span: Span) -> tuple[Instant, str, str]:
+    """The values of a span by which any of its links may change."""
+    return span.at, span.operation, span.environment
 
 
 _BY_THEIR_END: Final = frozenset({"test", "incident"})
@@ -225,7 +231,7 @@ def _gained(
 def _asked_again(change: Change, told: crowded_keys.Told) -> Iterator[crowded_keys.Place]:
     """The keys whose seekers must be linked again after a change."""
     old, new = change.old, change.new
-    moved = old is None or (old.at, old.operation) != (new.at, new.operation)
+    moved = old is None or _place(old) != _place(new)
     ranked = moved or old is None or old.status != new.status
     closed = moved or old is None or old.ended_at != new.ended_at
     if moved:

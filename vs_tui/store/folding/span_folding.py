@@ -291,12 +291,14 @@ def load_nodes(
 ) -> dict[str, Node]:
     """The nodes of these spans, from the table or from the rows that are not inserted yet."""
     sql = (
-        "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status "
-        f"FROM spans WHERE key {rows.KEYS}"
+        "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status, "
+        f"environment FROM spans WHERE key {rows.KEYS}"
     )
     found = {
-        key: Node(key, operation, at, ended_at, Status(status))
-        for key, operation, at, ended_at, status in rows.select_in(connection, sql, keys)
+        key: Node(key, operation, at, ended_at, Status(status), environment)
+        for key, operation, at, ended_at, status, environment in rows.select_in(
+            connection, sql, keys
+        )
     }
     new = (key for key in keys if key in unplaced)
     found.update((key, Node.of(rows.span_of(unplaced[key]))) for key in new)

@@ -218,19 +218,16 @@ def remove_side(path: Path) -> None:
         side.with_name(side.name + part).unlink(missing_ok=True)
 
 
-def clear_leftovers(path: Path) -> Callable[[sqlite3.Connection, object], bool]:
-    """A task for the writer that deletes what a dead rebuild has left, one step at a time."""
-
-    def clear(db: sqlite3.Connection, _: object) -> bool:
-        lock = DatabaseLock(side_of(path), temporary=True)
-        try:
-            lock.take()
-        except InUse:
-            return False
-        try:
-            remove_side(path)
-            return _drop_some(db)
-        finally:
-            lock.release()
-
-    return clear
+def clear_leftovers(db: sqlite3.Connection, path: Path) -> bool:
+    """Delete what a dead rebuild of the database at `path` has left, one step at a time. Returns
+    whether there is more. Runs in the caller's transaction."""
+    lock = DatabaseLock(side_of(path), temporary=True)
+    try:
+        lock.take()
+    except InUse:
+        return False
+    try:
+        remove_side(path)
+        return _drop_some(db)
+    finally:
+        lock.release()
