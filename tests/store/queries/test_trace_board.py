@@ -123,7 +123,7 @@ def test_a_longer_past_is_read_when_it_is_asked_for() -> None:
 
 
 def test_of_very_many_traces_that_ended_lately_the_last_ones_are_kept(monkeypatch) -> None:
-    monkeypatch.setattr(trace_board, "MOST", 3)
+    monkeypatch.setattr(trace_board, "MOST_OVER", 3)
     world, kept = World(), TraceBoard()
     listed: list[Sequence[str]] = []
     for minute in (40, 10, 30, 20, 50):
