@@ -36,7 +36,8 @@ each of shipped links and metrics.
 with 32 MB for the pages of SQLite instead of 16 it took 108 and 148 and folded as fast. The cache
 of events had 8 MB more then. With the dashboard it was 114 and 146 (188 while Live kept the spans
 of the traces and each thread had an arena of the C library; after 50,000 bodies 232, then 148), and
-at 70 custom events a second, each build a trace of its own, 151 from the sixth to the ninth minute.
+at 75 custom events a second, each build a trace of its own, 140 to 143 from the fifth to the eighth
+minute (153 while Live kept 5,000 traces that had ended).
 
 An outline of custom events took receiving one from 102 to 80 us of CPU time and folding it from 42
 to 72 (in one process, without sockets and listeners; three pairs of 12,800 at a load of 20). Since
