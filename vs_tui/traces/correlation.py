@@ -111,9 +111,7 @@ class Node(NamedTuple):
 
     @classmethod
     def of(cls, span: Span) -> Node:
-        return cls(
-            *(span.key, span.operation, span.at, span.ended_at, span.status, span.environment)
-        )
+        return cls(span.key, span.operation, span.at, span.ended_at, span.status, span.environment)
 
 
 class Match(NamedTuple):
@@ -195,12 +193,9 @@ def links_of(
 
 def _nearer(child: Node, answers: list[Match]) -> list[Match]:
     """Without the spans of other environments, if there are others of their operation."""
-    here = {each.node.operation for each in answers if not _is_elsewhere(child, each.node)}
-    return [
-        each
-        for each in answers
-        if each.node.operation not in here or not _is_elsewhere(child, each.node)
-    ]
+    far = {each.node.key for each in answers if _is_elsewhere(child, each.node)}
+    here = {each.node.operation for each in answers if each.node.key not in far}
+    return [each for each in answers if each.node.key not in far or each.node.operation not in here]
 
 
 def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
@@ -321,9 +316,8 @@ def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
     elif sought is not None and rule in (Rule.CLOSES, Rule.ISSUE_KEY):
         precision = _PLACES.index(sought.via) if sought.via in _PLACES else len(_PLACES)
     height = level(parent.operation)
-    success = 0
-    if rule in _SUCCESS_FIRST:
-        success = 2 * _is_elsewhere(child, parent) + (parent.status is not Status.OK)
+    failed = parent.status is not Status.OK
+    success = 2 * _is_elsewhere(child, parent) + failed if rule in _SUCCESS_FIRST else 0
     gap = child.at - parent.at
     nearness = gap if gap >= 0 else (1 << 62) - gap
     return (
