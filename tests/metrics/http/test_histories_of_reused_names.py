@@ -267,7 +267,27 @@ def tags_of_a_monorepo(story: Story, name: str) -> Wanted:
     return {"fail": (1, 5), "rework": (1, 5), "successes": 5}
 
 
+def pushed_beside_the_merge(seconds: int) -> Tell:
+    """GitHub tells the push of a merge with another time than the merge, mostly a second later."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = GitHub(story, f"acme/{name}")
+        for n, hour in ((1, 9), (2, 11), (3, 13)):
+            merged, pushed = (
+                f"2026-03-02T{hour:02}:30:30Z",
+                f"2026-03-02T{hour:02}:30:{30 + seconds}Z",
+            )
+            own.pull(n, f"{hour:02}:00", merged, commits=((f"{name} {n}", f"{hour:02}:00"),))
+            own.push((own.merge_of(n), merged), when=pushed)
+            own.deploy(f"{hour + 1}:00", commit=own.merge_of(n))
+        return {"project": f"acme/{name}", "lead": (1.0, 3), "unknown": 0, "successes": 3}
+
+    return tell
+
+
 HISTORIES: dict[str, Tell] = {
+    "merge-later": pushed_beside_the_merge(1),
+    "merge-earlier": pushed_beside_the_merge(-1),
     "again-back": went_back,
     "again-alarm": alarm_of_an_earlier_run,
     "again-ships": each_ships_its_commit,

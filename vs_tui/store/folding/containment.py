@@ -301,9 +301,11 @@ def _pushed(
         later = together[push] - pushed[-1].at if push in together else 0
         for n in listed:
             after, until = stretches[n].after, stretches[n].until
-            away = {key for at, key, *_ in requests if at and not after < at + later <= until}
-            found[n].apart |= away
             own = [commit for commit in pushed if after < commit.at + later <= until]
+            # The time of a push may differ from that of the merge by which a deploy is placed.
+            known = requests if own or push in together else ()
+            away = {key for at, key, *_ in known if at and not after < at + later <= until}
+            found[n].apart |= away
             leading = {request[1] for request in requests if _leads_on(request, stretches[n])}
             if keys.is_shared_branch(stretches[n].branch):
                 found[n].promotions |= leading
