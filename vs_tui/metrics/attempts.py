@@ -86,20 +86,23 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     """Merge the deploys of one version in one pipeline run, with all attempts, into one deployment.
 
     The deploys of one attempt (a matrix of regions) fail together if any fails. A later attempt
-    continues an unsuccessful one; after a success it is a new deployment. Deploys without a known
-    run are merged if they deploy one version at the same time, with each other and with a run.
+    continues an unsuccessful one; after a success it is a new deployment. So is the rollback of a
+    run, whose job names the version that it takes back. Deploys without a known run are merged if
+    they deploy one version at the same time, with each other and with a run.
     """
     deployments = list(deployments)
     is_new = _unless_rolled_back(deployments, _is_new)
     told = list(_versions(deployments))
-    groups = grouped(((d.run, version, d.regions), d) for d, version in told if d.run)
+    groups = grouped(
+        ((d.run, version, d.regions, d.marked == ROLLBACK), d) for d, version in told if d.run
+    )
     others = [(d, version) for d, version in told if not d.run]
     unnamed = ("", *MOVING_VERSIONS)
     alone = grouped(
         ((d.correlation, version), d) for d, version in others if version not in unnamed
     )
     found = [d for d, version in others if version in unnamed]
-    runs = grouped((version, (of, of.copy())) for (_, version, _), of in groups.items())
+    runs = grouped((version, (of, of.copy())) for (_, version, *_), of in groups.items())
     for (correlation, version), members in alone.items():
         left: list[Deployment] = []
         for member in sorted(members, key=begun):

@@ -280,10 +280,17 @@ def plain_version(version: str) -> str:
     return version[:7].lower() if _COMMIT.match(version.lower()) else version
 
 
+def is_version(version: str, other: str) -> bool:
+    """Whether two versions are one; what a build adds after `+` counts where both have it."""
+    mine, theirs = plain_version(version), plain_version(other)
+    is_build_of_it = ("+" in mine) != ("+" in theirs)
+    return mine == theirs or (is_build_of_it and mine.split("+")[0] == theirs.split("+")[0])
+
+
 def same_version(version: str, commit: str, other: str, other_commit: str) -> bool:
     """Whether two spans may be about the same version: nothing that both name differs."""
     if version and other:
-        return plain_version(version) == plain_version(other)
+        return is_version(version, other)
     names = [name.lower() for name in (version, commit) if name]
     others = [name.lower() for name in (other, other_commit) if name]
     if not names or not others:

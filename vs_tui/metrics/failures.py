@@ -19,6 +19,7 @@ from vs_tui.metrics.facts import (
     Incident,
     Test,
     begun,
+    is_version,
     order,
     plain_version,
     same_version,
@@ -235,7 +236,7 @@ def _is_of(deployment: Deployment, incident: Incident) -> bool:
     """Whether it deployed the version that an incident names; that version may be a commit."""
     version = incident.version
     own = (deployment.version, deployment.commit, deployment.version_of(*incident.services))
-    if plain_version(version) in map(plain_version, own):
+    if any(is_version(version, each) for each in own):
         return True
     return bool(deployment.commit) and same_version("", version, "", deployment.commit)
 

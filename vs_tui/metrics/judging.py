@@ -132,9 +132,10 @@ def judge(
             for each in undone:
                 signals.setdefault(each.key, []).append(signal)
         version = plain_version(deployment.version)
+        is_bringing = deployment.marked != ROLLBACK
         if only is None or deployment.key in only:
             # Without requests of its own all that is new belongs to other services.
-            own = changes if requests is None or requests else []
+            own = changes if is_bringing and (requests is None or requests) else []
             if version in versions and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own = [change for change in own if change.kind is not Kind.VERSION]
@@ -147,7 +148,7 @@ def judge(
                     shipped=_shipped(deployment, own, course, builds),
                 )
             )
-        if deployment.ok:
+        if deployment.ok and is_bringing:
             versions.add(version)
             known.update(change.key for change in changes)
             for change in fresh:  # of changes with one title a revert means the last

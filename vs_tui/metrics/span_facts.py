@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Incident, Kind, Test
-from vs_tui.metrics.failures import reverted_title
+from vs_tui.metrics.failures import ROLLBACK, reverted_title
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_places
 from vs_tui.model import keys
+from vs_tui.model.artifacts import bare_version, is_rollback_name
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status, cuts
 
@@ -20,6 +21,7 @@ _NUMBERS: Final = re.compile(r"[\W\d_]+")
 _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
 VERSION: Final = ("vs.version", "service.version", "version")
 COMMIT: Final = ("vcs.ref.head.revision", "commit")
+_JOB: Final = ("vs.deploy.job", "cicd.pipeline.task.name")
 """Attributes that hold a version or a commit; the first with a value counts."""
 OUTCOMES: Final[Mapping[Status, DeployOutcome]] = {
     Status.OK: DeployOutcome.OK,
@@ -60,9 +62,9 @@ def is_true(attributes: Attributes, name: str) -> bool:
     return str(attributes.get(name, "")).lower() in ("true", "1", "yes")
 
 
-def version_of(attributes: Attributes) -> str:
-    """The version that a span names."""
-    return text(attributes, *VERSION)
+def version_of(attributes: Attributes, service: str = "") -> str:
+    """The version that a span names, of this service."""
+    return bare_version(text(attributes, *VERSION), service)
 
 
 def commit_of(attributes: Attributes) -> str:
@@ -74,7 +76,7 @@ def broken_version(span: Span, service: str = "") -> str:
     """The version that an incident names, for one of its services, or else the commit."""
     names = span.attributes
     own = dict(_of_artifacts(span, "vs.artifact")).get(service, "")
-    return version_of(names) or own or commit_of(names)
+    return version_of(names, service) or own or commit_of(names)
 
 
 def deploy_began(span: Span) -> Instant | None:
@@ -101,7 +103,7 @@ def deployment_of(span: Span) -> Deployment:
         started_at=deploy_began(span) or span.at,
         ended_at=ended,
         outcome=OUTCOMES[deploy_status(span)],
-        version=version_of(names),
+        version=version_of(names, span.service),
         commit=commit_of(names),
         branch=branch,
         product=text(names, "vs.product", "product"),
@@ -126,7 +128,7 @@ def deployment_of(span: Span) -> Deployment:
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
         else 0,
-        leg=text(names, "vs.deploy.job", "cicd.pipeline.task.name", "vs.deploy.region"),
+        leg=text(names, *_JOB, "vs.deploy.region"),
     )
 
 
@@ -138,15 +140,18 @@ def _of_artifacts(span: Span, what: str) -> Iterator[tuple[str, str]]:
     if "vs.artifact" not in span.attributes:
         for name, value in span.attributes.items():
             if name.lower().startswith(own):
-                yield name[len(own) :].lower(), "" if value == "-" else str(value)
+                part = name[len(own) :].lower()
+                yield part, "" if value == "-" else bare_version(str(value), part)
 
 
 def _mark(span: Span, branch: str) -> str:
     names = span.attributes
-    task = text(names, "deployment.name", "vs.task")
+    tasks = [text(names, name) for name in ("deployment.name", "vs.task", *_JOB)]
+    if not span.name.lower().startswith(span.service):  # which may be called `rollback-controller`
+        tasks.append(span.name)
     description = text(names, "vs.deploy.description", "vs.deploy.message")
-    if task.lower().startswith("rollback") or _ROLLED_BACK.match(description):
-        return "rollback"
+    if any(map(is_rollback_name, tasks)) or _ROLLED_BACK.match(description):
+        return ROLLBACK
     if is_hotfix(branch):
         return "hotfix branch"
     titles = (span.name, description or text(names, "vcs.change.title"))
@@ -172,7 +177,7 @@ def test_of(span: Span) -> Test | None:
         ended_at=span.ended_at,
         passed=span.status is Status.OK,
         suite=_NUMBERS.sub(" ", suite).strip().lower(),
-        version=version_of(span.attributes),
+        version=version_of(span.attributes, span.service),
         commit=commit_of(span.attributes),
         deployment=span.parent_key,
         cut=tuple(cuts(span.attributes)),
@@ -264,12 +269,13 @@ def build_of(span: Span) -> Build | None:
     """A `build` or `pipeline` span as a build; None without a start."""
     if span.started_at is None:
         return None
+    service = text(span.attributes, "vs.artifact", "artifact").lower() or span.service
     return Build(
         key=span.key,
         project=span.project,
         started_at=span.started_at,
         ended_at=span.ended_at,
-        service=text(span.attributes, "vs.artifact", "artifact").lower() or span.service,
-        version=version_of(span.attributes),
+        service=service,
+        version=version_of(span.attributes, service),
         commit=commit_of(span.attributes),
     )

@@ -93,7 +93,7 @@ def _told(event: Event) -> Iterator[tuple[str, str]]:
     """What an event tells of what is deployed, and where."""
     yield "service", event.service.lower()
     yield "environment", one_spelling(event.environment)
-    yield "version", version_of(event.attributes)
+    yield "version", version_of(event.attributes, event.service)
     yield "commit", commit_of(event.attributes)
 
 

@@ -100,6 +100,11 @@ def is_bump(title: str, names: Collection[str]) -> bool:
 
 _RELEASE: Final = re.compile(r"(?:\S+@)?v?\d+\.\d+\.\d\S*")
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
+_ROLLBACK: Final = re.compile(
+    r"(?:[^a-z]*|:[^:]*:[^a-z]*|(?!.*deploy).*[^a-z])roll(?:ing|ed)?[-_ ]?back(?:s|$|[^a-z]).*",
+    re.DOTALL,
+)
+"""A rollback first, or without a deploy: `deploy-or-rollback` is none."""
 _NAMES: Final = (
     r"(?:pre|non|not)[-_. ]?prod(?:uction)?|production|prod|live|staging|stage|uat|qa|testing|test|"
     r"development|dev|sandbox|preview"
@@ -118,7 +123,22 @@ _IMAGE_PARTS: Final = re.compile(
 )
 
 
+_WHOLE_IMAGE: Final = re.compile(r"[\w.:-]+/(?:[\w.-]+/)*[\w.-]+:[\w.-]+")
+_AFTER_SERVICE: Final = re.compile(r"[-_/@:](v?\d.*|sha256:.*)", re.DOTALL)
 PART: Final = "part"
+
+
+@lru_cache(maxsize=4096)
+def bare_version(version: str, service: str = "") -> str:
+    """The part of a version that tools of all kinds know: the tag of a whole image, else its
+    digest; a tag of git without `refs/tags/`; the version in one that begins with its service, as
+    releases of Sentry (`cart@1.4.0`) and tags of monorepos (`cart/v1.4.0`, `cart-1.4.0`) do."""
+    found = version.removeprefix("refs/tags/")
+    if "@sha256:" in found or _WHOLE_IMAGE.fullmatch(found):
+        found = image_parts(found)[1] or found
+    is_of_service = service and found[: len(service)].lower() == service.lower()
+    rest = _AFTER_SERVICE.fullmatch(found[len(service) :]) if is_of_service else None
+    return rest[1] if rest else found
 
 
 def offer_version(
@@ -132,6 +152,7 @@ def offer_version(
     """
     if not service or not version:
         return ()
+    version = bare_version(version, service)
     bare = artifact(service, version, "", via)
     return (artifact(service, version, scope, via), bare) if scope else (bare,)
 
@@ -167,8 +188,15 @@ def image_parts(image: str) -> tuple[str, str]:
 
 
 def is_deploy_name(name: str) -> bool:
-    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `DeployToQA`)."""
-    return _DEPLOY.search(_HUMP.sub("-", name[:200]).lower()) is not None
+    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `DeployToQA`), be it
+    an older version (`rollback-prod`)."""
+    return _DEPLOY.search(_HUMP.sub("-", name[:200]).lower()) is not None or is_rollback_name(name)
+
+
+@lru_cache(maxsize=4096)
+def is_rollback_name(name: str) -> bool:
+    """Whether the name of a job, stage or task says that it rolls back (`RollbackProd`)."""
+    return _ROLLBACK.fullmatch(_HUMP.sub("-", name[:200]).lower()) is not None
 
 
 def without_environment(name: str) -> str:

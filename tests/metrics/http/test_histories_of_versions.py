@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.metrics.http.clock import before, number, sha
@@ -204,7 +206,65 @@ def instances(story: Story) -> Wanted:
     return {"fail": (0, 1)}
 
 
+DIGESTS = {version: f"sha256:{sha(version)}{'a' * 24}" for version in ("1.4.0", "1.5.0")}
+
+
+def spelt(deployed: str, told: str) -> Callable[[Story], Wanted]:
+    """An alert of 1.4.0 after 1.5.0 was deployed. In the spellings `{v}` is the version, `{d}` the
+    digest of its image and `{s}` the service."""
+
+    def tell(story: Story) -> Wanted:
+        service = f"spelt{number(deployed + told)}"
+        own = Script(story, service)
+        for hour, version in ((9, "1.4.0"), (10, "1.5.0")):
+            own.deploy(
+                f"{hour:02}:00", version=deployed.format(v=version, d=DIGESTS[version], s=service)
+            )
+        label = told.format(v="1.4.0", d=DIGESTS["1.4.0"], s=service)
+        alertmanager(story, service, "10:10", "10:30", version=label)
+        return {"project": service, "fail": (1, 2), "recovery": (20.0, 1), "rework": (0, 2)}
+
+    return tell
+
+
+IMAGE = "ghcr.io/acme/{s}:{v}"
+SPELLINGS = {
+    "digest": ("ghcr.io/acme/{s}@{d}", "{d}"),
+    "image": (IMAGE, "{v}"),
+    "label": ("v{v}", "registry:5000/acme/{s}:{v}"),
+    "pinned": ("ghcr.io/acme/{s}:{v}@{d}", "{v}"),
+    "release": ("{v}", "{s}@{v}"),
+    "tag": ("refs/tags/v{v}", "{v}"),
+    "monorepo": ("{s}/v{v}", "{v}"),
+    "chart": ("{s}-{v}", "{v}"),
+    "build": ("{v}", "{v}+1a2b3c4"),
+}
+
+
+def image_in_two_tools(story: Story) -> Wanted:
+    """A script names the image, the pipeline in which it runs the tag."""
+    own = Script(story, "img2")
+    for hour, version in ((9, "1.9.0"), (10, "1.10.0"), (11, "1.9.1")):
+        own.deploy(f"{hour:02}:10", began=f"{hour:02}:00", version=version)
+        image = f"ghcr.io/acme/img2:{version}"
+        own.deploy(f"{hour:02}:08", began=f"{hour:02}:02", version=image, key=f"{hour}")
+    return {"fail": (1, 3), "rework": (1, 3), "successes": 3}
+
+
+def builds_of_one_version(story: Story) -> Wanted:
+    """What a build adds to its version tells two of them apart."""
+    own = Script(story, "bld1")
+    for hour, version in ((9, "1.4.0+a"), (10, "1.4.0+b")):
+        own.deploy(f"{hour:02}:00", version=version)
+    alertmanager(story, "bld1", "10:10", "10:30", version="1.4.0+a")
+    alertmanager(story, "bld1", "10:40", "10:50", version="1.4.0+b")
+    return {"fail": (2, 2), "recovery": (15.0, 2)}
+
+
 HISTORIES = {
+    **{f"spelt {name}": spelt(*each) for name, each in SPELLINGS.items()},
+    "img2": image_in_two_tools,
+    "bld1": builds_of_one_version,
     "vp1": v_prefix,
     "vp2": v_prefix_last,
     "vp3": v_prefix_test,

@@ -277,6 +277,7 @@ def _deploy(hook: Hook, outline: Event) -> Event:
     environment, _, part = environment.partition(" \u2013 ")
     service = (text(payload, "service", limit=200) or part).lower() or hook.service
     task = text(deployment, "task")
+    job = text(hook.body, "check_run", "name")
     is_production = deployment.get("production_environment")
     return outline._replace(
         name=f"{service} to {environment}" if environment else service,
@@ -293,6 +294,7 @@ def _deploy(hook: Hook, outline: Event) -> Event:
             vcs__ref__head__name=text(deployment, "ref"),
             vcs__ref__head__revision=text(deployment, "sha"),
             vs__rework=True if task.startswith("rollback") else None,
+            vs__task=job if artifacts.is_rollback_name(job) else None,
             vs__deploy__description=text(status, "description") or text(deployment, "description"),
             vs__deploy__environment_url=web_url(text(status, "environment_url")),
             vs__deploy__superseded=True if lowered(status, "state") == "inactive" else None,

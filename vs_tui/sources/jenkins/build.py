@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from vs_tui.model import artifacts, keys
-from vs_tui.model.artifacts import environment_in, is_deploy_name
+from vs_tui.model.artifacts import environment_in, is_deploy_name, is_rollback_name
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BEFORE_ALL, Unreadable
@@ -196,6 +196,7 @@ class Build:
 
     def _attributes(self, service: str, environment: str, version: str) -> dict[str, Scalar]:
         owner, _, name = self.repo.rpartition("/")
+        leaf = self.family.rpartition("/")[2]
         return known(
             # Without a checkout the last part may be a branch or not.
             cicd__pipeline__name=self.family if self.branch or self.family != self.job else None,
@@ -209,6 +210,7 @@ class Build:
             vcs__ref__head__name=self.branch,
             vcs__ref__head__revision=text(self.scm, "commit"),
             vs__run__event=self.cause,
+            vs__task=leaf if is_rollback_name(leaf) else None,
         ) | {
             f"build.parameter.{name[:80]}": value
             for name in list(self.parameters or {})[:50]

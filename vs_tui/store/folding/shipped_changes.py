@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target, one_spelling
+from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model import keys
-from vs_tui.model.artifacts import is_moving_version
+from vs_tui.model.artifacts import is_moving_version, is_rollback_name
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import (
@@ -45,6 +46,12 @@ _TAKEN: Final = (
     "('build', 'pipeline') THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
     f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
 )
+_ROLLING_BACK: Final = (
+    "SELECT d.key, p.attributes ->> '$.\"cicd.pipeline.task.name\"' FROM spans d "
+    f"CROSS JOIN spans p ON p.key = d.parent_key WHERE d.key {rows.KEYS} AND p.operation = 'build' "
+    "AND p.attributes ->> '$.\"cicd.pipeline.task.name\"' LIKE '%back%'"
+)
+"""SQL: (deploy, name of its job) where that may roll back."""
 
 
 def relink_shipped(
@@ -187,6 +194,9 @@ def place_deploys(
             for key, d in found.items()
         ],
     )
+    jobs = rows.select_in(connection, _ROLLING_BACK, found)
+    undoing = {key for key, name in jobs if is_rollback_name(name)}
+    undoing.update(key for key, d in found.items() if d.marked == ROLLBACK)
     after = set()
     for key, d in found.items():
         version = "" if is_moving_version(d.version) else d.version
@@ -194,7 +204,9 @@ def place_deploys(
         place = d.target._replace(environment=one_spelling(d.environment))
         if deploys[key].operation != "deploy":
             place = Target(*targets[key])
-        target = (key, *place, d.started_at, d.ended_at, int(d.ok))
+        # The job of a rollback may name the version that it takes back.
+        is_bringing = d.ok and key not in undoing
+        target = (key, *place, d.started_at, d.ended_at, int(is_bringing))
         after.add((*target, version, d.branch, *places[key]))
     gone = [(row[0],) for row in before - after]
     connection.executemany("DELETE FROM vcs_deploys WHERE key = ?", gone)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
-from vs_tui.metrics.failures import is_revert, reverted_title, undoes_a_revert
+from vs_tui.metrics.failures import ROLLBACK, is_revert, reverted_title, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
 from vs_tui.metrics.rules import MetricRules, name_of
 from vs_tui.metrics.span_facts import build_of, change_of
@@ -65,6 +65,8 @@ def shipped_by(
     spans: dict[str, tuple[str, ...]] = {}
     waiting: list[Deployment] = []
     for d in finished:
+        if d.marked == ROLLBACK:
+            continue
         own = [w for w in waiting if d.ok and d.has_all_of(w)]
         waiting = [w for w in waiting if w not in own]
         if d.ok:

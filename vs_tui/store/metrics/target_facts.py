@@ -27,7 +27,7 @@ from vs_tui.metrics.facts import (
     plain_version,
     spellings,
 )
-from vs_tui.metrics.failures import is_revert
+from vs_tui.metrics.failures import ROLLBACK, is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import (
@@ -38,6 +38,7 @@ from vs_tui.metrics.span_facts import (
     test_of,
 )
 from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
+from vs_tui.model.artifacts import is_rollback_name
 from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
@@ -376,9 +377,9 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
         if not d.run and same in told:  # it made a deployment, which names the run
             run, attempt = same, max((n for _, n in attempts), default=1)
         leg = jobs.get(d.span, d.leg)
-        found.append(
-            replace(d, run=run, leg=leg, run_attempt=d.run_attempt or attempt) if run else d
-        )
+        marked = ROLLBACK if is_rollback_name(leg) else d.marked
+        told_as = replace(d, run=run, leg=leg, run_attempt=d.run_attempt or attempt, marked=marked)
+        found.append(told_as if run else d)
     return found
 
 
