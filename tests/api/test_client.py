@@ -4,9 +4,10 @@ changes by the stream, stale and back again when the receiver is killed and rest
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -97,6 +98,81 @@ async def test_it_answers_as_the_reader_beside_the_receiver(server: Server) -> N
                 await remote.spans("nonsense:1")
     finally:
         await local.close()
+
+
+async def test_only_traces_with_a_change_are_read_again(server: Server, monkeypatch) -> None:
+    for name in ("a", "b", "c"):
+        send(server, name, name=name)
+    asked: list[str] = []
+
+    async def rows(remote: HttpReader, filter: str = "") -> list[str]:
+        """Names and sections in order; `asked` gets what was sent for them."""
+        asked.clear()
+        return [f"{r.title} {r.section.value}" for r in (await remote.board(filter)).rows]
+
+    async with reading(server.url) as remote:
+        fetch = remote.remote.fetch
+
+        async def fetched(path: str, query: Mapping[str, object]) -> object:
+            body = await fetch(path, query)
+            asked.extend(item["next"]["title"] for item in body["items"])
+            return body
+
+        monkeypatch.setattr(remote.remote, "fetch", fetched)
+        assert await rows(remote) == ["a running", "b running", "c running"]
+        assert asked == ["a", "b", "c"]
+        send(server, "b", "end")
+        assert await rows(remote) == ["a running", "c running", "b finished"]
+        send(server, "d", name="d")
+        assert await rows(remote) == ["a running", "c running", "d running", "b finished"]
+        assert len(asked) <= 2 and "d" in asked  # one row is always judged again
+        send(server, "a", "end")
+        assert await rows(remote) == ["c running", "d running", "a finished", "b finished"]
+        assert len(asked) <= 2 and "a" in asked
+        # A filter has a list of its own; the first list is still known after it.
+        assert await rows(remote, "name:c") == ["c running"]
+        assert asked == ["c"]
+        send(server, "c", "end")
+        assert await rows(remote, "name:c") == ["c finished"]
+        found = await rows(remote)
+        assert found == ["d running", "c finished", "a finished", "b finished"]
+        # Counts are of all rows, and a row is the same object until it is judged again.
+        board, again = await remote.board(), await remote.board()
+        known = {id(row) for row in board.rows}
+        assert len([row for row in again.rows if id(row) in known]) >= 3
+        assert board.everything.sections == again.everything.sections
+        assert board.everything.sections["finished"] == 3
+
+
+async def test_a_row_that_only_the_receiver_knows_makes_a_whole_reading(
+    server: Server,
+) -> None:
+    for name in ("a", "b"):
+        send(server, name, name=name)
+    async with reading(server.url) as remote:
+        first = await remote.board()
+        send(server, "b", "end")
+        await remote.board()
+        send(server, "c", name="c")
+        # As after a filter such as age>1m, which a row meets without a change.
+        [(name, kept)] = remote._boards.items()
+        remote._boards[name] = dataclasses.replace(kept, rows=kept.rows[1:])
+        assert first.rows[0].title == "a"
+        assert [row.title for row in (await remote.board()).rows] == ["a", "c", "b"]
+
+
+async def test_a_version_of_another_receiver_is_unknown(server: Server) -> None:
+    send(server, "a", name="a")
+    for version in ("0123456789abcdef.7", "7", "nonsense", "."):
+        answer = server.call(f"/api/board?since={version}")[1]
+        assert len(answer["items"]) == 1 and answer["unchanged"] == {}
+    version = answer["version"]
+    send(server, "b", name="b")
+    server.call("/api/board")
+    answer = server.call(f"/api/board?since={version.partition('.')[0]}.99")[1]
+    assert [item["next"]["title"] for item in answer["items"]] == []
+    at = server.call(f"/api/board?since={version}&at=2026-01-01T00:00:00Z")[1]
+    assert (at["items"], at["version"]) == ([], None)
 
 
 async def test_what_earlier_runs_went_through_comes_with_its_moment(server: Server) -> None:

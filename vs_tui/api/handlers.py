@@ -180,6 +180,7 @@ class Api:
             finished_for=parse_duration(query["finished_for"]) if "finished_for" in query else None,
             at=instant(query, "at"),
             team=team_of(request),
+            since=query.get("since", ""),
         )
         limit = limit_of(query.get("limit", "1000"))
         now = instant(query, "at") or self._reader.now()

@@ -85,7 +85,11 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     ),
     "/api/board": (
         "the traces that are open or have just ended, and who acts next in each",
-        {**_FILTER, "limit": _PAGED["limit"], "finished_for": TEXT, "at": TEXT},
+        {
+            **_FILTER,
+            "limit": _PAGED["limit"],
+            **dict.fromkeys(("finished_for", "at", "since"), TEXT),
+        },
         ref_to("Board"),
     ),
     "/api/traces/{trace_id}": ("one trace with spans and links", {}, ref_to("Trace")),

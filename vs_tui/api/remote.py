@@ -97,6 +97,11 @@ class Remote:
         return self._ahead
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the stream is interrupted, even for a moment."""
+        return self._lost_at is not None
+
+    @property
     def stale(self) -> str:
         """Since when the connection is lost, and why; empty while it is up."""
         if self._lost_at is None:
@@ -120,24 +125,27 @@ class Remote:
     async def get(
         self, path: str, *, fresh_for: float = 0.0, missing: bool = False, **query: object
     ) -> Any:
-        """The JSON at a path. An answer younger than `fresh_for` seconds is used again; while the
-        stream is lost the last one is. None for 404 if `missing` allows it. Raises ValueError for a
-        request that the receiver does not understand, Unreachable for other failures."""
-        found = {name: str(value) for name, value in query.items() if value not in (None, "")}
-        name = f"{path}?{sorted(found.items())}"
+        """As `fetch`, but an answer younger than `fresh_for` seconds is used again; while the
+        stream is lost the last one is."""
+        name = f"{path}?{sorted(_given(query).items())}"
         at, kept = self._answers.get(name, (0.0, None))
-        lost = self._lost_at is not None
-        if kept is not None and (lost or time.monotonic() - at < fresh_for):
+        if kept is not None and (self.is_lost or time.monotonic() - at < fresh_for):
             return kept
-        body = await self._ask(path, found, LOST_ANSWER_SECONDS if lost else ANSWER_SECONDS)
-        if body is None:
-            if missing:
-                return None
+        body = await self.fetch(path, query, missing=missing)
+        if body is not None:
+            self._answers[name] = (time.monotonic(), body)
+            self._answers.move_to_end(name)
+            while len(self._answers) > KEPT_ANSWERS:
+                self._answers.popitem(last=False)
+        return body
+
+    async def fetch(self, path: str, query: Mapping[str, object], *, missing: bool = False) -> Any:
+        """The JSON at a path; None for 404 if `missing` allows it. Raises ValueError for a request
+        that the receiver does not understand, Unreachable for other failures."""
+        seconds = LOST_ANSWER_SECONDS if self.is_lost else ANSWER_SECONDS
+        body = await self._ask(path, _given(query), seconds)
+        if body is None and not missing:
             raise Unreachable(f"{self.url} does not know {path}: is it an older vs-tui?")
-        self._answers[name] = (time.monotonic(), body)
-        self._answers.move_to_end(name)
-        while len(self._answers) > KEPT_ANSWERS:
-            self._answers.popitem(last=False)
         return body
 
     async def _ask(self, path: str, query: Mapping[str, str], seconds: float) -> Any:
@@ -258,6 +266,10 @@ class Remote:
                     yield _message(message)
                 if len(pending) > _MAX_MESSAGE:
                     raise Unreachable("it sends what is no event stream")
+
+
+def _given(query: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in query.items() if value not in (None, "")}
 
 
 def _message(text: bytes) -> tuple[int | None, list[str] | None]:

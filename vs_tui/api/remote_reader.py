@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -47,12 +48,16 @@ from vs_tui.traces.steps import PastRun
 MAX_QUERY: Final = 5_000
 """Most characters of a query; servers and proxies accept 8,000 in a request line."""
 
+KEPT_BOARDS: Final = 2
+"""Lists of traces that are kept: that of Live with its filter, and all traces for the header."""
+
 
 class HttpReader:
     """Reads a receiver's JSON API. Reconnects, and says when it is stale."""
 
     def __init__(self, url: str, token: str) -> None:
         self.remote = Remote(url, token)
+        self._boards: OrderedDict[tuple[str, str, str], Board] = OrderedDict()
 
     async def open(self) -> HttpReader:
         """Make one request, so that a wrong URL or token is reported at the start."""
@@ -99,10 +104,25 @@ class HttpReader:
     async def board(
         self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
     ) -> Board:
-        query = {"filter": filter, "at": iso(at)}
-        if finished_for is not None:
-            query["finished_for"] = f"{finished_for // SECOND}s"
-        return BOARD.read(await self._get("/api/board", limit=10_000, **query))
+        lasts = "" if finished_for is None else f"{finished_for // SECOND}s"
+        name = filter, lasts, iso(at) or ""
+        before = self._boards.get(name)
+        if before is not None and self.remote.is_lost:
+            return before
+        since = before.version if before is not None else ""
+        found = merged(await self._read_board(*name, since), before)
+        if found is None:  # such as a row that a filter leaves by its age
+            found = await self._read_board(*name, "")
+        self._boards[name] = found
+        self._boards.move_to_end(name)
+        while len(self._boards) > KEPT_BOARDS:
+            self._boards.popitem(last=False)
+        return found
+
+    async def _read_board(self, filter: str, finished_for: str, at: str, since: str) -> Board:
+        # Not `get`: each version makes another query.
+        asked = {"filter": filter, "finished_for": finished_for, "at": at, "since": since}
+        return BOARD.read(await self.remote.fetch("/api/board", {"limit": 10_000, **asked}))
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         found: dict[str, Baseline] = {}
@@ -173,6 +193,19 @@ class HttpReader:
         }
         body = await self._get("/api/dora/detail", **asked)
         return DETAIL.read(body)
+
+
+def merged(found: Board, before: Board | None) -> Board | None:
+    """The list with its unchanged rows, which the list before has; None if one is missing there."""
+    if not found.unchanged:
+        return found
+    known = {row.trace_id: row for row in before.rows} if before is not None else {}
+    rows = list(found.rows)
+    for trace_id, place in found.unchanged.items():
+        if trace_id not in known:
+            return None
+        rows.insert(place, known[trace_id])
+    return dataclasses.replace(found, rows=rows, unchanged={})
 
 
 def _queries(keys: Sequence[str]) -> Iterator[str]:

@@ -64,6 +64,10 @@ class Board:
     """Ids of incidents that are listed although the filter leaves them out."""
     terms: Mapping[str, int] = field(default_factory=dict)
     """Number of rows that match each term alone; filled only if no row matches all terms."""
+    version: str = field(default="", compare=False)
+    """Name of this state of the list; empty for a past moment or the spans of one team."""
+    unchanged: Mapping[str, int] = field(default_factory=dict)
+    """Id -> place of the rows that are as in the version that the caller has."""
 
 
 def without_details(row: Standing) -> Standing:

@@ -126,6 +126,12 @@ TOTALS: Final = Shape(
     Totals,
     {"sections": COUNTS, **dict.fromkeys(("long", "jobs_done", "jobs", "deploys"), COUNT)},
 )
+
+
+def _unchanged(board: Board, _: Instant, limit: int) -> dict[str, int]:
+    return {trace_id: place for trace_id, place in board.unchanged.items() if place < limit}
+
+
 BOARD: Final = Shape(
     "Board",
     Board,
@@ -133,15 +139,22 @@ BOARD: Final = Shape(
         "items": Field(
             written(list_of(STANDING.type)),
             "rows",
-            lambda board, now, limit: [STANDING.write(row, now) for row in board.rows[:limit]],
+            lambda board, now, limit: [
+                STANDING.write(row, now)
+                for row in board.rows[:limit]
+                if row.trace_id not in board.unchanged
+            ],
         ),
         "matched": TOTALS.type,
         "everything": TOTALS.type,
         "outside": Type(list_of(TEXT).schema, sorted, frozenset),
         "terms": COUNTS,
+        "version": MAYBE_TEXT,
+        "unchanged": Field(COUNTS, "unchanged", _unchanged),
     },
 )
-"""The list of traces up to a limit, with the counts of the whole list."""
+"""The list of traces up to a limit, with the counts of the whole list. `items` leaves out the
+unchanged rows."""
 LISTED: Final = Shape(
     "TraceSummary",
     TraceSummary,

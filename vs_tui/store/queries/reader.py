@@ -169,9 +169,12 @@ class SqliteReader:
         finished_for: Duration | None = None,
         at: Instant | None = None,
         team: str = "",
+        since: str = "",
     ) -> Board:
         now, traces = self._clock(), self._traces()
-        return await self.run(lambda db: traces.board(db, filter, now, at, finished_for, team))
+        return await self.run(
+            lambda db: traces.board(db, filter, now, at, finished_for, team, since)
+        )
 
     def now(self) -> Instant:
         """The current time, from which ages are measured."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from secrets import token_hex
 from typing import Final
 
 from vs_tui.metrics.statistics import Baseline
@@ -76,6 +77,8 @@ class _Trace:
     """Series of the runs that a success in another trace may replace."""
     seq: int = -1
     """Number of the last change when it was judged."""
+    refreshed: int = 0
+    """Number of the refresh that judged it."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,9 @@ class TraceBoard:
     environments: Environments = field(default_factory=Environments)
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     people: People = field(default_factory=People)
+    _name: str = field(default_factory=lambda: token_hex(8))
+    """Sets versions apart from those of another receiver or start."""
+    _refreshed: int = 0
     _traces: dict[str, _Trace] = field(default_factory=dict)
     _trace_of: dict[str, str] = field(default_factory=dict)
     """Span key -> the trace with which it was read."""
@@ -109,25 +115,37 @@ class TraceBoard:
         at: Instant | None = None,
         finished_for: Duration | None = None,
         team: str = "",
+        since: str = "",
     ) -> Board:
         """The traces that match a filter, now or as of a past moment. ValueError if the text is not
-        a filter. With a team, spans of other teams are ignored."""
+        a filter. With a team, spans of other teams are ignored. `since` is the version of a list
+        that the caller has."""
         finished_for = self.thresholds.finished_for if finished_for is None else finished_for
+        version = ""
         if at is None and not team:
             self._refresh(db, now, finished_for)
+            version = f"{self._name}.{self._refreshed}"
             found = [trace.row for trace in self._traces.values()]
         else:
             now = now if at is None else at
             ids = _open_traces(db, now, finished_for, past=at is not None)
             found = [trace.row for trace in self._judged(db, ids, now, {}, at, team)]
         ids = {row.trace_id for row in found}
-        return board(
+        made = board(
             found,
             text,
             now,
             lambda wanted: _having(db, ids, wanted, now, at, team),
             finished_for=finished_for,
         )
+        name, _, number = since.partition(".")
+        before = int(number) if version and name == self._name and number.isdecimal() else 0
+        unchanged = {
+            row.trace_id: place
+            for place, row in enumerate(made.rows)
+            if before and self._traces[row.trace_id].refreshed <= before
+        }
+        return replace(made, version=version, unchanged=unchanged)
 
     def rows_of(
         self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant, team: str = ""
@@ -139,6 +157,7 @@ class TraceBoard:
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
         seq, before, elapsed = current_seq(db), self._seq, now - self._looked_at
         self._seq = -1  # if this fails, everything is read again
+        self._refreshed += 1
         changed: set[str] | None = None
         if elapsed >= 0 and finished_for <= self._finished_for and follows(db, before, seq):
             changed = self._changed(db, before) if seq != before else set()
@@ -165,7 +184,7 @@ class TraceBoard:
         self._passed -= changed
         for trace in self._judged(db, changed | again, now, self._around):
             if is_current(trace.row, now, self._finished_for):
-                trace.seq = seq
+                trace.seq, trace.refreshed = seq, self._refreshed
                 self._traces[trace.row.trace_id] = trace
                 self._trace_of.update(dict.fromkeys(trace.keys, trace.row.trace_id))
             else:
