@@ -156,6 +156,12 @@ def test_a_secret_of_a_variable_and_of_the_file_it_names(home) -> None:
     assert sources == {"github": ("from-a-file",), "gitlab": ("stated",)}
 
 
+@pytest.mark.parametrize("name", ["VS_TOKEN_FILE", "VS_SECRET_GITHUB_FILE", "CONFIG"])
+def test_a_file_without_an_end_is_refused(home, name) -> None:
+    with pytest.raises(ConfigError, match=r"/dev/zero .*more than 1,000,000 characters"):
+        load(env={name: "/dev/zero"})
+
+
 @pytest.mark.parametrize(("mode", "said"), [(0o600, False), (0o640, True), (0o604, True)])
 def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) -> None:
     write_secrets(home / "secrets.toml", Secrets("token"))

@@ -268,6 +268,12 @@ def test_where_events_go(url, env, expected):
     assert endpoint(url, env) == expected
 
 
+@pytest.mark.parametrize("name", ["VS_TOKEN_FILE", "VS_CONFIG"])
+def test_a_file_without_an_end_counts_as_empty(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    assert http_client.sender_settings({name: "/dev/zero"}).token == ""
+
+
 CONFIG = '[server]\nhost = "::1"\nport = 7000\n'
 SECRETS = 'token = "from the file"\n[customhttp]\nsecrets = ["s"]\n'
 

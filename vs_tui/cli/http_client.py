@@ -227,6 +227,8 @@ _TOKENS: Final = (
     "EM_METRICS_BASIC_AUTH_USERNAME",
 )
 _APP: Final = "vs-tui"
+_MOST_TEXT: Final = 1_000_000
+"""Most characters of a file with settings or a secret, as in `config.loading`."""
 
 
 class ReceiverAccess(NamedTuple):
@@ -315,18 +317,26 @@ def _value(env: Mapping[str, str], name: str) -> str:
     without blanks around it."""
     if found := env.get(name, "").strip():
         return found
-    try:
-        with open(env[f"{name}_FILE"], encoding="utf-8") as file:  # noqa: PTH123 - fast
-            return file.read().strip()
-    except (KeyError, OSError, UnicodeDecodeError):
-        return ""
+    return _text(env.get(f"{name}_FILE", "")).strip()
 
 
 def _toml(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            import tomllib
-
-            return tomllib.load(file)
-    except (OSError, ValueError):  # what is no TOML and what is no UTF-8 are ValueErrors
+    if not (found := _text(path)):
         return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(found)
+    except ValueError:
+        return {}
+
+
+def _text(path: str) -> str:
+    """The content of a file; empty if it cannot be read, or is too long: a device may have no
+    end."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - fast
+            found = file.read(_MOST_TEXT + 1)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found if len(found) <= _MOST_TEXT else ""

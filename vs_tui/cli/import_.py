@@ -23,6 +23,7 @@ from vs_tui.cli.importing.gitlab import GitLab
 from vs_tui.cli.importing.jira import Jira
 from vs_tui.cli.receiver_api import ReceiverApi
 from vs_tui.config import data_dir
+from vs_tui.config.loading import small_text
 from vs_tui.model.display import clean
 from vs_tui.model.time import (
     MINUTE,
@@ -316,7 +317,7 @@ def proof_headers(args: argparse.Namespace, tool: type[Project]) -> dict[str, st
     token = os.environ.get(tool.variable, "").strip()
     if args.token_file:
         try:
-            token = args.token_file.read_text("utf-8").strip()
+            token = small_text(args.token_file).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{args.token_file} cannot be read: {error}") from None
     if not token:

@@ -30,6 +30,8 @@ _SECRETS: Final = (
 )
 """Variables that hold a secret, or a URL that may hold one."""
 _OPEN: Final = ("1", "true", "yes", "public")
+_MOST_TEXT: Final = 1_000_000
+"""Most characters of a file that a variable or an option names."""
 
 
 def from_env(env: Mapping[str, str]) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def _env(env: Mapping[str, str], name: str) -> str:
         return found
     if file := env.get(f"{name}_FILE"):
         try:
-            return Path(file).read_text("utf-8").strip()
+            return small_text(Path(file)).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{name}_FILE: {file} cannot be read: {error}; mend it, or unset {name}_FILE"
@@ -133,11 +135,21 @@ def _env(env: Mapping[str, str], name: str) -> str:
     return ""
 
 
+def small_text(file: Path) -> str:
+    """The content of a file, which may be a pipe. OSError if it is too long: a device may have no
+    end."""
+    with file.open(encoding="utf-8") as opened:
+        text = opened.read(_MOST_TEXT + 1)
+    if len(text) > _MOST_TEXT:
+        raise OSError(f"it has more than {_MOST_TEXT:,} characters")
+    return text
+
+
 def _em_metrics_teams(file: Path) -> Teams:
     """em-metrics' JSON file: {"teams": {NAME: {"projects": [..], "users": [..]}}}; a list of teams
     with names is read, too. A user is a login or {"github_username", "email"}."""
     try:
-        document = json.loads(file.read_text("utf-8"))
+        document = json.loads(small_text(file))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"CONFIG: {file} cannot be read as JSON: {error}; mend it, or unset CONFIG"
