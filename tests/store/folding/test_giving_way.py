@@ -62,6 +62,17 @@ async def test_while_deliveries_keep_coming_they_are_not_folded_and_then_all_are
     assert sum(folds) == 20 * SENDERS
 
 
+async def test_a_transaction_takes_no_more_once_it_has_many_events(
+    open_writer, folds, monkeypatch
+) -> None:
+    monkeypatch.setattr(projector, "MOST_EVENTS", 5)
+    writer = await open_writer()
+    await send(writer, 20)
+    await writer.folded()
+    assert sum(folds) == 20 * SENDERS
+    assert max(folds) == 5
+
+
 async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, folds) -> None:
     writer = await open_writer()
     await send(writer, 2)

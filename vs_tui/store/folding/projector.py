@@ -59,8 +59,9 @@ LEAST_AT_ONCE: Final = 8
 """Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
 MOST_AT_ONCE: Final = 500
 """More take more memory: among 1,000 a GitHub body took 0.40 ms, and the process 4 MB more."""
-READ_AT_ONCE: Final = 100
-"""Most stored bodies that are in memory at once, to be parsed again."""
+MOST_EVENTS: Final = 2_000
+"""A transaction takes no further delivery once it has so many events. A body of 10,000 spans takes
+a second or more, and such bodies come several at once."""
 LEAST_SHARE: Final = 0.03
 """Minimum share of the time that folding gets in a flood, in which a delivery waits at any
 time."""
@@ -189,26 +190,23 @@ class Projector:
             before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
             _decide_pruning(db, int(before))
             return self.pass_over(db, folding)
-        ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
-        self.tried = ids[-1] if ids else 0
-        kept = ((number, self._remembered(number)) for number in ids)
-        parsed = {number: events for number, events in kept if events is not None}
-        unread = [number for number in ids if number not in parsed]
-        for n in range(0, len(unread), READ_AT_ONCE):
-            for entry in sqlite_log.read(db, unread[n : n + READ_AT_ONCE]):
-                parsed[entry.id] = self.reread(db, entry)
-        events = [event for number in ids for event in parsed[number]]
+        self.tried, taken, events = 0, 0, list[Event]()
+        for self.tried, _ in takewhile(lambda each: not each[1], found):
+            events += self._events_of(db, self.tried)
+            taken += 1
+            if len(events) >= MOST_EVENTS:
+                break
         folding.context.seq = transaction.next_seq(db)
-        reached = ids[-1] if ids else self.head
+        reached = self.tried or self.head
         more = reached < self.head
         changes = transaction.fold_and_link(db, events, folding, more=more) if events else []
         sqlite_log.set_position(db, reached)
         took = thread_time() - started
         self._until_link -= took
         if not limit:
-            self._adapt(len(ids), took)
+            self._adapt(taken, took)
         self.look(db)
-        return Folded(reached, len(ids), changes, folding.cache.names.waiting)
+        return Folded(reached, taken, changes, folding.cache.names.waiting)
 
     def pass_over(self, db: sqlite3.Connection, folding: Folding, why: str = "") -> Folded:
         """Skip the next delivery: a decision that was stored, or one that cannot be folded. The
@@ -240,15 +238,15 @@ class Projector:
             fitting = int(deliveries * WAITED_SECONDS / max(seconds, 1e-6))
             self.at_once = max(LEAST_AT_ONCE, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
 
-    def _remembered(self, number: int) -> Sequence[Event] | None:
-        """The events of a delivery; None if it must be parsed from the log."""
+    def _events_of(self, db: sqlite3.Connection, number: int) -> Sequence[Event]:
+        """The events of a delivery: as they are kept, or parsed from the log."""
         _, events = self._parsed.get(number, (0, None))
-        if not callable(events):
-            return events
-        try:
-            return events()
-        except Exception:  # it will be quarantined, or read with exact numbers
-            return None
+        if callable(events):
+            try:
+                return events()
+            except Exception:  # it will be quarantined, or read with exact numbers
+                events = None
+        return self.reread(db, *sqlite_log.read(db, [number])) if events is None else events
 
     def reread(self, db: sqlite3.Connection, entry: StoredDelivery) -> Sequence[Event]:
         """Parse a stored delivery with today's adapter, and correct its verdict in the log.
