@@ -192,6 +192,12 @@ def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[StoredDelivery]:
     return [StoredDelivery._make(row) for row in db.execute(sql, (as_json(ids),))]
 
 
+def read_one(db: sqlite3.Connection, number: int) -> StoredDelivery:
+    """The stored delivery with this id, which is there."""
+    row = db.execute(f"SELECT {_STORED} FROM deliveries WHERE id = ?", (number,)).fetchone()
+    return StoredDelivery._make(row)
+
+
 def insert(db: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
     """Store deliveries: each its id here, its id in a shared log or None, and the columns of
     `Intake.columns`."""

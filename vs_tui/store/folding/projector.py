@@ -187,8 +187,8 @@ class Projector:
         found = sqlite_log.ids_after(db, self.position, most)
         if found and found[0][1]:
             self.tried = found[0][0]
-            before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
-            _decide_pruning(db, int(before))
+            decision = orjson.loads(sqlite_log.read_one(db, self.tried).body)
+            _decide_pruning(db, int(decision["before"]))
             return self.pass_over(db, folding)
         self.tried, taken, events = 0, 0, list[Event]()
         for self.tried, _ in takewhile(lambda each: not each[1], found):
@@ -212,13 +212,14 @@ class Projector:
         """Skip the next delivery: a decision that was stored, or one that cannot be folded. The
         latter is quarantined, with `why` in its reason."""
         folding.context.seq = transaction.next_seq(db)
-        ids = [number for number, _ in sqlite_log.ids_after(db, self.position, 1)]
-        for entry in sqlite_log.read(db, ids) if why else ():
+        found = sqlite_log.ids_after(db, self.position, 1)
+        reached = found[0][0] if found else self.head
+        if found and why:
+            entry = sqlite_log.read_one(db, reached)
             reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
             self.correct(db, entry, Correction(entry.kind, Verdict.QUARANTINED.value, reason))
-        reached = ids[-1] if ids else self.head
         sqlite_log.set_position(db, reached)
-        return Folded(reached, len(ids), ())
+        return Folded(reached, len(found), ())
 
     def committed(self, folded: Folded) -> None:
         """Note that the transaction with this result is committed."""
@@ -246,7 +247,7 @@ class Projector:
                 return events()
             except Exception:  # it will be quarantined, or read with exact numbers
                 events = None
-        return self.reread(db, *sqlite_log.read(db, [number])) if events is None else events
+        return self.reread(db, sqlite_log.read_one(db, number)) if events is None else events
 
     def reread(self, db: sqlite3.Connection, entry: StoredDelivery) -> Sequence[Event]:
         """Parse a stored delivery with today's adapter, and correct its verdict in the log.

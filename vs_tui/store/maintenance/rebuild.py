@@ -219,5 +219,5 @@ def refold_one(
     folding.context.seq = transaction.next_seq(connection)
     events = Projector(parse=parse).reread(connection, entries[0])
     transaction.fold_and_link(connection, events, folding)
-    verdict = sqlite_log.read(connection, [own])[0].verdict
+    verdict = sqlite_log.read_one(connection, own).verdict
     return f"delivery {delivery_id}: {verdict}, {len(events)} events"
