@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import sqlite3
 from collections import Counter
 from itertools import islice, pairwise
 from pathlib import Path
 
-import pytest
-
-from vs_tui.cli.demo import AT_ONCE, demo_config, prepare
+from vs_tui.cli.demo import AT_ONCE
 from vs_tui.demo.story import END, START, TEAMS, after_end, by_source, story
 from vs_tui.log.recording import write
 from vs_tui.model.time import DAY, HOUR, MINUTE
 
 SAMPLES = Path(__file__).parents[2] / "sample_events"
-
-
-@pytest.fixture(scope="module")
-def deliveries():
-    return story()
-
-
-@pytest.fixture(scope="module")
-def progress():
-    """What `prepare` told of its progress."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory, progress):
-    folder = tmp_path_factory.mktemp("story")
-    config = demo_config(folder)
-    asyncio.run(prepare(config, END, lambda *told: progress.append(told)))
-    connection = sqlite3.connect(config.db)
-    connection.row_factory = sqlite3.Row
-    yield connection
-    connection.close()
 
 
 def test_the_files_are_what_the_story_tells(deliveries) -> None:
