@@ -200,8 +200,8 @@ def test_each_deploy_of_a_service_is_a_span():
     assert len({first.key, second.key, back.key}) == 3
     assert (first.operation, first.service, first.environment) == ("deploy", "cart", "production")
     assert first.name == "cart to production"
-    assert back.attributes["vs.rework"] is True
-    assert "vs.rework" not in second.attributes
+    assert back.attributes["vs.task"] == "rollback"
+    assert "vs.task" not in second.attributes
 
 
 def test_the_same_id_of_two_senders_is_two_spans():

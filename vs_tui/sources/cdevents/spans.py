@@ -262,7 +262,7 @@ def _event(cd: CdEvent) -> Event:
             vs__version=broken,
             service__version=broken,
             vs__resolved_version=version if cd.predicate == "resolved" else None,
-            vs__rework=True if cd.predicate == "rolledback" else None,
+            vs__task="rollback" if cd.predicate == "rolledback" else None,
             deployment__environment__name=environment,
             **_run_attributes(cd, outcome),
             **_issue_attributes(cd),

@@ -293,7 +293,6 @@ def _deploy(hook: Hook, outline: Event) -> Event:
             service__name=service,
             vcs__ref__head__name=text(deployment, "ref"),
             vcs__ref__head__revision=text(deployment, "sha"),
-            vs__rework=True if task.startswith("rollback") else None,
             vs__task=job if artifacts.is_rollback_name(job) else None,
             vs__deploy__description=text(status, "description") or text(deployment, "description"),
             vs__deploy__environment_url=web_url(text(status, "environment_url")),
