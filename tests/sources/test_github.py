@@ -994,7 +994,8 @@ def test_other_payloads_leave_the_service_the_repository(payload):
 
 
 def test_a_rollback_is_rework():
-    assert last("deployment", gh.deploy(task="rollback")).attributes["deployment.name"] == "rollback"
+    named = last("deployment", gh.deploy(task="rollback")).attributes
+    assert named["deployment.name"] == "rollback"
 
 
 def test_only_web_addresses_become_links():

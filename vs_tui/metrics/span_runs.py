@@ -50,14 +50,14 @@ def runs_told(span: Span) -> list[SpanRun]:
 
 
 def runs_seen(events: Iterable[Event]) -> list[SpanRun]:
-    """The runs in the events of a reopened span, in time order. A later correction of an end is not
-    another end. An id that is used for several places is a span of the last one, so runs elsewhere
-    are left out."""
+    """The runs in the events of a reopened span, both in time order. A later correction of an end
+    is not another end. An id that is used for several places is a span of the last one, so runs
+    elsewhere are left out."""
     found: list[SpanRun] = []
     attempt = 0
     begun = False
     place = {"service": "", "environment": ""}
-    told = sorted(events, key=lambda event: (event.occurred_at, event.state))
+    told = list(events)
     for event in told:
         if event.state is State.NOTE:
             continue

@@ -147,9 +147,7 @@ class _Course:
             self._set(event)
         elif state >= State.OK:
             self._end_again(event)
-        elif event.occurred_at > self.changed_at and event.holds_after_end(
-            begun=self.begun, ended_at=self.changed_at
-        ):
+        elif event.holds_after_end(begun=self.begun, ended_at=self.changed_at):
             self.closed += event.occurred_at - self.changed_at
             self.reopens += 1
             self.ended_at, self.error = None, ""

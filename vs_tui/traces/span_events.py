@@ -31,9 +31,19 @@ _Order = Callable[[Event], Any]
 
 
 def in_time_order(events: Iterable[Event]) -> list[Event]:
-    """The events by the instant and rank of their states. Events that others corrected or made void
-    are reduced to notes."""
-    return _in_order(_firm(_as_amended(list(events))), _moment, _canonical)
+    """The events by the instant and rank of their states; what begins again in the second of an end
+    comes after it. Events that others corrected or made void are reduced to notes."""
+    told = _firm(_as_amended(list(events)))
+    begins = [event.occurred_at for event in told if event.supersedes == "if later"]
+    if len(begins) < 2:
+        return _in_order(told, _moment, _canonical)
+    first = min(begins)
+
+    def moment(event: Event) -> tuple[Instant, bool, int]:
+        is_again = event.supersedes == "if later" and event.occurred_at > first
+        return event.occurred_at, is_again, event.state
+
+    return _in_order(told, moment, _canonical)
 
 
 def in_snapshot_order(events: list[Event]) -> list[Event]:

@@ -34,6 +34,18 @@ def went_back(story: Story, name: str) -> Wanted:
     return {"fail": (1, 3), "rework": (1, 3), "recovery": (10.0, 1), "successes": 3}
 
 
+def again_at_once(story: Story, name: str) -> Wanted:
+    """A loop that tries until it works: each try begins in the second of the last one's end."""
+    own = Script(story, name)
+    for began, end, ok in (
+        ("10:00", "10:05", False),
+        ("10:05", "10:10", False),
+        ("10:10", "10:15", True),
+    ):
+        own.deploy(end, ok, began=began, version="1", key="try")
+    return {"fail": (2, 3), "recovery": (7.5, 2), "rework": (0, 3), "successes": 1}
+
+
 def alarm_of_an_earlier_run(story: Story, name: str) -> Wanted:
     """The ends name nothing, as vscli's do; the alarm names the version of the second run."""
     for version, began, end, ok in (
@@ -289,6 +301,7 @@ HISTORIES: dict[str, Tell] = {
     "merge-later": pushed_beside_the_merge(1),
     "merge-earlier": pushed_beside_the_merge(-1),
     "again-back": went_back,
+    "again-second": again_at_once,
     "again-alarm": alarm_of_an_earlier_run,
     "again-ships": each_ships_its_commit,
     "again-staging": first_to_staging,

@@ -49,6 +49,7 @@ from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_te
 from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
 from vs_tui.store.metrics.shared_artifacts import Elsewhere
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
+from vs_tui.traces.span_events import in_time_order
 
 _PROMOTED: Final = (
     "(SELECT attributes ->> '$.\"vs.deploy.promoted\"' FROM spans WHERE key = m.key) = 'true'"
@@ -404,5 +405,5 @@ def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Spa
     reopened = [span.key for span in spans if span.reopens and not told[span.key]]
     sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
     events = ((key, rows.event_of(data)) for key, data in rows.select_in(db, sql, reopened))
-    told.update((key, runs_seen(found)) for key, found in grouped(events).items())
+    told.update((key, runs_seen(in_time_order(own))) for key, own in grouped(events).items())
     return told
