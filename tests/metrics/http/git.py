@@ -88,19 +88,26 @@ class Git:
         }
         self._request(number_, "opened", when)
 
-    def land(self, number_: int, when: str, way: str = "merge") -> None:
-        """Merge a pull request by a merge commit or by one squashed commit."""
+    def land(
+        self, number_: int, when: str, way: str = "merge", *, told: str = "", pushed: bool = True
+    ) -> None:
+        """Merge a pull request by a merge commit, one squashed commit, or its own commits rebased;
+        `told` is the time that the host gives if it differs from that of its push."""
         own = self.requests[number_]
         base, head = own["base"], self.heads[own["head"]]
-        files = [f for name in self._new(head, [self.heads[base]]) for f in self.written[name][1]]
+        new = self._new(head, [self.heads[base]])
         name = f"{way} {number_}"
         if way == "merge":
             self.commit(name, when, base, parents=(self.heads[base], head))
+        elif way == "rebase":
+            for each in new:
+                name = self.commit(f"{each} again", *self.written[each][:1], base)
         else:
-            self.commit(name, when, base, files)
+            self.commit(name, when, base, [f for each in new for f in self.written[each][1]])
         own |= {"sha": head, "merge": name}
-        self._request(number_, "merged", when)
-        self.push(base, when)
+        self._request(number_, "merged", told or when)
+        if pushed:
+            self.push(base, when)
 
     def change(
         self,
@@ -195,13 +202,13 @@ class OnGitLab(Git):
             new = self._new(head, [self.remote[self.default]])
         if not new:
             return
-        files = [f for name in new for f in self.written[name][1]]
         commits = [(f"{self.name} {name}", self.written[name][0]) for name in new]
-        self.own.push(*commits, ref=ref, files=files, base=f"{self.name} {old}" if old else "")
+        self.own.push(*commits, ref=ref, base=f"{self.name} {old}" if old else "")
         body = self.story.posts[-1].body
         body["project"]["default_branch"] = self.default
         for name, told in zip(new, body["commits"], strict=True):
-            told |= {"message": name, "title": name}
+            subject, files = name.partition("\n")[0], self.written[name][1]
+            told |= {"message": name, "title": subject, "modified": [*files]}
 
     def _request(self, number_: int, action: str, when: str) -> None:
         own = self.requests[number_]

@@ -360,9 +360,9 @@ FLOWS: list[Callable[[Git], Told]] = [
 ]
 
 
-def told_by(host: str, flow: Callable[[Git], Told]) -> Callable[[Story], Told]:
+def told_by(host: str, flow: Callable[[Git], Told], name: str = "") -> Callable[[Story], Told]:
     def tell(story: Story) -> Told:
-        git = HOSTS[host](story, f"acme/{flow.__name__}-{host}".replace("_", "-"))
+        git = HOSTS[host](story, f"acme/{name or flow.__name__}-{host}".replace("_", "-"))
         return {"project": git.name} | flow(git)
 
     return tell

@@ -1,10 +1,9 @@
-"""What a stretch of a branch contains: types, what single pushes add to it or take from it, and the
-files that pull requests touched."""
+"""What a stretch of a branch contains: types, and what single pushes add to it or take from it."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -209,25 +208,4 @@ def cut_from(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> dict[int, 
         if keys.is_shared_branch(branch, defaults[stretches[n].project]):
             own = found.setdefault(n, {})
             own[branch] = max(at, own.get(branch, at))
-    return found
-
-
-def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
-    """Merged pull request -> files that it touched; absent if no push listed any."""
-    found: dict[str, set[str]] = {}
-    sql = (
-        "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "
-        "AND p.kind = 1 AND p.branch = h.source AND p.at <= h.at AND p.at > h.at - ?1 "
-        "JOIN vcs_commits c ON c.key = p.key WHERE h.source <> '' AND h.kind = 0 "
-        "AND h.key IN (SELECT value FROM json_each(?2)) UNION SELECT m.key, c.paths "
-        "FROM vcs_commits m JOIN vcs_history h ON h.key = m.key JOIN vcs_commits o "
-        "ON o.project = m.project AND o.commit_id = m.commit_id JOIN vcs_history p "
-        "ON p.key = o.key AND p.kind = 1 AND p.branch IN (h.branch, h.source) "
-        "JOIN vcs_commits c ON c.key = p.key "
-        "WHERE m.key IN (SELECT value FROM json_each(?2))"
-    )
-    listed = list(pull_requests)
-    for key, paths in db.execute(sql, (3 * FIRST_SHIPS, rows.as_json(listed))):
-        if paths:
-            found.setdefault(key, set()).update(paths.split("\n"))
     return found

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.model import keys
-from vs_tui.model.time import SECOND, Instant, parse_instant
+from vs_tui.model.time import MINUTE, SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.traces.folding import PUSH_LOG
@@ -152,6 +152,23 @@ SELECT project, attributes ->> '$."vs.default_branch"' AS branch, last_event_at 
 """
 
 
+# The pushes that brought the merges among these commits: a push is not made before its merge. Some
+# hosts tell it by a clock of its own, and where its commits are old and have no time of their push,
+# only the merge has one.
+_MERGING: Final = (
+    rows.asked("project", "commit_id") + "SELECT DISTINCT h.key FROM asked a "
+    f"CROSS JOIN vcs_commits m ON m.project = a.project AND {named('m', 'a')} AND m.title = '' "
+    "CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 CROSS JOIN vcs_commits c "
+    "ON c.project = m.project AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    "CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 AND h.branch = r.branch "
+    "AND h.at = c.at"
+)
+_MERGED_AT: Final = (
+    "COALESCE((SELECT MAX(r.at) FROM vcs_commits c CROSS JOIN vcs_commits m "
+    f"ON m.project = c.project AND {named('m', 'c')} AND m.title = '' CROSS JOIN vcs_history r "
+    "ON r.key = m.key AND r.kind = 0 AND r.branch = u.branch WHERE c.key = u.key AND c.at = u.at "
+    f"AND (r.at < s.started_at + {MINUTE} OR c.authored = s.started_at)), 0)"
+)
 MAX_LATE: Final = 10
 """Most pushes one after another that are kept in their order."""
 _IN_ORDER: Final = (
@@ -166,8 +183,9 @@ _IN_ORDER: Final = (
     f"AND p.at = c.at AND p.key <> o.key AND p.source <> '{FORCED}' || c.commit_id "
     f"WHERE hops < {MAX_LATE}) "
     "SELECT h.project, h.branch, h.at, h.key, w.at FROM (SELECT start, "
-    f"MAX(IIF(u.source GLOB '{FORCED}*[{UNDATED}]', 0, s.started_at) + up.hops * {COMMITS_APART}) "
-    "AS at FROM up CROSS JOIN vcs_history u ON u.key = up.key CROSS JOIN spans s "
+    f"MAX(IIF(u.source GLOB '{FORCED}*[{UNDATED}]', 0, MAX(s.started_at, {_MERGED_AT})) "
+    f"+ up.hops * {COMMITS_APART}) AS at "
+    "FROM up CROSS JOIN vcs_history u ON u.key = up.key CROSS JOIN spans s "
     # a branch that was set back to an older commit has no order
     "ON s.key = up.key GROUP BY start HAVING SUM(up.key = start AND up.hops > 0) = 0) w "
     "CROSS JOIN vcs_history h ON h.key = w.start "
@@ -176,13 +194,15 @@ _IN_ORDER: Final = (
 
 
 def _keep_order(db: sqlite3.Connection, told: HistoryChange, new: Iterable[_Row]) -> None:
-    """Place pushes after the push that brought the commit which they were made on. GitLab,
-    Bitbucket Cloud and Gitea do not tell when a push was made, and its commits may be old."""
+    """Place pushes after the push that brought the commit which they were made on, and not before
+    the pull request that they merged. GitLab, Bitbucket Cloud and Gitea do not tell when a push was
+    made, and its commits may be old."""
     new = list(new)
     written = {(row[2], row[4]) for row in new if len(row) > _OWN}
     undated = {
         row[0] for row in new if len(row) == _OWN and (not row[3] or (row[0], row[3]) in written)
     }
+    undated.update(key for (key,) in rows.select_in(db, _MERGING, told.commits))
     for project, branch, before, key, at in rows.select_in(db, _IN_ORDER, undated):
         told.moments |= {(project, branch, before, key), (project, branch, at, key)}
         db.execute("UPDATE vcs_history SET at = ? WHERE key = ?", (at, key))

@@ -18,12 +18,12 @@ from vs_tui.model.artifacts import is_bump
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.branch_stretches import Commit, paths_of
+from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in
-from vs_tui.store.folding.vcs_history import PUSH
+from vs_tui.store.folding.vcs_history import PUSH, default_branches
 from vs_tui.store.metrics.application_changes import applied
-from vs_tui.store.metrics.first_commits import first_commits
+from vs_tui.store.metrics.own_commits import Own, own_commits
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""
@@ -53,6 +53,22 @@ _BEFORE_IT: Final = (
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits m CROSS JOIN vcs_commits o ON o.key = x.key "
     "AND o.commit_id >= m.commit_id AND o.commit_id < m.commit_id || 'g' WHERE m.key = a.key)"
 )
+
+
+def _of_shared_branches(db: sqlite3.Connection, requests: Collection[str]) -> set[str]:
+    """The pull requests that take a shared branch further: a commit of it that is deployed came
+    without them, and its branch tells what it brings."""
+    sql = (
+        "SELECT key, project, attributes ->> '$.\"vcs.ref.head.name\"' FROM spans "
+        f"WHERE NOT attributes ->> '$.\"vs.pr.fork\"' IS TRUE AND key {rows.KEYS}"
+    )
+    found = list(rows.select_in(db, sql, requests))
+    defaults = default_branches(db, {project for _, project, _ in found})
+    return {
+        key
+        for key, project, head in found
+        if head and keys.is_shared_branch(keys.branch_name(head), defaults[project])
+    }
 
 
 def shipped_by(
@@ -93,27 +109,28 @@ def _shipped(
     """Deploy -> new changes in its commit, and the pull requests above it."""
     above = set(rows.select_in(db, _ABOVE, deploys))
     fresh: dict[str, list[str]] = grouped(above.difference(rows.select_in(db, _BEFORE_IT, above)))
-    requested = {deploy: set(own) for deploy, own in fresh.items()}
+    leading = _of_shared_branches(db, {request for _, request in above})
+    requested = {deploy: set(own) - leading for deploy, own in fresh.items()}
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
         keys -= contained.promotions | contained.apart
         keys.update(contained.pull_requests)
         commits[deploy] = contained.commits.values()
-    changes = _changes(db, {key for keys in requested.values() for key in keys}, rules)
+    requests = own_commits(db, {key for keys in requested.values() for key in keys})
+    changes = _changes(db, requests, rules)
     pushed = {c.commit_id: c for own in commits.values() for c in own}
     changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
     changes = reverting(db, target.project, changes)
     applications = _of_applications(db, deploys, rules, target)
     service = rules.paths_of(target.service)
-    paths = paths_of(db, changes) if service else {}
 
     def touches(files: Collection[str]) -> bool:
         return service is None or not files or any(map(service.holds, files))
 
     found = {}
     for deploy, keys in requested.items():
-        own = [changes[k] for k in sorted(keys) if k in changes and touches(paths.get(k, ()))]
+        own = [changes[k] for k in sorted(keys) if k in changes and touches(requests[k].paths)]
         own += [
             changes[_commit_key(commit.commit_id, target.project)]
             for commit in commits.get(deploy, ())
@@ -136,7 +153,7 @@ def _of_applications(
         names = {target.service, *(name_of(project) for project, *_ in brought)}
         for project, own, sets_versions in brought:
             requests = own.pull_requests.keys() - own.promotions - own.apart
-            changes = [*_changes(db, requests, rules).values()]
+            changes = [*_changes(db, own_commits(db, requests), rules).values()]
             changes += [_commit_change(commit, project) for commit in own.commits.values()]
             if sets_versions:
                 changes = [c for c in changes if not is_bump(c.title, names - {name_of(project)})]
@@ -276,16 +293,20 @@ def _meant(
 
 
 def _changes(
-    db: sqlite3.Connection, keys: Collection[str], rules: MetricRules
+    db: sqlite3.Connection, commits: Mapping[str, Own], rules: MetricRules
 ) -> dict[str, Change]:
-    listed = rows.as_json(keys)
-    first = first_commits(db, keys)
+    listed = rows.as_json(commits)
     where = f"operation = 'review' AND parent_key <> '' AND parent_key {rows.KEYS}"
     below = grouped((span.parent_key, span) for span in rows.spans(db, where, listed))
-    return {
-        span.key: change_of(span, below.get(span.key, ()), rules, first.get(span.key))
-        for span in rows.spans(db, f"key {rows.KEYS}", listed)
-    }
+    found = {}
+    for span in rows.spans(db, f"key {rows.KEYS}", listed):
+        own = commits[span.key]
+        change = change_of(span, below.get(span.key, ()), rules, own.first)
+        only = [sha for sha in own.shas if not sha.startswith(change.commits)]
+        if len(only) == 1:  # its message speaks for the pull request, too
+            change = replace(change, commits=(*change.commits, *only))
+        found[span.key] = change
+    return found
 
 
 def builds_of(

@@ -1,16 +1,26 @@
-"""Finds when the first commit of each pull request was written."""
+"""Finds the commits of each pull request."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Final
 
+from vs_tui.model import keys
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED, named
+from vs_tui.store.folding.vcs_history import FORCED, HEAD, default_branches, named
 
+# Heads of pull requests and the pushes that brought them, the first one first.
+_HEADS: Final = (
+    "SELECT r.key, c.key, r.source, h.branch, r.project FROM vcs_history r "
+    "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
+    "AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    "CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 AND h.at = c.at "
+    f"WHERE r.source <> '' AND m.title = '{HEAD}' AND r.key {rows.KEYS} ORDER BY h.at, h.key"
+)
 # The pushes of pull requests: to its own branch or to its base, those below it and those of its
 # head or merge. And what its branch had before it was opened: each push names the commit that it
 # was made on, back to the last merge of the branch into that base or to a forced push.
@@ -24,8 +34,9 @@ _PUSHES: Final = (
     "AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
     "CROSS JOIN vcs_history h ON h.key = c.key "
     "AND h.kind = 1 AND h.branch IN (r.source, r.branch) "
+    "UNION SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2) "
     "UNION SELECT own.change, p.key FROM own CROSS JOIN vcs_history r ON r.key = own.change "
-    "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch = r.source AND h.branch <> r.branch "
+    "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch <> r.branch AND r.source <> '' "
     f"AND h.source NOT GLOB '{FORCED}*' CROSS JOIN vcs_commits c ON c.project = h.project "
     "AND c.commit_id = h.base CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
     "AND p.branch = h.branch AND p.at <= h.at WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
@@ -33,17 +44,21 @@ _PUSHES: Final = (
     "AND m.branch = r.branch AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
 )
 # Without the commits that the base had before: a branch that is brought up to date gets them, too,
-# and one that was cut from the branch of another pull request has what that brought to the base.
+# and one that was cut from the branch of another pull request has what that brought to the base,
+# as they are or squashed.
 _COMMITS: Final = (
-    f"{_PUSHES} SELECT own.change, own.push, c.commit_id, c.at, c.authored FROM own "
+    f"{_PUSHES} SELECT own.change, own.push, c.commit_id, c.at, c.authored, c.paths FROM own "
     "CROSS JOIN vcs_history h ON h.key = own.push CROSS JOIN vcs_commits c ON c.key = own.push "
     "LEFT JOIN vcs_history p ON p.key = own.change "
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits o CROSS JOIN vcs_history b ON b.key = o.key "
-    "AND b.kind = 1 AND b.branch = p.branch AND (b.at < h.at OR b.at < p.at "
+    "AND b.kind = 1 AND (b.branch = p.branch AND (b.at < h.at OR b.at < p.at "
     "AND b.key NOT IN (SELECT w.push FROM own w WHERE w.change = own.change) "
     "AND EXISTS (SELECT 1 FROM vcs_commits x CROSS JOIN vcs_commits m ON m.project = x.project "
     f"AND {named('m', 'x')} CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
     "AND r.branch = b.branch AND r.key <> own.change WHERE x.key = b.key)) "
+    "OR b.branch NOT IN (h.branch, '') AND b.at <= h.at AND EXISTS (SELECT 1 FROM vcs_history r "
+    "WHERE r.project = b.project AND r.source = b.branch AND r.kind = 0 AND r.branch = p.branch "
+    "AND r.key <> own.change AND r.at >= b.at AND r.at < p.at)) "
     "WHERE o.project = c.project AND o.commit_id = c.commit_id AND o.key <> c.key)"
 )
 _MERGED_BY: Final = (
@@ -54,16 +69,47 @@ _MERGED_BY: Final = (
 )
 
 
-def first_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, Instant]:
-    """Pull request -> when the first of its commits was written; absent if no push told of it."""
-    pushed = list(rows.select_in(db, _COMMITS, requests))
+@dataclass(slots=True)
+class Own:
+    """What the commits of a pull request tell."""
+
+    first: Instant | None = None
+    """When the first one was written; None if no push told of it."""
+    paths: set[str] = field(default_factory=set)
+    """The files that they touch; empty if no push listed any."""
+    shas: set[str] = field(default_factory=set)
+
+
+def own_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, Own]:
+    """Pull request -> its commits, as far as pushes told of them."""
+    bound = (rows.as_json(requests), rows.as_json(_borrowed(db, requests)))
+    pushed = db.execute(_COMMITS, bound).fetchall()
     merges = rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed})
     merged = grouped((push, (request, head, at)) for push, request, head, at in merges)
-    found: dict[str, Instant] = {}
-    for change, push, commit_id, at, authored in pushed:
-        if authored is not None and _is_own(change, commit_id, at, merged.get(push, ())):
-            found[change] = min(authored, found.get(change, authored))
+    found = {request: Own() for request in requests}
+    for change, push, commit_id, at, authored, paths in pushed:
+        if _is_own(change, commit_id, at, merged.get(push, ())):
+            own = found[change]
+            own.shas.add(commit_id)
+            own.paths.update(paths.split("\n") if paths else ())
+            if authored is not None:  # the clock of its author may be ahead
+                own.first = min(authored, at, authored if own.first is None else own.first)
     return found
+
+
+def _borrowed(db: sqlite3.Connection, requests: Collection[str]) -> list[tuple[str, str]]:
+    """(pull request, push) where the head was first pushed to another branch of its author: the
+    pull request is opened anew from a branch with the same commits."""
+    firsts: dict[str, tuple[str, ...]] = {}
+    for request, *push in rows.select_in(db, _HEADS, requests):
+        firsts.setdefault(request, tuple(push))
+    others = {request: first for request, first in firsts.items() if first[1] != first[2]}
+    defaults = default_branches(db, {project for *_, project in others.values()})
+    return [
+        (request, push)
+        for request, (push, _, branch, project) in others.items()
+        if not keys.is_shared_branch(branch, defaults[project])
+    ]
 
 
 def _is_own(
