@@ -17,7 +17,17 @@ from urllib.parse import urlsplit
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso, parse_instant
-from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.model.vocabulary import (
+    RELATIONS,
+    SERVICES_ATTRIBUTE,
+    Event,
+    Key,
+    Operation,
+    Rule,
+    Scalar,
+    Seek,
+    State,
+)
 from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, moment, parsed
 from vs_tui.sources.fields import items, json_object, known, number, obj, text, texts
 from vs_tui.sources.signatures import Scheme
@@ -234,6 +244,9 @@ def _attributes(fields: dict[str, Any], key: str, page: str) -> dict[str, Scalar
     )
     if isinstance(fields.get("labels"), list):  # an empty list removes former labels
         found["vs.issue.labels"] = ",".join(texts(fields, "labels", most=50, limit=80))
+    if isinstance(fields.get("components"), list):  # the services that an incident is about
+        named = (text(component, "name", limit=200) for component in items(fields, "components"))
+        found[SERVICES_ATTRIBUTE] = "\n".join(filter(None, named))
     return found
 
 

@@ -116,6 +116,22 @@ def jira_incident(story: Story) -> Wanted:
     return {"fail": (1, 1), "recovery": (40.0, 1)}
 
 
+def jira_components(story: Story) -> Wanted:
+    """The project of tickets deploys nothing; components name services, at last the right one."""
+    for service in ("jcm1", "jcm2"):
+        Script(story, "acme/jcm", service).deploy("10:00", version="1", key=service)
+    for kind, clock, category, components in (
+        ("created", "10:10", "new", ()),
+        ("updated", "10:20", "indeterminate", ("Jcm2", "Printers")),
+        ("updated", "10:40", "done", ("Jcm1", "Printers")),
+    ):
+        done = "Done" if category == "done" else ""
+        jira(story, "OPS-9", kind, clock, category, clock, "10:10", done, project="OPS")
+        named = [{"id": name, "name": name} for name in components]
+        story.posts[-1].body["issue"]["fields"]["components"] = named
+    return {"fail": (1, 2), "recovery": (30.0, 1), "by": "project", "project": "acme/jcm"}
+
+
 def jira_reopened(story: Story) -> Wanted:
     Script(story, "JRB").deploy("10:00", version="1")
     jira(story, "JRB-1", "created", "10:10", "new", "Open", "10:10", project="JRB")
@@ -307,6 +323,7 @@ def failed_test_then_incident(story: Story) -> Wanted:
 
 
 HISTORIES = {
+    "acme/jcm": jira_components,
     "dvl": devlake,
     "JRA": jira_incident,
     "JRB": jira_reopened,
