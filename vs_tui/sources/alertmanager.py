@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.artifacts import seek_version
+from vs_tui.model.artifacts import environment_in, seek_version
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, State
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
@@ -27,6 +27,8 @@ _SERVICE: Final = (
 )
 _NAMESPACE: Final = ("namespace", "kubernetes_namespace", "exported_namespace")
 _ENVIRONMENT: Final = ("environment", "env", "deployment_environment_name", "stage")
+_CLUSTER: Final = ("cluster", "cluster_name", "k8s_cluster_name")
+_PRODUCTION: Final = frozenset({"prod", "production", "live"})
 _VERSION: Final = ("version", "service_version", "app_version", "release", "image_tag")
 _COMMIT: Final = ("commit", "sha", "git_commit", "revision")
 _REPOSITORY: Final = ("repository", "repo", "vcs_repository_url_full")
@@ -76,7 +78,7 @@ def _incident(
     began = started or received_at
     fingerprint = text(alert, "fingerprint", limit=100) or _fingerprint(labels)
     service, version = _first(labels, _SERVICE), _first(labels, _VERSION)
-    environment = _first(labels, _ENVIRONMENT)
+    environment = _first(labels, _ENVIRONMENT) or _other_than_production(labels)
     path = keys.repository_path(_first(labels, _REPOSITORY))
     repo = keys.repository(path)
     sha = _first(labels, _COMMIT)
@@ -131,6 +133,13 @@ def _fingerprint(labels: Mapping[str, str]) -> str:
 
 def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str:
     return next((labels[name] for name in names if labels.get(name)), "")
+
+
+def _other_than_production(labels: Mapping[str, str]) -> str:
+    """The environment that the name of the cluster contains. Of production that says too little:
+    one environment may have several clusters."""
+    found = environment_in(_first(labels, _CLUSTER))
+    return "" if found in _PRODUCTION else found
 
 
 def _url(alert: dict[str, Any], common: Mapping[str, str]) -> str:

@@ -278,6 +278,19 @@ def am_no_env(story: Story) -> Wanted:
     return {"fail": (1, 1), "recovery": (10.0, 1)}
 
 
+def am_clusters(story: Story) -> Wanted:
+    """Alerts without an environment: their clusters are of staging, of production, and unnamed."""
+    for hour in (9, 11, 13):
+        Script(story, "amc1").deploy(f"{hour:02}:00", version=str(hour))
+    for began, end, cluster in (
+        ("09:10", "09:20", "eu-staging-1"),
+        ("11:10", "11:20", "prod-eu"),
+        ("13:10", "13:30", "blue"),
+    ):
+        alertmanager(story, "amc1", began, end, "", cluster=cluster)
+    return {"fail": (2, 3), "recovery": (15.0, 2)}
+
+
 def two_incidents_one_version(story: Story) -> Wanted:
     """The version's incident comes a week later, after other versions."""
     sc = Script(story, "wk1")
@@ -324,6 +337,7 @@ def failed_test_then_incident(story: Story) -> Wanted:
 
 HISTORIES = {
     "acme/jcm": jira_components,
+    "amc1": am_clusters,
     "dvl": devlake,
     "JRA": jira_incident,
     "JRB": jira_reopened,
