@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
+from contextlib import nullcontext
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,9 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
+from vs_tui.model.limits import MIB
 from vs_tui.model.vocabulary import Event, State, Status, Verdict
+from vs_tui.sources import github
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.gitea import SOURCE
 
@@ -129,6 +133,31 @@ def test_signature(headers, accepted):
     else:
         with pytest.raises(Unauthorized, match="X-Gitea-Signature"):
             SOURCE.verify(request, [SECRET, OLD])
+
+
+@pytest.mark.parametrize(
+    ("padding", "accepted"), [(0, True), (MIB, False)], ids=["small", "too large to decode"]
+)
+def test_a_form_is_signed_by_the_json_in_it(padding, accepted):
+    """Seen with Gitea 1.25; GitHub signs the form."""
+    payload = json.dumps({"action": "opened", "text": "é &=+" + " " * padding})
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-gitea-event": "push",
+        "x-gitea-signature": hmac.new(SECRET, payload.encode(), "sha256").hexdigest(),
+    }
+    request = Inbound("/gitea", headers, urlencode({"payload": payload}).encode(), RECEIVED)
+    with nullcontext() if accepted else pytest.raises(Unauthorized):
+        SOURCE.verify(request, [SECRET])
+    with pytest.raises(Unauthorized):
+        SOURCE.verify(request._replace(body=request.body.replace(b"opened", b"closed")), [SECRET])
+
+
+def test_githubs_path_names_the_right_one():
+    """Gitea and Forgejo send GitHub's headers as well; reviews and runs would be lost there."""
+    headers = {"x-github-event": "pull_request", "x-gitea-event": "pull_request"}
+    with pytest.raises(BadBody, match="/gitea"):
+        github.SOURCE.parse(Inbound("/github", headers, json.dumps(merged()).encode(), RECEIVED))
 
 
 def test_deliveries_are_told_apart_by_either_header():

@@ -7,11 +7,13 @@ of actions, reviews without an id, runs with `started_at`, Forgejo's `action_run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from vs_tui.model.limits import MIB
 from vs_tui.sources.base import BadBody, Form, Inbound, Parsed, Source, Unauthorized
 from vs_tui.sources.fields import number, obj, text, time_of
-from vs_tui.sources.github import read, webhook_body
+from vs_tui.sources.github import payload_of, read, webhook_body
 from vs_tui.sources.github.hook import Dialect, login
 from vs_tui.sources.signatures import require_hmac_hex
 
@@ -34,6 +36,9 @@ _RUN_EVENTS: Final[Mapping[str, str]] = {
     "action_run_failure": "failure",
 }
 """Forgejo reports only the end of a run; `recover` is a success after a failure."""
+
+_LARGEST_FORM: Final = MIB
+"""Most bytes of a form that is decoded before it is proven; a larger one must come as JSON."""
 
 
 class Gitea(Source):
@@ -60,12 +65,16 @@ class Gitea(Source):
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Require the HMAC-SHA256 of the raw body in plain hex digits; Forgejo sends it in both
-        headers."""
+        """Require the HMAC-SHA256 of the JSON text in plain hex digits, of a form's field as well;
+        Forgejo sends it in both headers. Seen with Gitea 1.25 (its services/webhook/deliver.go)."""
         given = [value for name in self.signature_headers if (value := inbound.header(name))]
         if not given:
             raise Unauthorized("X-Gitea-Signature is missing; set a secret in the webhook")
-        require_hmac_hex(given, inbound.body, secrets, "X-Gitea-Signature")
+        signed = inbound.body
+        if len(signed) <= _LARGEST_FORM:
+            with suppress(BadBody):
+                signed = payload_of(inbound)
+        require_hmac_hex(given, signed, secrets, "X-Gitea-Signature")
 
     def parse(self, inbound: Inbound) -> Parsed:
         return self.outline(inbound).finished()

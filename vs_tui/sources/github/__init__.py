@@ -90,21 +90,26 @@ def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Ins
 
 
 def webhook_body(inbound: Inbound) -> dict[str, Any]:
-    """The JSON object, also from a form's `payload` field: GitHub's default content type.
+    """The JSON object of a webhook."""
+    return json_object(inbound._replace(body=payload_of(inbound)))
+
+
+def payload_of(inbound: Inbound) -> bytes:
+    """The JSON text, also from a form's `payload` field: GitHub's default content type.
 
     A body that starts with a brace is read as JSON even if its content type is a form, as with
     `curl -d`.
     """
     is_form = inbound.header("content-type").partition(";")[0].strip() == FORM
-    if is_form and not inbound.body.lstrip().startswith(b"{"):
-        try:
-            fields = parse_qs(inbound.body.decode(), max_num_fields=10)
-        except ValueError:
-            raise BadBody("body", "is not a form; set the webhook's content type to JSON") from None
-        if "payload" not in fields:
-            raise BadBody("payload", "is missing; set the webhook's content type to JSON")
-        inbound = inbound._replace(body=fields["payload"][0].encode())
-    return json_object(inbound)
+    if not is_form or inbound.body.lstrip().startswith(b"{"):
+        return inbound.body
+    try:
+        fields = parse_qs(inbound.body.decode(), max_num_fields=10)
+    except ValueError:
+        raise BadBody("body", "is not a form; set the webhook's content type to JSON") from None
+    if "payload" not in fields:
+        raise BadBody("payload", "is missing; set the webhook's content type to JSON")
+    return fields["payload"][0].encode()
 
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -154,6 +159,8 @@ class GitHub(Source):
         event = inbound.header("x-github-event").strip()[:60]
         if not event:
             raise BadBody("X-GitHub-Event", "is missing; it names the event, such as push")
+        if inbound.header("x-gitea-event"):  # Gitea and Forgejo send GitHub's headers, too
+            raise BadBody("X-Gitea-Event", "is there: the path of Gitea and Forgejo is /gitea")
         return read(GITHUB, event, body, inbound.received_at)
 
 
