@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -558,6 +559,32 @@ async def test_retention_is_decided_once_for_all_nodes(tmp_path, url, monkeypatc
     finally:
         for writer in writers:
             await writer.close()
+
+
+async def test_a_node_that_begins_again_deletes_nothing_from_the_log(
+    tmp_path, url, monkeypatch
+) -> None:
+    """It has no deliveries then, and would take all old ones for spent."""
+    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", HOUR)
+    log = PostgresLog(parse_log_url(url))
+    writer = SharedWriter(tmp_path / "node.db", lambda: T + 10 * DAY, None, log)
+    listed = log.old
+
+    async def old_and_begin_again(*given):
+        found = await listed(*given)
+        if found:
+            await writer._start_over(replace(writer._place, position=BEGINNING))
+        return found
+
+    monkeypatch.setattr(log, "old", old_and_begin_again)
+    await writer.open()
+    try:
+        await writer.submit(custom("build", "in flight", "start"))
+        await writer.prune(T + DAY)
+        assert [e.kind for e in await log.read(BEGINNING)] == ["build.start", "prune"]
+        assert await writer.caught_up(PATIENCE)
+    finally:
+        await writer.close()
 
 
 async def test_a_node_looks_again_when_nothing_holds_its_entries_back(

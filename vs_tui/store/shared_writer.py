@@ -223,7 +223,7 @@ class SharedWriter(Writer):
             after = found[-1][0]
             repeats = [number for number, original in found if original]
             deliveries = [number for number, original in found if not original]
-            spent = await self._run(partial(missing, log_ids=deliveries))
+            spent = await self._run(partial(missing, log_ids=deliveries, upto=upto))
             if spent or repeats:
                 await self._shared.delete([*spent, *repeats], self._clock())
 
@@ -346,8 +346,11 @@ def store(
     return last
 
 
-def missing(db: sqlite3.Connection, log_ids: Sequence[int]) -> list[int]:
-    """The entries that this node has no delivery of."""
+def missing(db: sqlite3.Connection, log_ids: Sequence[int], upto: Position) -> list[int]:
+    """The entries that this node has no delivery of. None if it has read less than `upto`: then it
+    has begun again from the start, perhaps a moment ago."""
+    if place_of(db).position < upto:
+        return []
     listed = orjson.dumps(list(log_ids)).decode()
     sql = (
         "SELECT value FROM json_each(?) WHERE value NOT IN "
