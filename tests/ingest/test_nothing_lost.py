@@ -19,7 +19,7 @@ import pytest
 from tests.benchmarks.load import post_all
 from tests.ingest.server import TOKEN, Nearby, Server, nearby, run, serving
 from tests.patience import PATIENCE, Stopwatch
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.store.schema import StoreError
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -61,7 +61,7 @@ def stored(server: Server) -> set[str]:
     has its span, and none behind it."""
     with contextlib.closing(sqlite3.connect(server.db)) as database:
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
-        position = sqlite_log.position(database)
+        position = sqlite_position.position(database)
         rows = database.execute(
             "SELECT d.id, json_extract(d.keys, '$[0]'), s.key FROM deliveries d "
             "LEFT JOIN spans s ON s.key = json_extract(d.keys, '$[0]')"

@@ -18,7 +18,7 @@ from tests.ingest.inside import Raw, post, receiving
 from tests.ingest.server import Server, serving
 from tests.ingest.test_nothing_lost import FULL, Sender
 from tests.store.conftest import Clock, custom
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.store.maintenance.backup import verify
 from vs_tui.store.writer import Writer
 
@@ -69,7 +69,7 @@ def holds(image: Path) -> set[str]:
     """Ids in a copy of the database, each with its fold up to the position."""
     with contextlib.closing(sqlite3.connect(image)) as database:
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
-        position = sqlite_log.position(database)
+        position = sqlite_position.position(database)
         rows = database.execute(
             "SELECT d.id, json_extract(d.keys, '$[0]'), s.key FROM deliveries d "
             "LEFT JOIN spans s ON s.key = json_extract(d.keys, '$[0]')"

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from tests.store.conftest import custom, ref
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.store.schema import open_writer as open_database
 
 COMMITS = 60
@@ -38,7 +38,7 @@ async def test_a_wal_cut_anywhere_holds_a_prefix_of_the_commits(
                 row[0] for row in database.execute("SELECT id FROM deliveries ORDER BY id")
             ]
             spans = {row[0] for row in database.execute("SELECT key FROM spans")}
-            folded = sqlite_log.position(database)
+            folded = sqlite_position.position(database)
         assert deliveries == list(range(1, len(deliveries) + 1)), "a prefix"
         assert folded <= len(deliveries)
         assert spans == {ref("build", n) for n in range(folded)}, "exactly up to the position"
@@ -61,4 +61,4 @@ async def test_an_image_of_file_and_wal_taken_at_any_moment_opens(open_writer, t
             stored = database.execute("SELECT COUNT(*) FROM deliveries").fetchone()
             assert stored == (number + 1,), "what is acknowledged is in the log"
             folded = database.execute("SELECT COUNT(*) FROM spans").fetchone()
-            assert folded == (sqlite_log.position(database),)
+            assert folded == (sqlite_position.position(database),)

@@ -1,7 +1,6 @@
 """The delivery log in SQLite: deliveries are appended, and read in order from a position.
 
-The functions run inside the writer's transaction. A position is the id of
-the last delivery that was read. Ids only grow, even after the newest deliveries were deleted.
+The functions run inside the writer's transaction.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from vs_tui.log.delivery import (
     receipt_without,
     with_body,
 )
+from vs_tui.log.sqlite_position import KEYS, as_json, head
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Verdict
 
@@ -35,8 +35,6 @@ BODY_DEDUPE_WINDOW: Final = DAY
 REJECTIONS_KEPT: Final = 5_000
 UNKNOWN_KEPT: Final = 100
 """Most refused requests that are kept for paths that no source has."""
-KEYS: Final = "IN (SELECT value FROM json_each(?))"
-"""SQL condition: equals one of the values bound by `as_json`."""
 
 
 class Tallies(dict[tuple[str, Verdict], tuple[int, Instant, str]]):
@@ -45,11 +43,6 @@ class Tallies(dict[tuple[str, Verdict], tuple[int, Instant, str]]):
     def add(self, source: str, verdict: Verdict, at: Instant, kind: str, number: int = 1) -> None:
         before, latest, _ = self.get((source, verdict), (0, 0, ""))
         self[source, verdict] = before + number, max(latest, at), kind
-
-
-def as_json(values: Iterable[object]) -> str:
-    """A JSON array to bind to KEYS."""
-    return orjson.dumps(list(values)).decode()
 
 
 class StoredDelivery(NamedTuple):
@@ -147,35 +140,6 @@ def append(
         )
     count(db, tallies)
     return appended
-
-
-def head(db: sqlite3.Connection) -> int:
-    """The position of the newest delivery."""
-    return max(db.execute("SELECT MAX(id) FROM deliveries").fetchone()[0] or 0, position(db))
-
-
-def position(db: sqlite3.Connection) -> int:
-    """The position up to which deliveries are folded."""
-    return _number(db, "position")
-
-
-def set_position(db: sqlite3.Connection, reached: int) -> None:
-    db.execute("REPLACE INTO meta VALUES ('position', ?)", (reached,))
-
-
-def generation(db: sqlite3.Connection) -> int:
-    """The change number at which everything was last begun again from the start; 0 for never."""
-    return _number(db, "generation")
-
-
-def _number(db: sqlite3.Connection, name: str) -> int:
-    """A number of `meta`; 0 if it was never stored."""
-    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def set_generation(db: sqlite3.Connection, number: int) -> None:
-    db.execute("REPLACE INTO meta VALUES ('generation', ?)", (number,))
 
 
 def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, bool]]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.model.artifacts import is_moving
 from vs_tui.model.vocabulary import (
     ANY_SCOPE,
@@ -36,8 +36,8 @@ from vs_tui.traces.correlation import level, series_of
 from vs_tui.traces.folding import former_refs, seeks_of
 
 Row = tuple[Any, ...]
-KEYS: Final = sqlite_log.KEYS
-as_json: Final = sqlite_log.as_json
+KEYS: Final = sqlite_position.KEYS
+as_json: Final = sqlite_position.as_json
 
 SPAN_COLUMNS: Final = Span._fields
 """Columns that readers select of a span, in this order."""

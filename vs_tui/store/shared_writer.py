@@ -22,7 +22,7 @@ from typing import Final
 
 import orjson
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.log.append_queue import Queued
 from vs_tui.log.delivery import (
     Intake,
@@ -313,7 +313,7 @@ def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Lo
 
     Ids continue from the current ones, so that the projector's position stays below the new ones.
     """
-    sqlite_log.set_position(db, sqlite_log.head(db))
+    sqlite_position.set_position(db, sqlite_position.head(db))
     db.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
     for (table,) in db.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
@@ -322,7 +322,7 @@ def start_over(db: sqlite3.Connection, folding: transaction.Folding, reached: Lo
             db.execute(f"DELETE FROM {table}")
     folding.cache.clear()
     folding.bodies.clear()
-    sqlite_log.set_generation(db, transaction.next_seq(db))
+    sqlite_position.set_generation(db, transaction.next_seq(db))
     set_place(db, reached)
 
 
@@ -333,7 +333,7 @@ def store(
     reached: LogPlace,
 ) -> int:
     """Store entries as deliveries, in order. Returns the own id of the last one."""
-    last = sqlite_log.head(db)
+    last = sqlite_position.head(db)
     stored: list[tuple[int, int, Entry]] = []
     for entry in entries:
         is_new = entry.verdict != REPEAT

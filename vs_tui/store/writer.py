@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_log, sqlite_position
 from vs_tui.log.append_queue import AppendQueue, Queued, Tell, Unavailable
 from vs_tui.log.delivery import Intake, Receipt, Rejection
 from vs_tui.model.limits import READ_WAIT_SECONDS
@@ -250,7 +250,7 @@ class Writer(Sweeper):
         """`work`, after a look whether derived data was replaced, here or by another process."""
 
         def current(db: sqlite3.Connection, folding: Folding) -> T:
-            generation = sqlite_log.generation(db)
+            generation = sqlite_position.generation(db)
             if generation != self._generation:
                 self._generation = generation
                 folding.cache.clear()

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.ingest.server import SECRETS, TOKEN, Server, run
 from tests.patience import wait_for
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 
 LEAD = "change_lead_time"
 FAIL = "change_fail_rate"
@@ -73,11 +73,11 @@ def settle(server: Server) -> None:
     """Wait until all is folded and judged. An answer waits two seconds for it, which a busy machine
     may exceed."""
     with contextlib.closing(sqlite3.connect(f"file:{server.db}?mode=ro", uri=True)) as db:
-        head = sqlite_log.head(db)
+        head = sqlite_position.head(db)
 
         def is_settled() -> bool:
             left = " UNION ALL ".join(f"SELECT 1 FROM {table}" for table in _QUEUES)
-            return sqlite_log.position(db) >= head and db.execute(left).fetchone() is None
+            return sqlite_position.position(db) >= head and db.execute(left).fetchone() is None
 
         wait_for(is_settled, "the folding")
 

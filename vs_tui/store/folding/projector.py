@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_log, sqlite_position
 from vs_tui.log.append_queue import AppendQueue
 from vs_tui.log.delivery import PRUNE_PATH, Intake, with_flag_of
 from vs_tui.log.sqlite_log import Correction, StoredDelivery
@@ -120,7 +120,7 @@ class Projector:
 
     def opened(self, db: sqlite3.Connection) -> None:
         """Read the position and the head from the database."""
-        self.position, self.head = sqlite_log.position(db), sqlite_log.head(db)
+        self.position, self.head = sqlite_position.position(db), sqlite_position.head(db)
         self.look(db)
         self._parsed.clear()
         self._appended.clear()
@@ -200,7 +200,7 @@ class Projector:
         reached = self.tried or self.head
         more = reached < self.head
         changes = transaction.fold_and_link(db, events, folding, more=more) if events else []
-        sqlite_log.set_position(db, reached)
+        sqlite_position.set_position(db, reached)
         took = thread_time() - started
         self._until_link -= took
         if not limit:
@@ -218,7 +218,7 @@ class Projector:
             entry = sqlite_log.read_one(db, reached)
             reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
             self.correct(db, entry, Correction(entry.kind, Verdict.QUARANTINED.value, reason))
-        sqlite_log.set_position(db, reached)
+        sqlite_position.set_position(db, reached)
         return Folded(reached, len(found), ())
 
     def committed(self, folded: Folded) -> None:
@@ -265,7 +265,7 @@ class Projector:
         reason = with_flag_of(parsed.reason, entry.reason)
         now = (parsed.kind, parsed.verdict.value, reason)
         if now != (entry.kind, entry.verdict, entry.reason):
-            keys = sqlite_log.as_json(dict.fromkeys(event.key for event in events))
+            keys = sqlite_position.as_json(dict.fromkeys(event.key for event in events))
             self.correct(db, entry, Correction(*now, keys))
         return events
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_log, sqlite_position
 from vs_tui.log.sqlite_log import Correction, StoredDelivery
 from vs_tui.model.limits import Retention
 from vs_tui.model.request_advice import NOT_KEPT
@@ -163,7 +163,7 @@ class _Side(Writer):
     async def catch_up(self, progress: Progress) -> None:
         """Wait until at most the latest deliveries of the growing log are not folded."""
         while True:
-            self._fold_loop.stored(await self._run(sqlite_log.head))
+            self._fold_loop.stored(await self._run(sqlite_position.head))
             near = self.behind <= NEAR
             if await self.caught_up(LOOK_SECONDS) and near:
                 break

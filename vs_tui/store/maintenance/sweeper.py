@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import orjson
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_log, sqlite_position
 from vs_tui.log.delivery import PRUNE_PATH, UNKNOWN_SOURCE, Intake, Receipt, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
@@ -188,7 +188,7 @@ class Sweeper(ABC):
             return
         if self._condition.failed:
             await self._try_again()
-        if await self._run(sqlite_log.generation) != self._generation:
+        if await self._run(sqlite_position.generation) != self._generation:
             await self._look_anew()
         self._condition.check_space()
         if sizes(self.path)[1] > retention.LARGE_WAL:

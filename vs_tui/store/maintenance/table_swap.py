@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.store.folding import transaction
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.schema import DERIVED_TABLES, HEARD_TABLES, LOG_TABLES, StoreError
@@ -42,8 +42,8 @@ def empty_models(connection: sqlite3.Connection, folding: transaction.Folding) -
     kept = judged_rows.forget(connection)
     for table in remade_tables(connection):
         connection.execute(f"DELETE FROM {table}")
-    sqlite_log.set_position(connection, 0)
-    sqlite_log.set_generation(connection, transaction.next_seq(connection))
+    sqlite_position.set_position(connection, 0)
+    sqlite_position.set_generation(connection, transaction.next_seq(connection))
     folding.cache.clear()
     return kept
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
-from vs_tui.log import sqlite_log
+from vs_tui.log import sqlite_position
 from vs_tui.metrics.statistics import Baseline
 from vs_tui.model import filters
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, READ_WAIT_SECONDS, Thresholds
@@ -123,10 +123,10 @@ class SqliteReader:
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until everything in the log by now is folded, linked and judged. Returns False after
         `seconds`."""
-        head = await self.run(sqlite_log.head)
+        head = await self.run(sqlite_position.head)
 
         def reached(db: sqlite3.Connection) -> bool:
-            return sqlite_log.position(db) >= head and not rows.number(db, _UNSETTLED)
+            return sqlite_position.position(db) >= head and not rows.number(db, _UNSETTLED)
 
         deadline = time.monotonic() + seconds
         while not await self.run(reached):
@@ -325,8 +325,8 @@ class SqliteReader:
             lambda db: (
                 rows.number(db, "SELECT MAX(rowid) FROM spans"),
                 rows.number(db, _LAST_DELIVERY),
-                sqlite_log.head(db),
-                sqlite_log.position(db),
+                sqlite_position.head(db),
+                sqlite_position.position(db),
                 clocks.trouble(db, self._clock()),
             )
         )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vs_tui.log.sqlite_log import generation
+from vs_tui.log.sqlite_position import generation
 from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
 from vs_tui.model.time import MINUTE, Instant
