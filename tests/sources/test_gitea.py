@@ -218,6 +218,30 @@ def test_a_pull_request_from_opened_to_merged():
     assert commits == {gh.HEAD_1, gh.HEAD_2, gh.MERGE}
 
 
+def test_a_draft_begins_and_ends_by_its_title():
+    def retitled(before, now, clock):
+        changes = {"title": {"from": before}, "added_labels": None, "removed_labels": None}
+        body = pull("edited", title=now, draft=now.startswith("WIP"), updated_at=gh.stamp(clock))
+        return "pull_request", body | {"changes": changes}
+
+    deliveries = [
+        ("pull_request", pull("opened", title="WIP: Cache", draft=True)),
+        retitled("WIP: Cache", "WIP: Caches", "10:05:00"),
+        retitled("WIP: Caches", "Caches", "10:20:00"),
+        retitled("Caches", "Faster caches", "10:25:00"),
+        retitled("Faster caches", "WIP: caches", "10:30:00"),
+        retitled("WIP: caches", "Caches", "10:40:00"),
+        ("pull_request", merged()),
+    ]
+    folded = fold_all(events(*deliveries))[PULL]
+    assert [(stage.name, stage.started_at, stage.ended_at) for stage in folded.stages] == [
+        ("draft", at("10:00:00"), at("10:20:00")),
+        ("ready", at("10:20:00"), at("10:30:00")),
+        ("draft", at("10:30:00"), at("10:40:00")),
+        ("ready", at("10:40:00"), at("11:30:00")),
+    ]
+
+
 def test_small_ids_are_not_offered_as_they_are_other_changes_numbers():
     (event,) = events(("pull_request", pull("opened")))
     assert not [key for key in offered(event) if key[0] == "ref"]

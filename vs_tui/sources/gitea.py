@@ -98,8 +98,26 @@ def _like_github(event: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]
         return "workflow_run", _forgejo_run(body, _RUN_EVENTS[event])
     if event == "workflow_run":
         return event, body | {"workflow_run": _run(obj(body, "workflow_run"))}
+    return event, body | {"action": _action(event, body)}
+
+
+def _action(event: str, body: dict[str, Any]) -> str:
+    """GitHub's name of the action. Here a title makes a draft, and only its change tells the end of
+    one (seen with Gitea 1.25)."""
     action = text(body, "action", limit=60)
-    return event, body | {"action": _ACTIONS[action]} if action in _ACTIONS else body
+    before = text(body, "changes", "title", "from")
+    if event == "pull_request" and action == "edited" and before:
+        was, now = _is_draft(before), obj(body, "pull_request").get("draft")
+        if was and now is False:
+            return "ready_for_review"
+        if not was and now is True:
+            return "converted_to_draft"
+    return _ACTIONS.get(action, action)
+
+
+def _is_draft(title: str) -> bool:
+    """Whether a title makes a draft, by the default prefixes of Gitea and Forgejo."""
+    return title.upper().startswith(("WIP:", "[WIP]"))
 
 
 def _review(body: dict[str, Any], state: str) -> dict[str, Any]:
