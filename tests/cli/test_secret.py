@@ -55,9 +55,12 @@ def test_what_the_environment_sets_is_not_rotated(home, capsys, monkeypatch, nam
     assert load().secrets.of("gitlab")[0] == rotated.encode()
 
 
-def test_an_unknown_source_is_named_with_those_there_are(home, capsys) -> None:
-    assert main(["secret", "show", "githup"]) == 2
-    assert "there are token, bitbucket" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["nonsense", "user"])  # decisions are signed with the token
+def test_an_unknown_source_is_named_with_those_there_are(home, capsys, name) -> None:
+    assert main(["secret", "show", name]) == 2
+    told = capsys.readouterr().err
+    assert f"there is no secret for '{name}'; there are token, bitbucket" in told
+    assert ", trello, vercel" in told
 
 
 def test_config_show_says_where_each_value_comes_from_and_masks_secrets(

@@ -99,7 +99,7 @@ def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
 
 def signing_sources() -> list[str]:
     """Names of the sources whose tool has a secret of its own for signing."""
-    return [name for name, source in sources().items() if source.signature_headers]
+    return [name for name, source in tools().items() if source.signature_headers]
 
 
 def portable(source: Source) -> str | tuple[str, Any]:
