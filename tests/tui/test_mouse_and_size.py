@@ -194,7 +194,9 @@ async def test_the_header_ends_with_the_clock_at_every_width() -> None:
         for width in range(80, 121, 4):
             await on.pilot.resize_terminal(width, 30)
             await on.settle()
-            assert on.lines[0].rstrip().endswith("✗  09:41:07"), (width, on.lines[0])
+            zone = " UTC" if width >= 100 and "UTC" in on.lines[0] else ""
+            assert on.lines[0].rstrip().endswith(f"✗  09:41:07{zone}"), (width, on.lines[0])
+        assert zone, on.lines[0]
 
 
 async def test_a_wide_list_shows_who_and_where_and_an_export_always_has_them() -> None:
@@ -254,7 +256,7 @@ async def test_the_header_never_cuts_what_runs_and_what_failed(width, frozen) ->
             await on.sees("+1 new")
         header = on.lines[0]
         assert "1 ✗" in header and (" open" in header or "in flight" in header)
-        assert frozen or header.endswith("09:41:07")
+        assert frozen or header.endswith("09:41:07 UTC" if width >= 100 else "09:41:07")
 
 
 async def test_the_header_shows_a_whole_clock_or_none() -> None:

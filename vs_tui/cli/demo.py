@@ -325,6 +325,7 @@ async def settle(pilot: Pilot[int]) -> None:
         reads = any(w.group != "pump" and not w.is_finished for w in app.workers)
         return reads or not app.feed.resting or app.navigation.base not in app.screen_stack
 
+    await pilot.pause()  # the key before may not have started a read yet
     async with asyncio.timeout(READ_WITHIN):
         while busy():
             await pilot.pause(0.01)

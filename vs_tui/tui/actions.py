@@ -28,7 +28,12 @@ class Action:
         return display_key(self.keys.split(",")[0])
 
 
-FILTERING: Final = (("enter", "keep it"), ("tab", "complete"), ("esc", "clear the filter"))
+FILTERING: Final = (
+    ("enter", "keep it"),
+    ("tab", "complete"),
+    ("up", "the one before"),
+    ("esc", "clear the filter"),
+)
 """Keys of the filter box, and what they do."""
 ASKED: Final = (("enter", "ok"), ("esc", "cancel"))
 """Keys while a question or a choice covers the screen."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from vs_tui.model.display import clean
+from vs_tui.tui import filtering
 from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.session import Session
 
+_LAST: Final = 0.01
+"""Score of the search for what was typed: below that of each command."""
 Command = tuple[str, str, Callable[[], None]]
 """(name, help text, function to call)."""
 
@@ -31,6 +34,10 @@ class Commands(Provider):
             score = matcher.match(name) or (query.lower() in help_text.lower()) / 10
             if score > 0:
                 yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
+        app = cast(Session, self.app)
+        if not filtering.problem(query, "traces"):
+            name, run = f"find {clean(query, 80)}", partial(app.navigation.find, query)
+            yield Hit(_LAST, Content(name), run, name, "traces of all time that match it")
 
     def _all(self) -> list[Command]:
         """All commands: views and teams first, then actions."""

@@ -99,6 +99,8 @@ class Remembered:
     """View -> sort order."""
     ranges: dict[str, str] = field(default_factory=dict)
     """View -> time range."""
+    used: dict[str, list[str]] = field(default_factory=dict)
+    """View -> filters used before, the newest last."""
     team: str = ""
     theme: str = ""
     view: str = ""
@@ -114,6 +116,7 @@ class Remembered:
                 filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
                 sorts={str(k): str(v) for k, v in found.get("sorts", {}).items()},
                 ranges={str(k): str(v) for k, v in found.get("ranges", {}).items()},
+                used={str(k): list(map(str, v)) for k, v in found.get("used", {}).items()},
                 team=str(found.get("team", "")),
                 theme=str(found.get("theme", "")),
                 view=str(found.get("view", "")),
@@ -197,6 +200,8 @@ class Navigator(Protocol):
     def open_deliveries_of(self, span: Span) -> None: ...
 
     def named_view(self, filter_text: str) -> None: ...
+
+    def find(self, filter_text: str) -> None: ...
 
 
 class Copier(Protocol):

@@ -126,10 +126,13 @@ _FULL, _SHORT, _LEAST, _BARE = 3, 2, 1, 0
 def header_line(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left pieces, right pieces, piece index -> action of a click). If they do not fit, words
     about the receiver are shortened first, then the clock goes, then team and range; the running
-    and failed counts are never cut."""
+    and failed counts are never cut. The clock names its time zone on a wide screen with room."""
     for words in (_FULL, _SHORT, _LEAST) if width >= WIDE else (_SHORT, _LEAST):
         left, right, targets = _pieces(app, words)
-        if width_of([*left, *right]) < width:
+        if (room := width - width_of([*left, *right])) > 0:
+            zone = span_format.zone_name(app.now(), app.zone)
+            if width >= WIDE and room > len(zone) + 1 and app.frozen_at is None:
+                right[-1] = (f"{right[-1][0]}{zone} ", "dim")
             return left, right, targets
     if width_of([*left, *right[:-1]]) >= width:
         left, right, targets = _pieces(app, _BARE)
@@ -141,6 +144,8 @@ def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[in
     left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
         at = span_format.clock(app.frozen_at, app.zone, app.setup.clock())
+        if words == _FULL:
+            at = f"{at} {span_format.zone_name(app.frozen_at, app.zone)}"
         left.append((f"{signs.frozen} FROZEN {'at ' if words > _LEAST else ''}{at}", "wait"))
         if app.pending:
             how = app.worded(", {freeze} to resume") if words > _LEAST else ""

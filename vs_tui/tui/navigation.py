@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from vs_tui.model.time import parse_duration
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui import filtering, span_format
+from vs_tui.tui import span_format
 from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.filtering import METRICS_DEFAULT, Range, parse_range
 from vs_tui.tui.screens.base import View
@@ -156,9 +156,18 @@ class Navigation:
 
     def named_view(self, filter_text: str) -> None:
         """Show Live with a filter of the configuration's [views]."""
-        name = self.home if not filtering.problem(filter_text, "board") else "spans"
+        self._filtered(self.home, filter_text)
+
+    def find(self, filter_text: str) -> None:
+        """Show the traces of all time that match a filter."""
+        self.view("traces").range = Range("all")
+        self._filtered("traces", filter_text)
+
+    def _filtered(self, name: str, filter_text: str) -> None:
+        # Not `set_filter`: the view may have no widgets yet.
+        self.view(name).filter_text = filter_text
         self.show(name)
-        self.view(name).set_filter(filter_text)
+        self._app.reload_view()
 
     # Drill-down.
 

@@ -197,6 +197,11 @@ def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
     return local.strftime("%Y-%m-%d")
 
 
+def zone_name(instant: Instant, zone: tzinfo | None) -> str:
+    """The short name of the user's time zone at an instant: `UTC`, `CEST`, `-03`."""
+    return to_datetime(instant).astimezone(zone).tzname() or ""
+
+
 def minute(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
     """A time for a narrow column: `09:41` today, `20 Nov` on other days, `Nov 2025` beyond 300
     days."""

@@ -92,7 +92,8 @@ class View(Screen[None]):
         yield Line(self.look, id="banner")
         yield from self.body()
         yield FilterNote(self.look, id="notice")
-        yield FilterBox(self.completions, filtering.example(self.where), id="filter")
+        used = self.dash.remembered.used.setdefault(self.where, [])
+        yield FilterBox(self.completions, filtering.example(self.where), used, id="filter")
         yield FilterNote(self.look, id="problem")
         yield Line(self.look, id="footer")
 
@@ -258,14 +259,14 @@ class View(Screen[None]):
             text = f"{number} {label}" if self.size.width >= 56 or name == shown else f"{number}"
             tab = (f"[{text}]", "title") if name == shown else (f" {text} ", "dim")
             left += [tab, (" ", "text")]
-        right: list[Piece] = []
-        if self.filterable:
-            counted = f"  {self.matched_text()} "
-            room = max(self.size.width - width_of(left) - len(counted) - 3, 4)
-            role = "match" if self.filter_text else "dim"
-            told = cut([(clean(self.filter_text or "all"), role)], room, self.look.glyphs.ellipsis)
-            right = [("/ ", "key"), *told, (counted, "dim")]
-        return left, right
+        if not self.filterable:
+            return left, []
+        told = [(clean(self.filter_text or "all"), "match" if self.filter_text else "dim")]
+        counts, room = self.matched_text(), self.size.width - width_of(left) - 6
+        if len(counts) + width_of(told) > room:
+            counts = counts.partition(" + ")[0]  # without what has ended or not begun
+        told = cut(told, max(room - len(counts), 4), self.look.glyphs.ellipsis)
+        return left, [("/ ", "key"), *told, (f"  {counts} ", "dim")]
 
     def _tab_targets(self, left: int, right: int) -> dict[int, str]:
         """Piece index -> action of a click in the line of tabs."""

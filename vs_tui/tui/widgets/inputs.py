@@ -223,6 +223,8 @@ class Ask(ModalScreen[str]):
 Complete = Callable[[str], Sequence[str]]
 """Partial filter -> whole filters that it could become."""
 MAX_LINES = 3
+MAX_USED: Final = 20
+"""Most texts of a filter box that are kept."""
 
 
 class Completer(Suggester):
@@ -245,11 +247,35 @@ class FilterBox(Input):
     FilterBox:focus { border: none; }
     """
 
-    BINDINGS: ClassVar[list[Any]] = [Binding("tab", "complete", show=False)]
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("tab", "complete", show=False),
+        Binding("up", "recall(-1)", show=False),
+        Binding("down", "recall(1)", show=False),
+    ]
 
-    def __init__(self, complete: Complete, example: str, *, id: str | None = None) -> None:
+    def __init__(
+        self, complete: Complete, example: str, used: list[str], *, id: str | None = None
+    ) -> None:
         super().__init__(placeholder=example, suggester=Completer(complete), id=id)
         self.cursor_blink = False
+        self._used = used
+        """Texts that the box had when it was closed, the newest last."""
+        self._place = 0
+
+    def on_focus(self) -> None:
+        self._place = len(self._used) - (self._used[-1:] == [self.value])
+
+    def on_blur(self) -> None:
+        # While only the window loses the focus, the box stays open.
+        if self.value and not self.display:
+            self._used[:] = [text for text in self._used if text != self.value][1 - MAX_USED :]
+            self._used.append(self.value)
+
+    def action_recall(self, step: int) -> None:
+        """Show the text before this one, or the one after it; after the last one, none."""
+        self._place = max(0, min(self._place + step, len(self._used)))
+        self.value = (*self._used, "")[self._place]
+        self.cursor_position = len(self.value)
 
     def action_complete(self) -> None:
         """Accept the suggestion; without one, only move to the end."""
