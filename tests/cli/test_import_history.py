@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.fake_api import FakeApi
 from tests.cli.shell import one
-from vs_tui.cli.importing import Commit, pushes
+from vs_tui.cli.importing.commits import Commit, pushes
 
 ANN = {"id": 1, "login": "ann", "username": "ann", "name": "Ann"}
 BOB = {"id": 2, "login": "bob", "username": "bob", "name": "Bob"}
@@ -65,6 +65,23 @@ def test_a_merge_of_a_merge_brings_each_commit_once() -> None:
         commit("c1"),
     ]
     assert [names for _, _, names in brought(listed)] == [["c1"], ["c2"], ["c3", "c4", "c5"]]
+
+
+def test_commits_that_were_rebased_together_are_one_push() -> None:
+    """c2 and c3 were written in one second; a merge of that second is another push."""
+    then = "2026-03-02T00:00:09Z"
+    listed = [
+        commit("c5", "c4"),
+        commit("c4", "c3", "c0", committed=then),
+        commit("c3", "c2", committed=then),
+        commit("c2", "c1", committed=then),
+        commit("c1"),
+    ]
+    assert brought(listed)[1:] == [
+        ("c1", "c3", ["c2", "c3"]),
+        ("c3", "c4", ["c4"]),
+        ("c4", "c5", ["c5"]),
+    ]
 
 
 def test_of_no_commits_there_is_no_push() -> None:

@@ -91,14 +91,16 @@ class Git:
     def land(
         self, number_: int, when: str, way: str = "merge", *, told: str = "", pushed: bool = True
     ) -> None:
-        """Merge a pull request by a merge commit, one squashed commit, or its own commits rebased;
-        `told` is the time that the host gives if it differs from that of its push."""
+        """Merge a pull request by a merge commit, one squashed commit, or its own commits, rebased
+        or (`ff`) as they are; `told` is the host's time if it is not that of its push."""
         own = self.requests[number_]
         base, head = own["base"], self.heads[own["head"]]
         new = self._new(head, [self.heads[base]])
         name = f"{way} {number_}"
         if way == "merge":
             self.commit(name, when, base, parents=(self.heads[base], head))
+        elif way == "ff":
+            name = self.heads[base] = head
         elif way == "rebase":
             for each in new:
                 name = self.commit(f"{each} again", *self.written[each][:1], base)

@@ -170,6 +170,23 @@ def updated_with_another_service(git: Git) -> Told:
     return {"lead": (5.0, 3), "unknown": 0, "fail": (0, 2), "rework": (0, 2)}
 
 
+def imported_beside(git: Git) -> Told:
+    """A fast-forward of three commits; an import tells a push for each of them, too."""
+    begun(git)
+    git.branch("feature/1")
+    for name, written in (("a", "07:00"), ("b", "07:10"), ("c", "07:20")):
+        git.commit(name, written, "feature/1")
+    git.push("feature/1", "07:30")
+    git.open(1, "feature/1", "07:30")
+    git.land(1, "08:00", way="ff")
+    git.commit("d", "08:10")
+    git.push("main", "08:10")
+    git.deploy("09:00")
+    for name in ("a", "b", "c"):
+        git._push("main", git.parents[name][0], name, [name], git.written[name][0])
+    return shipped(2, 5 / 6, deploys=2)
+
+
 FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
     **{
         f"told-{way}-{seconds}": (told_after(seconds, way), tuple(HOSTS))
@@ -188,6 +205,7 @@ FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
             reverted_by_its_only_commit,
         )
     },
+    "imported": (imported_beside, ("hub", "lab")),
     "fast-clock": (written_by_a_fast_clock, ("hub", "server")),
     "queue-squash": (queue_of_services("squash"), LIST_FILES),
     "queue-merge": (queue_of_services("merge"), LIST_FILES),

@@ -3,7 +3,7 @@ so the same adapters read both.
 
 `github`, `gitlab` and `jira` know what to request and how to write it as webhooks. They share what
 is here: requests over one HTTP connection, which wait for rate limits and send the token to no
-other host; lists, pages and deliveries; and the pushes behind a list of commits.
+other host; lists, pages and deliveries; and, in `commits`, the pushes behind a list of commits.
 """
 
 from __future__ import annotations
@@ -75,58 +75,6 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
     """The objects of a list; empty for anything else."""
     if isinstance(value, list):
         yield from (entry for entry in value if isinstance(entry, dict))
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit as an API lists it."""
-
-    sha: str
-    parents: Sequence[str]
-    message: str
-    authored: str | None
-    """RFC 3339. A rebase keeps it."""
-    committed: str | None
-    """RFC 3339. When the commit was last written, rebased or merged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """A move of the branch by one commit of its first-parent line."""
-
-    before: str
-    after: Commit
-    commits: Sequence[Commit]
-    """Commits that were new to the branch, oldest first; the last one is `after`."""
-
-
-def pushes(listed: Iterable[Commit]) -> Iterator[Push]:
-    """The pushes behind a branch's commits, oldest first. `listed` is newest first and begins with
-    the tip. APIs store no pushes, but the first-parent line shows where the branch pointed: a merge
-    brings the commits of its other parents."""
-    known = {commit.sha: commit for commit in listed}
-    line: list[Commit] = []
-    found = next(iter(known.values()), None)
-    while found is not None:
-        line.append(found)
-        found = known.get(found.parents[0]) if found.parents else None
-    contained: set[str] = set()
-    for tip in reversed(line):
-        brought = _reachable(tip, known, contained)
-        contained.update(commit.sha for commit in brought)
-        before = tip.parents[0] if tip.parents else "0" * 40
-        others = sorted(brought[1:], key=lambda commit: commit.committed or "")
-        yield Push(before, tip, (*others, tip))
-
-
-def _reachable(tip: Commit, known: dict[str, Commit], contained: set[str]) -> list[Commit]:
-    waiting, found = [tip], {tip.sha: tip}
-    while waiting:
-        for parent in waiting.pop().parents:
-            if parent in known and parent not in found and parent not in contained:
-                found[parent] = known[parent]
-                waiting.append(known[parent])
-    return list(found.values())
 
 
 TIMEOUT: Final = 60.0

@@ -14,17 +14,15 @@ from urllib.parse import quote
 from vs_tui.cli.importing import (
     Answer,
     Api,
-    Commit,
     Delivery,
     Forbidden,
     ImportScope,
     Page,
     Project,
-    Push,
     delivery,
     objects,
-    pushes,
 )
+from vs_tui.cli.importing.commits import Commit, Push, pushes
 
 _COMMITS: Final = 250
 """Most commits of a pull request that the API lists."""

@@ -14,16 +14,14 @@ from urllib.parse import quote
 from vs_tui.cli.importing import (
     Answer,
     Api,
-    Commit,
     Delivery,
     Forbidden,
     ImportScope,
     Page,
     Project,
-    Push,
     delivery,
-    pushes,
 )
+from vs_tui.cli.importing.commits import Commit, Push, pushes
 
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")

@@ -296,6 +296,7 @@ def _pushed(
     merges = []
     together = merged_together(db, pushes)
     alone = _alone(db, [push for push in pushes if push in brought])
+    requested: list[set[str]] = [set() for _ in stretches]
     for push, listed in pushes.items():
         requests, pushed = brought.get(push, []), commits.get(push, [])
         later = together[push] - pushed[-1].at if push in together else 0
@@ -313,6 +314,7 @@ def _pushed(
             if own and brought_here:
                 here = [request for request in brought_here if request[1] not in away]
                 merges += _brought(db, n, stretches[n], here, found[n], own[-1].at)
+                requested[n] |= {commit.commit_id for commit in own}
                 own = [commit for commit in own if (push, commit.commit_id) in alone]
             if own:
                 found[n].commits.update(
@@ -320,6 +322,10 @@ def _pushed(
                     for commit in own
                     if len(pushed) == 1 or not commit.title.startswith("Merge ")
                 )
+    for own_found, shas in zip(found, requested, strict=True):
+        for sha in shas & own_found.commits.keys():  # an import tells each commit by itself, too
+            if (own_found.commits[sha].push, sha) not in alone:
+                del own_found.commits[sha]
     return merges
 
 

@@ -21,7 +21,7 @@ from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in
-from vs_tui.store.folding.vcs_history import PUSH, default_branches
+from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH
 from vs_tui.store.metrics.application_changes import applied
 from vs_tui.store.metrics.own_commits import Own, own_commits
 
@@ -59,15 +59,14 @@ def _of_shared_branches(db: sqlite3.Connection, requests: Collection[str]) -> se
     """The pull requests that take a shared branch further: a commit of it that is deployed came
     without them, and its branch tells what it brings."""
     sql = (
-        "SELECT key, project, attributes ->> '$.\"vcs.ref.head.name\"' FROM spans "
+        f"SELECT key, attributes ->> '$.\"vcs.ref.head.name\"', "
+        f"{DEFAULT_BRANCH.format('s.project')} FROM spans s "
         f"WHERE NOT attributes ->> '$.\"vs.pr.fork\"' IS TRUE AND key {rows.KEYS}"
     )
-    found = list(rows.select_in(db, sql, requests))
-    defaults = default_branches(db, {project for _, project, _ in found})
     return {
         key
-        for key, project, head in found
-        if head and keys.is_shared_branch(keys.branch_name(head), defaults[project])
+        for key, head, default in rows.select_in(db, sql, requests)
+        if head and keys.is_shared_branch(keys.branch_name(head), default)
     }
 
 
