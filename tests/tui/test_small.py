@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.fakes import busy_reader, cards
+from tests.tui.fakes import FakeReader, busy_reader, cards, span
 from tests.tui.stage import stage
 from tests.tui.test_sources import connections
+from vs_tui.model.time import MINUTE
 from vs_tui.tui.paint import strip_of
 from vs_tui.tui.theme import ASCII, PALETTES, UNICODE, Look
 
@@ -49,3 +50,32 @@ def test_a_line_that_is_too_long_ends_with_a_mark(text, shown) -> None:
     assert strip_of(pieces, Look(PALETTES["dark"], UNICODE), 10).text == shown
     in_ascii = strip_of(pieces, Look(PALETTES["dark"], ASCII), 10).text
     assert in_ascii[-1] == shown[-1].replace("…", "~") and in_ascii.isascii()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+async def test_a_run_and_a_job_of_long_names_leave_the_time_whole(width) -> None:
+    names = ("nightly", "Maintain all warehouses", "vacuum every table")
+    spans = [
+        span(f"s{n}", "task", name, began=MINUTE, parent=f"s{n - 1}" if n else "", trace="t")
+        for n, name in enumerate(names)
+    ]
+    reader = FakeReader(spans)
+    async with stage(reader, size=(width, 24), by_trace=True) as on:
+        [row] = [line for line in on.lines if "▸ " in line]
+        assert " 1:00 " in row, row
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_name_of_a_deep_step_gets_half_of_its_column(size) -> None:
+    spans = [span("s0", "task", "level 0", began=MINUTE, trace="t")]
+    for n in range(1, 60):
+        spans.append(
+            span(f"s{n}", "task", f"level {n}", began=MINUTE, parent=f"s{n - 1}", trace="t")
+        )
+    async with stage(FakeReader(spans), size=size, by_trace=True) as on:
+        await on.press("enter")
+        await on.sees("task level")
+        rows = [line for line in on.lines if "task" in line and "▶" in line]
+        assert len(rows) > 5
+        for line in rows:
+            assert "task level " in line, line

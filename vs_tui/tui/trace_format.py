@@ -69,12 +69,15 @@ def age(duration: Duration | None, *, machine: bool) -> str:
 
 def now_text(row: Standing, now: Instant, zone: tzinfo | None, room: int = 0) -> Piece:
     """The current work, its duration, and the people who act next. In less `room` than that needs,
-    the name of the work is cut."""
-    found, what = _now_text(row, row.action, now, zone), row.action.what
-    over = cell_len(found[0]) - room
-    if room and over > 0 and what:
-        short = fit(what, max(cell_len(what) - over, min(cell_len(what), 8)))
-        return _now_text(row, replace(row.action, what=short), now, zone)
+    the name of the work is cut, then that of its run."""
+    action = row.action
+    found = _now_text(row, action, now, zone)
+    for part, least in (("what", 8), ("verb", 6 if row.section is Section.RUNNING else room)):
+        name, over = getattr(action, part), cell_len(found[0]) - room
+        if room and over > 0 and name:
+            short = fit(name, max(cell_len(name) - over, min(cell_len(name), least)))
+            action = replace(action, what=short) if part == "what" else replace(action, verb=short)
+            found = _now_text(row, action, now, zone)
     return found
 
 

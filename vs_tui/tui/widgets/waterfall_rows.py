@@ -335,7 +335,7 @@ def _label(row: Row, scene: Scene, width: int) -> list[Piece]:
     role = "dim" if span.operation in ("stage", "wait", "group", "link") else "text"
     if span.status.failed or row.hidden_failed:
         role = "fail"
-    guides = guides[: max(width - 8, 0)]
+    guides = guides[max(len(guides) - (width // 2 & ~1), 0) :]  # the name gets half at least
     room = max(width - len(guides) - len(sign) - len(kind), 0)
     return [
         (guides, "frame"),
