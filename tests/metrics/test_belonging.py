@@ -87,7 +87,7 @@ def test_a_test_of_the_version_before_says_nothing_about_the_next_deployment(bas
 
 
 @pytest.mark.parametrize(
-    ("environment", "hits"), [("staging", 0), ("", 1), ("prod", 1), ("PRODUCTION", 1), ("live", 0)]
+    ("environment", "hits"), [("staging", 0), ("", 1), ("prod", 1), ("PRODUCTION", 1), ("live", 1)]
 )
 def test_an_incident_of_the_version_counts_where_it_is(base, environment, hits) -> None:
     tell(base, "deploy", "09:30", "09:40", version="4", environment="staging")

@@ -170,7 +170,8 @@ class _Affected:
             for target in self._targets(anywhere if service else whole, project, service)
         }
         for target, service in concerned:
-            if span.environment and span.environment not in spellings(target.environment):
+            named_it = span.environment in ("", *spellings(target.environment))
+            if not named_it and not (target.service == service and self._is_counted(span.key)):
                 continue
             self.touch(target, moment)
             if target.service != service and moment is not None:
@@ -181,12 +182,17 @@ class _Affected:
                 bound = (*target, moment, *names)
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
 
+    def _is_counted(self, key: str) -> bool:
+        """Whether a span is an incident of production."""
+        sql = "SELECT 1 FROM metric_incidents WHERE key = ? AND is_production = 1"
+        return self._db.execute(sql, (key,)).fetchone() is not None
+
     def sharing_incidents(self, target: Target, moment: Instant) -> None:
         """Add targets that share incidents with this one: incidents that name too little to belong
         to one target alone belong to the target with the latest deployment before them."""
         for column, value, unplaced in (
             ("project", target.project, "service = ''"),
-            ("service", target.service, "(environment = '' OR instr(project, '/') = 0)"),
+            ("service", target.service, "is_production = 1"),
         ):
             sql = (
                 f"SELECT MIN(started_at) FROM metric_incidents WHERE {column} = ? "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Final
 
 from vs_tui.metrics.attempts import (
@@ -15,7 +14,6 @@ from vs_tui.metrics.attempts import (
     merge_regions,
     merge_repeats,
     merge_runs,
-    path_from,
 )
 from vs_tui.metrics.facts import (
     Change,
@@ -27,7 +25,7 @@ from vs_tui.metrics.facts import (
     plain_version,
     spellings,
 )
-from vs_tui.metrics.failures import ROLLBACK, is_revert
+from vs_tui.metrics.failures import is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import (
@@ -38,7 +36,6 @@ from vs_tui.metrics.span_facts import (
     test_of,
 )
 from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
-from vs_tui.model.artifacts import is_rollback_name
 from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
@@ -46,6 +43,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
+from vs_tui.store.metrics.deployment_runs import with_runs
 from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
 from vs_tui.store.metrics.shared_artifacts import Elsewhere
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
@@ -62,21 +60,20 @@ _POSITIONS: Final = (
     "WHERE c.project = d.project AND c.commit_id >= d.version AND c.commit_id < d.version || 'g')"
 )
 """SQL: the positions of deploys whose commit is known from a push or a merge."""
-_RUN_ABOVE: Final = (
-    "WITH RECURSIVE up(start, key, parent, operation, attributes, depth) AS ("
-    f"SELECT key, key, parent_key, operation, attributes, 0 FROM spans WHERE key {rows.KEYS} "
-    "UNION ALL SELECT up.start, u.key, u.parent_key, u.operation, u.attributes, up.depth + 1 "
-    "FROM up JOIN spans u ON u.key = up.parent WHERE up.depth < 6 "
-    "AND u.operation IN ('build', 'pipeline', 'stage', 'deploy')) "
-    "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"'), "
-    "json_extract(attributes, '$.\"cicd.pipeline.name\"'), "
-    "json_extract(attributes, '$.\"cicd.pipeline.run.id\"') "
-    "FROM up WHERE depth > 0 OR operation IN ('build', 'pipeline') ORDER BY start, depth"
+_NOT_DEPLOYED_THERE: Final = (
+    "i.is_production = 1 AND i.environment <> '' AND NOT EXISTS (SELECT 1 FROM metric_deploys e "
+    "WHERE e.project = {0} AND e.service = i.service AND e.environment = CASE "
+    "WHEN lower(i.environment) IN ('prod', 'prd', 'production') THEN 'production' "
+    "ELSE i.environment END AND e.started_at <= i.started_at)"
 )
+"""SQL: whether incident `i` names an environment of production to which its service was not
+deployed in a project: tools call one environment by several names (`live`, `prod-eu`)."""
 _LAST: Final = (
     "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
     "FROM metric_deploys d WHERE {} AND (i.environment = '' OR d.environment IN "
-    "(SELECT value FROM json_each(?2))) AND d.started_at <= i.started_at "
+    "(SELECT value FROM json_each(?2)) OR "
+    + _NOT_DEPLOYED_THERE.format("d.project")
+    + ") AND d.started_at <= i.started_at "
     "AND d.status <> 'cancelled' ORDER BY d.started_at DESC, d.key DESC LIMIT 1)"
 )
 _OF_PROJECT: Final = _LAST.format("d.project = i.project")
@@ -150,7 +147,7 @@ class TargetReader:
             for span in spans
             for run in each_run(self._deployment(span, placed.get(span.key)), told[span.key])
         ]
-        merged = merge_runs(_with_runs(self.db, merge_attempts(runs, retries)))
+        merged = merge_runs(with_runs(self.db, merge_attempts(runs, retries)))
         bare = {d.repeat for d in merged if is_without_effect(d)}
         merged = merge_regions(merge_repeats(merged, set(filter(self._is_told, bare))))
         if self.rules.failed_deploys == "ignore":
@@ -230,15 +227,16 @@ class TargetReader:
             for clock in ("started_at", "restored_at")
             for place in places
         )
+        here = self._named_otherwise(begun, names)
         linked = (
             "SELECT i.key FROM links l JOIN metric_incidents i ON i.key = l.child "
             "WHERE l.rule <> 'proximity' AND l.parent IN (SELECT value FROM json_each(?5))"
         )
         found = rows.spans(
             self.db,
-            f"key IN ({of_places} UNION {linked})",
+            f"key IN ({of_places} UNION {linked} UNION SELECT value FROM json_each(?6))",
             *(rows.as_json(names), begun, self.target.project),
-            *(rows.as_json(services), rows.as_json(keys)),
+            *(rows.as_json(services), rows.as_json(keys), rows.as_json(here)),
         )
         found = lasting(self.db, found)
         named, alike = self._deploys_of([span.key for span in found])
@@ -250,7 +248,8 @@ class TargetReader:
             like = [key for key in alike.get(span.key, ()) if key in own]
             incident = incident_of(span, about, like)
             # An incident that names another deployment is not about this target.
-            elsewhere = not about and (span.key in named or span.environment not in names)
+            is_here = span.environment in names or span.key in here
+            elsewhere = not about and (span.key in named or not is_here)
             if incident is None or elsewhere:
                 continue
             of_target = [name for name in incident.services if name in services]
@@ -275,6 +274,19 @@ class TargetReader:
                 for key, run in _by_key(span.key, runs[span.key])
             ] or [incident]
         return incidents
+
+    def _named_otherwise(self, begun: Instant, names: Sequence[str]) -> set[str]:
+        """The incidents of the service that began or were restored since, in an environment of
+        production to which it was not deployed by then."""
+        sql = " UNION ".join(
+            f"SELECT i.key FROM metric_incidents i WHERE i.service = ?1 AND i.{clock} >= ?2 "
+            "AND i.environment NOT IN (SELECT value FROM json_each(?3)) "
+            f"AND {_NOT_DEPLOYED_THERE.format('?4')} "
+            f"AND (i.project = ?4 OR {PLACELESS.format('i')})"
+            for clock in ("started_at", "restored_at")
+        )
+        bound = (self.target.service, begun, rows.as_json(names), self.target.project)
+        return {key for (key,) in self.db.execute(sql, bound)}
 
     def _deploys_of(
         self, incidents: Iterable[str]
@@ -339,64 +351,6 @@ def _by_key(key: str, runs: Sequence[SpanRun]) -> list[tuple[str, SpanRun]]:
     if len(runs) < 2:
         return []
     return [(f"{key}#{n}" if n else key, run) for n, run in enumerate(reversed(runs))]
-
-
-def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """The deployments with the run and the job above each, unless its sender names the run. A job
-    that counts as a deployment is its own job, and a run without one above it its own run.
-
-    A job also names its run, for senders that do not report the run itself (GitLab with only job
-    events ticked). A run that is an attempt of another one has the name of the first. A run has the
-    name by which a deployment that it made names it, so that a job that counts and the deployment
-    that it made are of one run.
-    """
-    jobs: dict[str, str] = {}
-    runs: dict[str, str] = {}
-    named: dict[str, str] = {}
-    above: dict[str, str] = {}
-    told = {d.run for d in deployments}
-    numbers: dict[str, str] = {}
-    spans = {span for d in deployments for span in d.spans}
-    for start, key, operation, task, pipeline, run in rows.select_in(db, _RUN_ABOVE, spans):
-        own = f"{pipeline} {run}" if pipeline and run else ""
-        numbers.setdefault(start, str(run or ""))
-        if operation == "build" and task:
-            jobs.setdefault(start, str(task))
-        if operation == "pipeline" and key != start:
-            # Attempts of a run may be spans of their own.
-            runs.setdefault(start, own or key)
-            above.setdefault(start, key)
-        elif own and (operation == "pipeline" or (operation == "build" and task)):
-            named.setdefault(start, own)
-    first = _first_runs(db, above.values())
-    found = []
-    for d in deployments:
-        attempts = [first[above[span]] for span in d.spans if above.get(span) in first]
-        name, attempt = min(attempts, key=itemgetter(1), default=("", 0))
-        run = d.run or name or runs.get(d.span) or named.get(d.span, "")
-        same = f"{d.project}#{numbers.get(d.span)}"
-        if not d.run and same in told:  # it made a deployment, which names the run
-            run, attempt = same, max((n for _, n in attempts), default=1)
-        leg = jobs.get(d.span, d.leg)
-        marked = ROLLBACK if is_rollback_name(leg) else d.marked
-        told_as = replace(d, run=run, leg=leg, run_attempt=d.run_attempt or attempt, marked=marked)
-        found.append(told_as if run else d)
-    return found
-
-
-def _first_runs(db: sqlite3.Connection, runs: Collection[str]) -> dict[str, tuple[str, int]]:
-    """Run that is one of several attempts -> (name of the first one, number of the attempt)."""
-    earlier = dict(attempts_around(db, runs))
-    tried = {*earlier, *earlier.values()}.intersection(runs)
-    paths = {run: path_from(run, earlier) for run in tried}
-    named = {
-        key: f"{pipeline} {run}"
-        for _, key, operation, _, pipeline, run in rows.select_in(
-            db, _RUN_ABOVE, {path[-1] for path in paths.values()}
-        )
-        if operation == "pipeline" and pipeline and run
-    }
-    return {run: (named.get(path[-1], path[-1]), len(path)) for run, path in paths.items()}
 
 
 def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[SpanRun]]:
