@@ -40,18 +40,15 @@ _TARGET: Final = (
 )
 # Spans above a change do not tell when one of its commits was taken.
 _CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
+_JOB: Final = "u.attributes ->> '$.\"cicd.pipeline.task.name\"'"
 _TAKEN: Final = (
-    "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
-    f"WHERE key {rows.KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN "
-    "('build', 'pipeline') THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
-    f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
+    "WITH RECURSIVE up(start, parent, at, job) AS (SELECT key, parent_key, started_at, '' "
+    f"FROM spans WHERE key {rows.KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation "
+    f"IN ('build', 'pipeline') THEN u.started_at END, CASE WHEN {_JOB} LIKE '%back%' THEN {_JOB} "
+    "ELSE '' END FROM up CROSS JOIN spans u ON u.key = up.parent "
+    f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at), MAX(job) FROM up GROUP BY start"
 )
-_ROLLING_BACK: Final = (
-    "SELECT d.key, p.attributes ->> '$.\"cicd.pipeline.task.name\"' FROM spans d "
-    f"CROSS JOIN spans p ON p.key = d.parent_key WHERE d.key {rows.KEYS} AND p.operation = 'build' "
-    "AND p.attributes ->> '$.\"cicd.pipeline.task.name\"' LIKE '%back%'"
-)
-"""SQL: (deploy, name of its job) where that may roll back."""
+"""SQL: (deploy, when its commit was taken, its job if that may be one that rolls back)."""
 
 
 def relink_shipped(
@@ -179,7 +176,9 @@ def place_deploys(
     sql = f"SELECT * FROM vcs_deploys WHERE key {rows.KEYS}"
     before = set(rows.select_in(connection, sql, deploys))
     targets = {row[0]: row[1:4] for row in before} if counted is None else counted
-    taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
+    above = list(rows.select_in(connection, _TAKEN, deploys))
+    taken = {key: at for key, at, _ in above if at is not None}
+    undoing = {key for key, _, job in above if is_rollback_name(job)}
     read = {
         key: deployment_of(span)
         for key, span in deploys.items()
@@ -194,9 +193,6 @@ def place_deploys(
             for key, d in found.items()
         ],
     )
-    jobs = rows.select_in(connection, _ROLLING_BACK, found)
-    undoing = {key for key, name in jobs if is_rollback_name(name)}
-    undoing.update(key for key, d in found.items() if d.marked == ROLLBACK)
     after = set()
     for key, d in found.items():
         version = "" if is_moving_version(d.version) else d.version
@@ -205,7 +201,7 @@ def place_deploys(
         if deploys[key].operation != "deploy":
             place = Target(*targets[key])
         # The job of a rollback may name the version that it takes back.
-        is_bringing = d.ok and key not in undoing
+        is_bringing = d.ok and d.marked != ROLLBACK and key not in undoing
         target = (key, *place, d.started_at, d.ended_at, int(is_bringing))
         after.add((*target, version, d.branch, *places[key]))
     gone = [(row[0],) for row in before - after]
