@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import orjson
 import pytest
 
 from tests.patience import PATIENCE
-from tests.store.conftest import custom
-from vs_tui.log import append_queue
+from tests.store.conftest import T, custom, rows_of
+from vs_tui.log import append_queue, sqlite_position
 from vs_tui.log.delivery import Intake
+from vs_tui.sources import otlp
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
-from vs_tui.sources.dispatch import intake_of, outline
+from vs_tui.sources.dispatch import intake_of, outline, read
 from vs_tui.store.folding import projector, transaction
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance.rebuild import rebuild
@@ -41,6 +43,25 @@ def folds(monkeypatch) -> list[int]:
     return found
 
 
+def trace_of(number: int, spans: int) -> Intake:
+    """A trace in one delivery: a span and those below it."""
+    began = T * 1_000
+    told = [
+        {
+            "traceId": f"{number + 1:032x}",
+            "spanId": f"{n + 1:016x}",
+            "parentSpanId": f"{1:016x}" if n else "",
+            "name": f"step {n}",
+            "startTimeUnixNano": str(began + n * 1_000_000),
+            "endTimeUnixNano": str(began + spans * 1_000_000),
+        }
+        for n in range(spans)
+    ]
+    body = orjson.dumps({"resourceSpans": [{"scopeSpans": [{"spans": told}]}]})
+    inbound = Inbound("/v1/traces", {"content-type": "application/json"}, body, T)
+    return intake_of(otlp.SOURCE, inbound, read(otlp.SOURCE, inbound))
+
+
 async def send(writer: Writer, each: int, first: int = 0) -> None:
     """Senders that each send the next delivery as soon as one is acknowledged."""
 
@@ -62,7 +83,7 @@ async def test_while_deliveries_keep_coming_they_are_not_folded_and_then_all_are
     assert sum(folds) == 20 * SENDERS
 
 
-async def test_a_transaction_takes_no_more_once_it_has_many_events(
+async def test_a_transaction_has_a_limited_number_of_events(
     open_writer, folds, monkeypatch
 ) -> None:
     monkeypatch.setattr(projector, "MOST_EVENTS", 5)
@@ -71,6 +92,47 @@ async def test_a_transaction_takes_no_more_once_it_has_many_events(
     await writer.folded()
     assert sum(folds) == 20 * SENDERS
     assert max(folds) == 5
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept in memory", "read from the log"])
+async def test_a_large_delivery_is_folded_in_parts_like_a_whole_one(
+    open_writer, monkeypatch, is_kept
+) -> None:
+    batches = [trace_of(number, spans) for number, spans in enumerate((3, 250, 1, 40))]
+
+    async def rows(most: int) -> tuple[list, list]:
+        monkeypatch.setattr(projector, "MOST_EVENTS", most)
+        monkeypatch.setattr(projector, "REMEMBERED", projector.REMEMBERED if is_kept else 0)
+        writer = await open_writer(name=f"{most}.db")
+        for batch in batches:
+            await writer.submit(batch)
+        await writer.folded()
+        return await rows_of(writer)
+
+    whole = await rows(10_000)
+    assert len(whole[0]) == 294
+    assert await rows(7) == whole
+    assert await rows(41) == whole
+
+
+async def test_parts_that_are_folded_again_after_a_crash_change_nothing(
+    open_writer, folds, monkeypatch
+) -> None:
+    monkeypatch.setattr(projector, "MOST_EVENTS", 10)
+    writer = await open_writer()
+    await writer.submit(trace_of(0, 55))
+    await writer.folded()
+    once, transactions = await rows_of(writer), len(folds)
+    assert len(once[0]) == 55
+
+    def forget_the_position(db: sqlite3.Connection, _: object) -> None:
+        sqlite_position.set_position(db, 0)
+        writer._projector.opened(db)
+
+    await writer.transaction(forget_the_position)
+    await writer.folded()
+    assert len(folds) > transactions
+    assert await rows_of(writer) == once
 
 
 async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, folds) -> None:

@@ -60,8 +60,8 @@ LEAST_AT_ONCE: Final = 8
 MOST_AT_ONCE: Final = 500
 """More take more memory: among 1,000 a GitHub body took 0.40 ms, and the process 4 MB more."""
 MOST_EVENTS: Final = 2_000
-"""A transaction takes no further delivery once it has so many events. A body of 10,000 spans takes
-a second or more, and such bodies come several at once."""
+"""Most events in one transaction; a larger delivery is folded in parts. A body of 10,000 spans took
+two seconds in one, and such bodies come several at once."""
 LEAST_SHARE: Final = 0.03
 """Minimum share of the time that folding gets in a flood, in which a delivery waits at any
 time."""
@@ -89,6 +89,8 @@ class Folded(NamedTuple):
     changes: Sequence[Change]
     more: bool = False
     """Whether spans affected by a rename must be folded again before the next delivery."""
+    part: int = 0
+    """Number of events of the next delivery that are folded already."""
 
 
 @dataclass(slots=True)
@@ -108,6 +110,9 @@ class Projector:
     correct: Callable[[sqlite3.Connection, StoredDelivery, Correction], None] = sqlite_log.correct
     """Stores what a delivery is now, if it is parsed differently."""
     _more: bool = False
+    _part: int = 0
+    """Events of the next delivery that are folded. After a crash they are folded again, which
+    changes nothing."""
     _linking: bool = False
     """Whether spans wait in `link_queue`."""
     _until_link: float = 0.0
@@ -124,7 +129,7 @@ class Projector:
         self.look(db)
         self._parsed.clear()
         self._appended.clear()
-        self._bytes = 0
+        self._bytes = self._part = 0
         self._more = bool(renamed_spans(db))
         if self.behind:
             self._appended.append((self.head, monotonic()))
@@ -173,7 +178,7 @@ class Projector:
             self.tried = 0
             changes, more = transaction.fold_renamed(db, folding)
             self.look(db)
-            return Folded(self.position, 0, changes, more)
+            return Folded(self.position, 0, changes, more, self._part)
         started = thread_time()
         is_due = self._until_link <= 0 and not limit
         if self._linking and (self.head <= self.position or is_due):
@@ -181,7 +186,7 @@ class Projector:
             changes = transaction.link_waiting(db, folding)
             self.look(db)
             self._until_link = (thread_time() - started) * LEAST_FOLDING
-            return Folded(self.position, 0, changes)
+            return Folded(self.position, 0, changes, part=self._part)
         wanted = self.at_once * max(self.seconds / WAITED_SECONDS, 1)
         most = limit or int(min(wanted, MOST_AT_ONCE))
         found = sqlite_log.ids_after(db, self.position, most)
@@ -190,14 +195,17 @@ class Projector:
             decision = orjson.loads(sqlite_log.read_one(db, self.tried).body)
             _decide_pruning(db, int(decision["before"]))
             return self.pass_over(db, folding)
-        self.tried, taken, events = 0, 0, list[Event]()
+        self.tried, taken, part, events = 0, 0, self._part, list[Event]()
+        reached = self.position if found else self.head
         for self.tried, _ in takewhile(lambda each: not each[1], found):
-            events += self._events_of(db, self.tried)
-            taken += 1
-            if len(events) >= MOST_EVENTS:
+            whole = self._events_of(db, self.tried)
+            events += (told := whole[part : part + MOST_EVENTS - len(events)])
+            part += len(told)
+            if part < len(whole):
+                self._parsed[self.tried] = self._parsed.get(self.tried, (0,))[0], whole
                 break
+            taken, reached, part = taken + 1, self.tried, 0
         folding.context.seq = transaction.next_seq(db)
-        reached = self.tried or self.head
         more = reached < self.head
         changes = transaction.fold_and_link(db, events, folding, more=more) if events else []
         sqlite_position.set_position(db, reached)
@@ -206,7 +214,7 @@ class Projector:
         if not limit:
             self._adapt(taken, took)
         self.look(db)
-        return Folded(reached, taken, changes, folding.cache.names.waiting)
+        return Folded(reached, taken, changes, folding.cache.names.waiting, part)
 
     def pass_over(self, db: sqlite3.Connection, folding: Folding, why: str = "") -> Folded:
         """Skip the next delivery: a decision that was stored, or one that cannot be folded. The
@@ -224,7 +232,7 @@ class Projector:
     def committed(self, folded: Folded) -> None:
         """Note that the transaction with this result is committed."""
         self.position = folded.position
-        self._more = folded.more
+        self._more, self._part = folded.more, folded.part
         self.head = max(self.head, folded.position)
         while self._parsed and next(iter(self._parsed)) <= self.position:
             _, (size, _) = self._parsed.popitem(last=False)
