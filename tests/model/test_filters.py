@@ -142,6 +142,18 @@ def test_a_term_that_holds_and_its_negation_that_does_not(text: str) -> None:
         assert not parse(f"-{text}").matches(RUNNING, NOW)
 
 
+@pytest.mark.parametrize("word", ["#12", "!12", '"#12"'])
+def test_a_number_finds_its_issue_and_its_pull_request(word: str) -> None:
+    def found(operation: str, ref: str, name: str = "") -> bool:
+        return parse(word).matches(RUNNING._replace(operation=operation, ref=ref, name=name), NOW)
+
+    assert found("issue", "vstrace-gitlab-issue-shop-12")
+    assert found("pull_request", "vstrace-github-pull_request-api-12")
+    assert not found("issue", "vstrace-gitlab-issue-shop-112")
+    assert not found("build", "vstrace-jenkins-build-shop-12")
+    assert found("pipeline", "", f"CI {word.strip(chr(34))}3"), "as any word in a name"
+
+
 @pytest.mark.parametrize(
     "text",
     [

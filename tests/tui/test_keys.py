@@ -635,7 +635,7 @@ async def test_the_palette_finds_traces_of_all_time_from_every_screen() -> None:
     async with stage() as on:
         await on.press("3", "colon", *"checkout", "enter")
         await on.until(lambda: on.app.view is not None and on.app.view.where == "traces", "Traces")
-        await on.sees("checkout-api v214", "/ checkout")
+        await on.sees("checkout-api v214", "/ checkout", "all time")
         assert on.app.view.range.text == "all"
         await on.press("colon", *"colour:red")
         assert "find colour" not in on.text

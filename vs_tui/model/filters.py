@@ -288,12 +288,23 @@ def quoted(value: str) -> str:
     return f'"{value}"' if re.search(r'[\s,:<>"]|^-', value) else value
 
 
+NUMBERED: Final = ("issue", "pull_request")
+"""Kinds of spans that people name by a number, with which their refs end."""
+
+
+def numbered(word: str) -> str:
+    """The end of the ref of issue or pull request `#12` or `!12`; empty for other words."""
+    return f"-{word[1:]}" if re.fullmatch(r"[#!][0-9]+", word) else ""
+
+
 # What a term means for one span; store.filter_sql says the same in SQL.
 
 
 def _holds(term: Term, span: Span, now: Instant) -> bool:
     if term.key == "":
-        word = term.values[0]
+        word, end = term.values[0], numbered(term.values[0])
+        if end and span.operation in NUMBERED and span.ref.endswith(end):
+            return True
         return any(lowered(word, word) in lowered(text, word) for text in searched(span))
     if term.key == "state":
         return any(

@@ -162,7 +162,7 @@ def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[in
         team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
         left += [("  ", "dim"), (f"team {team}  ", "dim")]
         if app.navigation.base is None or app.navigation.base.ranged:
-            left.append((app.range_name, "dim"))
+            left.append(("all time" if app.range_name == "all" else app.range_name, "dim"))
     right = _counts(app, words)
     if app.frozen_at is not None:
         return left, [*right, (" ", "text")] if not app.travelled else [], targets

@@ -26,6 +26,9 @@ WORDS = [
     "pull_request",
     "prod",
     "*",
+    "#12",
+    "!12",
+    "x-12",
 ]
 TEXTS = st.sampled_from(["", *WORDS])
 SPANS = st.builds(

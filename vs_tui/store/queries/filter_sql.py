@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from vs_tui.model.filters import (
     ATTRIBUTE_KEYS,
+    NUMBERED,
     QUIET_BY_NATURE,
     STALE_AFTER,
     TEXT_KEYS,
     Filter,
     Term,
     lowered,
+    numbered,
     parse,
 )
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
@@ -51,6 +53,7 @@ _FLAGS: Final[Mapping[str, str]] = {
     "reopened": "reopens > 0",
 }
 _SEARCHED: Final = ("name", "ref", "project", "service", "actor", "stage")
+_NUMBERED: Final = ", ".join(f"'{kind}'" for kind in NUMBERED)
 _LAST_MOMENT: Final = "COALESCE(ended_at, last_event_at)"
 _AT: Final = "COALESCE(started_at, ended_at, last_event_at)"
 
@@ -75,7 +78,11 @@ def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
     if term.key == "":
         word = f"%{escaped(lowered(term.values[0], term.values[0]))}%"
         tests = [_like(column, word) for column in _SEARCHED]
-        return " OR ".join(tests), [word] * len(tests)
+        bound: list[Any] = [word] * len(tests)
+        if end := numbered(term.values[0]):
+            tests.append(f"(operation IN ({_NUMBERED}) AND ref LIKE ?)")
+            bound.append(f"%{end}")
+        return " OR ".join(tests), bound
     if term.key in ("state", "is"):
         known = {**_STATES, "stale": _STALE} if term.key == "state" else _FLAGS
         stale = [now, STALE_AFTER, *map(str, QUIET_BY_NATURE)]
