@@ -51,6 +51,18 @@ def told_after(seconds: int, way: str) -> Callable[[Git], Told]:
     return tell
 
 
+def pushed_in_one_second(git: Git) -> Told:
+    """Two pushes; the first one is deployed alone."""
+    begun(git)
+    first = git.commit("a", "07:00")
+    git.push("main", "07:30")
+    git.commit("b", "07:10")
+    git.push("main", "07:30")
+    git.deploy("08:00", first)
+    git.deploy("09:00")
+    return shipped(1, 11 / 6, deploys=3)
+
+
 def opened_anew(git: Git) -> Told:
     """The commits of a pull request come by another one, of a branch with another name."""
     begun(git)
@@ -137,6 +149,20 @@ def reverted_by_its_only_commit(git: Git) -> Told:
     return shipped(1, 0.5, fail=1, rework=1, deploys=3)
 
 
+def reverted_and_brought_back(git: Git) -> Told:
+    """Nothing but the messages of the commits says that the third brings the first one back."""
+    begun(git)
+    git.change(1, "a", "07:00", "07:30", way="squash")
+    git.deploy("08:00")
+    words = f"Back out\n\nThis reverts commit {git.sha('squash 1')}."
+    git.change(2, words, "08:10", "08:20")
+    git.deploy("08:40")
+    words = f"Bring in\n\nThis reverts commit {git.sha('merge 2')}."
+    git.change(3, words, "09:10", "09:20")
+    git.deploy("09:40")
+    return shipped(1, 0.5, 0.5, fail=1, rework=1, deploys=4)
+
+
 def queue_of_services(way: str) -> Callable[[Git], Told]:
     """One push brings three pull requests of two services; each is deployed by itself."""
 
@@ -198,11 +224,13 @@ FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
     **{
         each.__name__: (each, tuple(HOSTS))
         for each in (
+            pushed_in_one_second,
             opened_anew,
             upon_a_squashed_one,
             merged_a_colleagues,
             production_merged_back,
             reverted_by_its_only_commit,
+            reverted_and_brought_back,
         )
     },
     "imported": (imported_beside, ("hub", "lab")),

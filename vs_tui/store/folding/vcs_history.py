@@ -154,14 +154,18 @@ SELECT project, attributes ->> '$."vs.default_branch"' AS branch, last_event_at 
 
 # The pushes that brought the merges among these commits: a push is not made before its merge. Some
 # hosts tell it by a clock of its own, and where its commits are old and have no time of their push,
-# only the merge has one.
-_MERGING: Final = (
-    rows.asked("project", "commit_id") + "SELECT DISTINCT h.key FROM asked a "
+# only the merge has one. And those made on one of these in the same second, or by a clock behind.
+_MISPLACED: Final = (
+    rows.asked("project", "commit_id") + "SELECT h.key FROM asked a "
     f"CROSS JOIN vcs_commits m ON m.project = a.project AND {named('m', 'a')} AND m.title = '' "
     "CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 CROSS JOIN vcs_commits c "
     "ON c.project = m.project AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
     "CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 AND h.branch = r.branch "
-    "AND h.at = c.at"
+    "AND h.at = c.at UNION SELECT n.key FROM asked a CROSS JOIN vcs_commits c "
+    "ON c.project = a.project AND c.commit_id = a.commit_id CROSS JOIN vcs_history h "
+    "ON h.key = c.key AND h.kind = 1 AND h.at = c.at CROSS JOIN vcs_history n "
+    "ON n.project = h.project AND n.base = c.commit_id AND n.base <> '' AND n.branch = h.branch "
+    "AND n.at <= h.at AND n.key <> h.key"
 )
 _MERGED_AT: Final = (
     "COALESCE((SELECT MAX(r.at) FROM vcs_commits c CROSS JOIN vcs_commits m "
@@ -202,7 +206,8 @@ def _keep_order(db: sqlite3.Connection, told: HistoryChange, new: Iterable[_Row]
     undated = {
         row[0] for row in new if len(row) == _OWN and (not row[3] or (row[0], row[3]) in written)
     }
-    undated.update(key for (key,) in rows.select_in(db, _MERGING, told.commits))
+    bases = {(row[1], row[6]) for row in new if len(row) == _OWN and row[6]}
+    undated.update(key for (key,) in rows.select_in(db, _MISPLACED, told.commits | bases))
     for project, branch, before, key, at in rows.select_in(db, _IN_ORDER, undated):
         told.moments |= {(project, branch, before, key), (project, branch, at, key)}
         db.execute("UPDATE vcs_history SET at = ? WHERE key = ?", (at, key))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Target
 from vs_tui.metrics.failures import ROLLBACK, is_revert, reverted_title, undoes_a_revert
 from vs_tui.metrics.lead_time import Builds, built_by, part_of
-from vs_tui.metrics.rules import MetricRules, name_of
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, name_of
 from vs_tui.metrics.span_facts import build_of, change_of
 from vs_tui.model import keys
 from vs_tui.model.application_commits import bumped_commits
@@ -285,9 +285,10 @@ def _meant(
             if (own := carried.get(key)) is not None
             for each in (*own.pull_requests, *(_commit_key(sha, project) for sha in own.commits))
         ]
-    where = f"operation = 'pull_request' AND key {rows.KEYS}"
-    spans = rows.spans(db, where, rows.as_json(found))
-    again.update(span.key for span in spans if is_revert(change_of(span)))
+    changes = _changes(db, own_commits(db, found), DEFAULT_RULES).values()
+    spoken = {sha for change in changes for sha in change.commits}
+    said = {sha for sha, *_, reverts in _said(db, project, spoken) if reverts}
+    again.update(c.key for c in changes if is_revert(c) or not said.isdisjoint(c.commits))
     return meant, again
 
 
