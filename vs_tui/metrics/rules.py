@@ -11,6 +11,7 @@ from typing import Final
 
 from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.model import filters
+from vs_tui.model.artifacts import environment_in, without_environment
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, Duration
 from vs_tui.model.vocabulary import SERVICES_ATTRIBUTE, Span
@@ -19,6 +20,7 @@ _ACCESS_TOKEN: Final = re.compile(r"(project|group)_\d+_bot(\d*|_\w+)\Z")
 """Login of the user that GitLab creates for the access token of a project or group."""
 
 
+_PRODUCTION: Final = frozenset({"prod", "production"})
 _INCIDENT_TYPES: Final = frozenset({"incident", "[system] incident"})
 
 
@@ -70,9 +72,13 @@ def name_of(project: str) -> str:
 
 
 def broken_places(span: Span) -> Sequence[tuple[str, str]]:
-    """(project, service) of each service that an incident names. The service is empty for a ticket
-    of a repository and for an alert about its path: they are about all deployed there."""
+    """(project, service) of each service that an incident names; `cart-prod` stands for `cart`,
+    too, because alerting tools often have the environment in the name of the service. The service
+    is empty for a ticket of a repository and for an alert about its path: they are about all
+    deployed there."""
     named = str(span.attributes.get(SERVICES_ATTRIBUTE) or span.service).lower().split("\n")
+    if one_spelling(span.environment) in ("", "production"):
+        named += [without_environment(n) for n in named if environment_in(n) in _PRODUCTION]
     is_ticket = span.operation == "issue" or "vs.issue.number" in span.attributes
 
     def place(service: str) -> tuple[str, str]:

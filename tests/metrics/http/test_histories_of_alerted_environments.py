@@ -1,4 +1,5 @@
-"""Alerts that call an environment of production by another name than the deployments do."""
+"""Alerts that call an environment of production by another name than the deployments do, or have it
+in the name of the service."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.metrics.http.orders import Tell, told_in
-from tests.metrics.http.others import Script, alertmanager
-from tests.metrics.http.presets import datadog, opsgenie
+from tests.metrics.http.others import Script, alertmanager, pagerduty
+from tests.metrics.http.presets import datadog, heroku, newrelic, opsgenie
 from tests.metrics.http.story import Story, command
 from tests.metrics.http.test_histories import Wanted
 
@@ -78,7 +79,34 @@ def two_services(story: Story, name: str) -> Wanted:
     return {"by": "service", "fail": (1, 1), "recovery": (10.0, 1)}
 
 
+def in_the_service(service: str, *, failed: int = 1) -> Tell:
+    """An incident of PagerDuty, whose services know no environment."""
+
+    def tell(story: Story, name: str) -> Wanted:
+        own = Script(story, f"acme/{name}", name)
+        own.deploy("10:00", version="1")
+        pagerduty(story, service.format(name), "10:10", "10:50")
+        own.deploy("10:40", began="10:30", version="2")
+        wanted: Wanted = {"fail": (failed, 2), "rework": (failed, 2), "by": "service"}
+        return wanted | {"recovery": (40.0, 1) if failed else (None, 0)}
+
+    return tell
+
+
+def named_so(story: Story, name: str) -> Wanted:
+    """An app that is deployed by that name, beside another service."""
+    heroku(story, f"{name}-production", (1, "10:00", "10:01", "succeeded", "Deploy abc"))
+    newrelic(story, f"{name}-production", "10:10", ("CREATED", "10:10"), ("CLOSED", "10:40"))
+    project = f"{name}-production"
+    return {"project": project, "fail": (1, 1), "recovery": (30.0, 1)}
+
+
 HISTORIES: dict[str, Tell] = {
+    "suffix": in_the_service("{}-production"),
+    "prefix": in_the_service("PROD {}"),
+    "other": in_the_service("{}-staging", failed=0),
+    "before": in_the_service("{} Pre-Prod", failed=0),
+    "app": named_so,
     "region": alerted("production", "prod-eu"),
     "live": alerted("PROD", "Live"),
     "cased": alerted("live", "Production"),
