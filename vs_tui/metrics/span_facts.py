@@ -17,6 +17,7 @@ from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status,
 
 _ROLLED_BACK: Final = re.compile(r"roll(ed)?[ -]?back (to|of)\b", re.IGNORECASE)
 """What a description of a rollback begins with, such as Heroku's `Rollback to v51`."""
+_HOTFIX: Final = re.compile(r"hot-?fix(?:es)?[/_-]", re.IGNORECASE)
 _NUMBERS: Final = re.compile(r"[\W\d_]+")
 _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
 VERSION: Final = ("vs.version", "service.version", "version")
@@ -162,7 +163,7 @@ def _mark(span: Span, branch: str) -> str:
 
 def is_hotfix(branch: str) -> bool:
     """Whether a branch is named as one that repairs production."""
-    return branch.lower().startswith(("hotfix/", "hotfix-"))
+    return _HOTFIX.match(branch) is not None
 
 
 def test_of(span: Span) -> Test | None:

@@ -159,7 +159,17 @@ def regions(story: Story, name: str) -> Wanted:
     return {"fail": (1, 2), "rework": (1, 2), "recovery": (3.0, 1), "successes": 2}
 
 
+def hotfixes(story: Story, name: str) -> Wanted:
+    """Branches in the spellings of several teams; the last two are none."""
+    own = Script(story, f"acme/{name}", name)
+    branches = ("hotfix/a", "hotfix_b", "hot-fix/c", "Hotfixes/d", "hotfixture/e", "fix/hotfix")
+    for hour, branch in enumerate(branches, 10):
+        own.deploy(f"{hour}:00", version=str(hour), branch=branch)
+    return {"fail": (0, 6), "rework": (4, 6)}
+
+
 HISTORIES: dict[str, Tell] = {
+    "hotfixes": hotfixes,
     "names-none": no_rollback,
     "names-service": service_of_rollbacks,
     "regions-back": regions,
