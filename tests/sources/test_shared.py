@@ -17,11 +17,11 @@ from tests.sources.webhook_tools import RECEIVED
 from vs_tui.model.artifacts import (
     environment_in,
     image_parts,
-    is_deploy_name,
     offer_version,
     purl_parts,
     seek_version,
 )
+from vs_tui.model.job_names import is_deploy_name
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Key
 from vs_tui.sources import dispatch, fields

@@ -11,7 +11,8 @@ from vs_tui.metrics.facts import Build, Change, Deployment, DeployOutcome, Incid
 from vs_tui.metrics.failures import ROLLBACK, reverted_title
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules, broken_places
 from vs_tui.model import keys
-from vs_tui.model.artifacts import bare_version, is_rollback_name
+from vs_tui.model.artifacts import bare_version
+from vs_tui.model.job_names import is_rollback_name
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import ROLLOUT_AT, Attributes, Span, State, Status, cuts
 

@@ -99,12 +99,6 @@ def is_bump(title: str, names: Collection[str]) -> bool:
 
 
 _RELEASE: Final = re.compile(r"(?:\S+@)?v?\d+\.\d+\.\d\S*")
-_DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
-_ROLLBACK: Final = re.compile(
-    r"(?:[^a-z]*|:[^:]*:[^a-z]*|(?!.*deploy).*[^a-z])roll(?:ing|ed)?[-_ ]?back(?:s|$|[^a-z]).*",
-    re.DOTALL,
-)
-"""A rollback first, or without a deploy: `deploy-or-rollback` is none."""
 _NAMES: Final = (
     r"(?:pre|non|not)[-_. ]?prod(?:uction)?|production|prod|live|staging|stage|uat|qa|testing|test|"
     r"development|dev|sandbox|preview"
@@ -112,7 +106,6 @@ _NAMES: Final = (
 _ENVIRONMENTS: Final = re.compile(rf"(?:^|[^a-z0-9])({_NAMES})(?:$|[^a-z0-9])")
 _IN_HUMPS: Final = re.compile(r"(?:\A|[^A-Z])((?:Pre|Non)?Prod(?:uction)?|Staging|Uat)(?![a-z])")
 """An environment in a name such as `CartProd`. Other words (`DevOps`, `LiveChat`) may be names."""
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _AT_AN_END: Final = re.compile(
     rf"(?P<before>[^\s].{{0,199}}?)[-_./ ]+(?:{_NAMES})|(?:{_NAMES})[-_./ ]+(?P<after>.{{1,200}})",
     re.IGNORECASE,
@@ -185,18 +178,6 @@ def image_parts(image: str) -> tuple[str, str]:
     """Name and tag (or else digest) of an image (`host:5000/acme/api:1.4`); empty if missing."""
     match = _IMAGE_PARTS.match(image[:500].strip())
     return (match["name"], match["tag"] or match["digest"] or "") if match else ("", "")
-
-
-def is_deploy_name(name: str) -> bool:
-    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `DeployToQA`), be it
-    an older version (`rollback-prod`)."""
-    return _DEPLOY.search(_HUMP.sub("-", name[:200]).lower()) is not None or is_rollback_name(name)
-
-
-@lru_cache(maxsize=4096)
-def is_rollback_name(name: str) -> bool:
-    """Whether the name of a job, stage or task says that it rolls back (`RollbackProd`)."""
-    return _ROLLBACK.fullmatch(_HUMP.sub("-", name[:200]).lower()) is not None
 
 
 def without_environment(name: str) -> str:

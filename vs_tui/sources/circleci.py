@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.artifacts import environment_in, is_deploy_name, offer_version
+from vs_tui.model.artifacts import environment_in, offer_version
+from vs_tui.model.job_names import is_deploy_name
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.base import Form, Inbound, Parsed, Source, Unreadable, parsed

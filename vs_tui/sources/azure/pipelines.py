@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.artifacts import environment_in, is_deploy_name, offer_version
+from vs_tui.model.artifacts import environment_in, offer_version
+from vs_tui.model.job_names import is_deploy_name
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import RESULTS, Hook, Repo, person, web_url

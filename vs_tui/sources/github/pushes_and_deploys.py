@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from vs_tui.model import artifacts, keys
+from vs_tui.model.job_names import is_rollback_name
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import Outline, Reading, moment
@@ -293,7 +294,7 @@ def _deploy(hook: Hook, outline: Event) -> Event:
             service__name=service,
             vcs__ref__head__name=text(deployment, "ref"),
             vcs__ref__head__revision=text(deployment, "sha"),
-            vs__task=job if artifacts.is_rollback_name(job) else None,
+            vs__task=job if is_rollback_name(job) else None,
             vs__deploy__description=text(status, "description") or text(deployment, "description"),
             vs__deploy__environment_url=web_url(text(status, "environment_url")),
             vs__deploy__superseded=True if lowered(status, "state") == "inactive" else None,

@@ -14,7 +14,8 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from vs_tui.model import artifacts, keys
-from vs_tui.model.artifacts import environment_in, is_deploy_name, is_rollback_name
+from vs_tui.model.artifacts import environment_in
+from vs_tui.model.job_names import is_deploy_name, is_rollback_name
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BEFORE_ALL, Unreadable

@@ -14,7 +14,8 @@ from vs_tui.metrics.facts import Target, one_spelling
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.metrics.span_facts import deployment_of
 from vs_tui.model import keys
-from vs_tui.model.artifacts import is_moving_version, is_rollback_name
+from vs_tui.model.artifacts import is_moving_version
+from vs_tui.model.job_names import is_rollback_name
 from vs_tui.model.vocabulary import Link, Rule, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import (

@@ -11,7 +11,7 @@ from typing import Final
 from vs_tui.metrics.attempts import path_from
 from vs_tui.metrics.facts import Deployment
 from vs_tui.metrics.failures import ROLLBACK
-from vs_tui.model.artifacts import is_rollback_name
+from vs_tui.model.job_names import is_rollback_name
 from vs_tui.store import rows
 from vs_tui.store.metrics.counted_spans import attempts_around
 
