@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from vs_tui.model import keys
+from vs_tui.model.grouping import grouped
 from vs_tui.model.time import DAY, MINUTE, Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.vcs_history import FORCED, UNDATED, UNLISTED, default_branches
@@ -74,8 +76,32 @@ class Merge(NamedTuple):
     base: str
     source: str
     since: Instant | None
-    """Time of the previous merge of its source into its base; None if the source has no history of
-    its own."""
+    """Position up to which its base had its source before; None if the source has no history of its
+    own."""
+    until: Instant | None = None
+    """Position up to which it brought its source; None for all that it has when this is merged."""
+
+    @property
+    def end(self) -> Instant:
+        return self.at if self.until is None else self.until
+
+
+class Request(NamedTuple):
+    """A pull request of a push."""
+
+    first: Instant
+    """Position of the first of its commits in the push; 0 if it is only the parent of the push."""
+    key: str
+    at: Instant | None
+    """Time at which it was merged; None if it was not."""
+    base: str
+    source: str
+    since: Instant | None
+    """As for a `Merge`."""
+    last: Instant
+    """Position of the last of its commits in the push."""
+    head: Instant
+    """Position of its head in the push; 0 if that is not in it, or is what merged it, too."""
 
 
 # The commit to which a forced push set its branch back, and the position after which it took
@@ -137,17 +163,12 @@ def take_away(
                     del own[c.commit_id]
 
 
-# Where else the newest commits of a push with unlisted ones are, and how far its branch had come
-# there before.
+# Where else the newest commits of a push with unlisted ones were.
 _ELSEWHERE: Final = (
-    "SELECT h.key, h.at, p.branch, MAX(x.at), (SELECT MAX(y.at) FROM vcs_history b CROSS JOIN "
-    "vcs_commits d ON d.key = b.key CROSS JOIN vcs_commits y ON y.project = d.project "
-    "AND y.commit_id = d.commit_id CROSS JOIN vcs_history q ON q.key = y.key "
-    "AND q.branch = p.branch WHERE b.project = h.project AND b.branch = h.branch AND b.kind = 1 "
-    f"AND b.at < h.at AND b.at > h.at - {FIRST_SHIPS}) FROM vcs_history h CROSS JOIN vcs_commits c "
+    "SELECT h.key, h.at, p.branch, MAX(x.at) FROM vcs_history h CROSS JOIN vcs_commits c "
     "ON c.key = h.key CROSS JOIN vcs_commits x ON x.project = c.project "
     "AND x.commit_id = c.commit_id CROSS JOIN vcs_history p ON p.key = x.key "
-    "AND p.branch NOT IN (h.branch, '') "
+    "AND p.branch NOT IN (h.branch, '') AND x.at <= h.at "
     f"WHERE h.source = '{UNLISTED}' AND h.key {rows.KEYS} GROUP BY h.key, p.branch"
 )
 
@@ -160,22 +181,20 @@ def unlisted(
 ) -> list[Merge]:
     """What pushes brought of another shared branch whose commits their host did not list."""
     merges = []
-    elsewhere: dict[str, list[Row]] = {}
-    for push, *place in rows.select_in(db, _ELSEWHERE, pushes):
-        elsewhere.setdefault(push, []).append(tuple(place))
+    elsewhere = grouped((row[0], row[1:]) for row in rows.select_in(db, _ELSEWHERE, pushes))
     for push, places in elsewhere.items():
         project = stretches[pushes[push][0]].project
         default = default_branches(db, [project])[project]
-        shared = [row for row in places if keys.is_shared_branch(row[1], default)]
-        for n in pushes[push] if shared else ():
-            pushed_at, source, at, since = max(shared, key=lambda row: (row[2], row[1]))
-            if not stretches[n].after < pushed_at <= stretches[n].until:
+        shared = [place for place in places if keys.is_shared_branch(place[1], default)]
+        for n in pushes[push]:
+            own = [place for place in shared if place[1] not in stretches[n].through]
+            if not own or not stretches[n].after < own[0][0] <= stretches[n].until:
                 continue
+            _, source, at = max(own, key=itemgetter(2, 1))
             for sha, commit in list(found[n].commits.items()):
                 if commit.push == push and "~" in sha:
                     del found[n].commits[sha]
-            since = at - FIRST_SHIPS if since is None else since
-            merges.append(Merge(n, push, at, stretches[n].branch, source, since))
+            merges.append(Merge(n, push, at, stretches[n].branch, source, at - FIRST_SHIPS))
     return merges
 
 

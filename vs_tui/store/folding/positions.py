@@ -11,7 +11,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import CLOCK_SKEW
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Row
-from vs_tui.store.folding.containment import merged_together
+from vs_tui.store.folding.pushed_requests import merged_together
 from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH
 
 

@@ -303,13 +303,16 @@ def _after_history(
 
 
 _BEFORE: Final = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
+_HAD_IT: Final = (
+    f"(d.version <> '' AND EXISTS (SELECT 1 FROM vcs_deploys e WHERE {_BEFORE} "
+    "AND e.version = d.version AND e.version <> ''))"
+)
 # The newest position of the deploys before the first one is looked up, and then raised by those
 # between each and the next, so that no deploy of a long history is compared with all others.
 _OF_BRANCH: Final = "OVER (PARTITION BY project, service, environment, branch ORDER BY started_at)"
 _STRETCHES: Final = (
     f"WITH d AS (SELECT *, LAG(started_at) {_OF_BRANCH} AS since FROM vcs_deploys d "
-    f"WHERE d.key {rows.KEYS} AND NOT (d.version <> '' AND EXISTS (SELECT 1 FROM vcs_deploys e "
-    f"WHERE {_BEFORE} AND e.version = d.version AND e.version <> ''))), "
+    f"WHERE d.key {rows.KEYS} AND NOT {_HAD_IT}), "
     "raised AS (SELECT d.*, CASE WHEN since IS NULL "
     f"THEN (SELECT e.position FROM vcs_deploys e WHERE {_BEFORE} AND e.branch = d.branch "
     "ORDER BY e.position DESC LIMIT 1) "
@@ -333,6 +336,12 @@ def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict
     for (key, _), brought in zip(cuts, changes[len(found) :], strict=True):
         shipped[key].update(brought)
     return shipped
+
+
+def repeated(connection: sqlite3.Connection, deploys: Iterable[str]) -> set[str]:
+    """Those of these deploys whose version their target had before."""
+    sql = f"SELECT d.key FROM vcs_deploys d WHERE d.key {rows.KEYS} AND {_HAD_IT}"
+    return {key for (key,) in rows.select_in(connection, sql, deploys)}
 
 
 _HAD: Final = (

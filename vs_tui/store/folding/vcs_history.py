@@ -8,7 +8,7 @@ branches.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,10 +38,18 @@ time of the push."""
 _Row = tuple[Any, ...]
 
 
+SHORT: Final = 12
+"""Digits of the commits of a pull request on Bitbucket Cloud."""
+
+
+def begins(digits: str, commit: str) -> str:
+    """SQL: a commit begins with these digits, found by its index."""
+    return f"{commit}.commit_id >= {digits} AND {commit}.commit_id < {digits} || 'g'"
+
+
 def named(request: str, commit: str) -> str:
-    """SQL: a commit of a pull request is that of a push. Bitbucket Cloud gives the first twelve
-    digits of a pull request's commits."""
-    return f"{request}.commit_id IN ({commit}.commit_id, substr({commit}.commit_id, 1, 12))"
+    """SQL: a commit of a pull request is that of a push."""
+    return f"{request}.commit_id IN ({commit}.commit_id, substr({commit}.commit_id, 1, {SHORT}))"
 
 
 _OWN: Final = 7
@@ -290,3 +298,8 @@ def default_branches(db: sqlite3.Connection, projects: Iterable[str]) -> dict[st
     history, else the most frequent base among a hundred pull requests."""
     sql = f"SELECT p.value, {DEFAULT_BRANCH.format('p.value')} FROM json_each(?) p"
     return {row[0]: row[1] for row in rows.select_in(db, sql, projects)}
+
+
+def is_shared(branch: str, project: str, defaults: Mapping[str, str]) -> bool:
+    """Whether many changes target a branch. `defaults`: as from `default_branches`."""
+    return keys.is_shared_branch(branch, defaults[project])

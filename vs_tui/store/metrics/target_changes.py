@@ -19,8 +19,9 @@ from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
-from vs_tui.store.folding.containment import carried_by, requests_of
-from vs_tui.store.folding.shipped_changes import contained_in
+from vs_tui.store.folding.containment import carried_by, promotions_among
+from vs_tui.store.folding.pushed_requests import requests_of
+from vs_tui.store.folding.shipped_changes import contained_in, repeated
 from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH
 from vs_tui.store.metrics.application_changes import applied
 from vs_tui.store.metrics.own_commits import Own, own_commits
@@ -108,14 +109,19 @@ def _shipped(
     """Deploy -> new changes in its commit, and the pull requests above it."""
     above = set(rows.select_in(db, _ABOVE, deploys))
     fresh: dict[str, list[str]] = grouped(above.difference(rows.select_in(db, _BEFORE_IT, above)))
-    leading = _of_shared_branches(db, {request for _, request in above})
-    requested = {deploy: set(own) - leading for deploy, own in fresh.items()}
+    again = repeated(db, deploys)
+    listed = {request for _, request in above}
+    leading = _of_shared_branches(db, listed) | promotions_among(db, listed)
+    requested = {d: set(own) - leading for d, own in fresh.items() if d not in again}
     commits: dict[str, Collection[Commit]] = {}
+    promoted = set()
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
         keys -= contained.promotions | contained.apart
         keys.update(contained.pull_requests)
         commits[deploy] = contained.commits.values()
+        if contained.promotions:
+            promoted.add(deploy)
     requests = own_commits(db, {key for keys in requested.values() for key in keys})
     changes = _changes(db, requests, rules)
     pushed = {c.commit_id: c for own in commits.values() for c in own}
@@ -127,7 +133,7 @@ def _shipped(
     def touches(files: Collection[str]) -> bool:
         return service is None or not files or any(map(service.holds, files))
 
-    found = {}
+    found: dict[str, list[Change]] = {deploy: [] for deploy in again}
     for deploy, keys in requested.items():
         own = [changes[k] for k in sorted(keys) if k in changes and touches(requests[k].paths)]
         own += [
@@ -136,8 +142,9 @@ def _shipped(
             if touches(commit.paths)
         ]
         own = _bumped(own, applications.get(deploy, {}), target)
-        # Without a change for its service a deployment is known to ship nothing.
-        if own or (service and (keys or commits.get(deploy))):
+        # Without a change for its service, or by a promotion of changes that the target had, a
+        # deployment is known to ship nothing.
+        if own or deploy in promoted or (service and (keys or commits.get(deploy))):
             found[deploy] = own
     return found
 
@@ -244,7 +251,7 @@ def _promotion(db: sqlite3.Connection, project: str, title: str) -> list[str]:
         "ORDER BY ended_at DESC, key LIMIT 1"
     )
     found = [key for (key,) in db.execute(sql, (project, title))]
-    return [key for key in found if key in carried_by(db, found)]
+    return list(promotions_among(db, found))
 
 
 def _former(db: sqlite3.Connection, project: str, names: Collection[str]) -> dict[str, str]:
@@ -271,7 +278,7 @@ def _meant(
     meant: dict[str, list[str]] = {name: [name] for name in names}
     again = set()
     for name, sha, key, kind, title, reverts in known:
-        requests = {row[1] for row in brought.get(key, ())} if kind == PUSH else {key}
+        requests = {request.key for request in brought.get(key, ())} if kind == PUSH else {key}
         commit = _commit_key(sha, project)
         meant[name] += [*(requests if len(requests) == 1 else ()), commit]
         if is_revert(Change(key=commit, kind=Kind.COMMIT, title=title, reverts=(reverts,))):

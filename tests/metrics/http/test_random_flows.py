@@ -1,0 +1,73 @@
+"""What random histories ship, against the graph of their commits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.server import nearby
+from tests.metrics.http.clock import moment
+from tests.metrics.http.flows import FLOWS, Lead, Team
+from tests.metrics.http.git import HOSTS
+from tests.metrics.http.orders import ORDERS, ordered
+from tests.metrics.http.story import Story, command, send
+
+SEEDS = range(8)
+
+
+def told() -> dict[str, Team]:
+    """Project -> its team, whose history has been told."""
+    found = {}
+    for host, git in HOSTS.items():
+        for flow in FLOWS:
+            for seed in SEEDS:
+                name = f"acme/{flow.__name__}-{seed}-{host}"
+                found[name] = Team(git(Story(), name), f"{flow.__name__} {seed}")
+                flow(found[name])
+    return found
+
+
+def shipped(db: Path) -> dict[str, Counter[Lead]]:
+    """Project -> the lead times of all that it shipped."""
+    sql = (
+        "SELECT d.project, d.ended_at, c.lead FROM dora_changes c "
+        "JOIN dora_deployments d ON d.key = c.deployment WHERE c.again = 0"
+    )
+    begins = round(moment("00:00").timestamp())
+    found: dict[str, Counter[Lead]] = defaultdict(Counter)
+    with contextlib.closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        for project, ended, lead in connection.execute(sql):
+            minute = (ended // 1_000_000 - begins) // 60
+            found[project][minute, -1 if lead is None else round(lead / 60e6)] += 1
+    return found
+
+
+def differing(teams: dict[str, Team], db: Path) -> dict[str, str]:
+    found = shipped(db)
+    return {
+        name: "\n".join(
+            [*team.log, f"wanted {team.leads() - found[name]}, not {found[name] - team.leads()}"]
+        )
+        for name, team in teams.items()
+        if found[name] != team.leads()
+    }
+
+
+@pytest.mark.parametrize("order", [*ORDERS, "reverse"])
+def test_a_deployment_ships_what_its_commit_contains_in_random_histories(tmp_path, order) -> None:
+    teams = told()
+    with nearby(tmp_path) as server:
+        with ThreadPoolExecutor(16) as pool:
+            stories = [team.git.story for team in teams.values()]
+            list(pool.map(lambda story: send(server, ordered(story.posts, order)), stories))
+        wrong = differing(teams, server.db)
+        assert not wrong, json.dumps(wrong, indent=1).replace("\\n", "\n")
+    if order == ORDERS[-1]:
+        command(server, "db", "rebuild")
+        assert not differing(teams, server.db)
