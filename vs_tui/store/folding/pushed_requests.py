@@ -80,7 +80,8 @@ _BEFORE: Final = (
     "AND r.branch IN (h.branch, '') WHERE x.key = o.key) FROM vcs_commits c "
     "CROSS JOIN vcs_history p ON p.key = c.key CROSS JOIN vcs_commits o ON o.project = c.project "
     "AND o.commit_id = c.commit_id CROSS JOIN vcs_history h ON h.key = o.key "
-    "AND h.kind = 1 AND h.at <= p.at CROSS JOIN spans s ON s.key = o.key "
+    "AND h.kind = 1 AND h.at <= p.at AND (o.key = c.key OR h.branch <> p.branch) "
+    "CROSS JOIN spans s ON s.key = o.key "
     f"WHERE c.key {rows.KEYS}"
 )
 
