@@ -317,7 +317,7 @@ def gitflow(team: Team) -> None:
     """Features of develop, releases that are cut from it, hotfixes of main that come back."""
     team.begin("main", "develop")
     ways = team.random.choice([["merge"], ["squash"], ["merge", "squash"]])
-    how = team.random.choice([["merge"], ["push"], ["merge", "push"]])
+    how = team.random.choice([["merge"], ["push"], ["squash"], ["merge", "push"]])
     kind = team.random.choice(["release/", "v", "sprint-"])
     for number in range(team.random.randint(6, 14)):
         chance = team.random.random()
@@ -342,9 +342,14 @@ def gitflow(team: Team) -> None:
             if team.chance(0.6):
                 team.deploy()
         elif chance < 0.87:
-            team.land(team.start("main", "hotfix"), ["merge"])
-            team.deploy()
-            team.promote("main", "develop", how)
+            hotfix = team.start("main", "hotfix")
+            team.land(hotfix, ["merge"])
+            if team.chance(0.5):
+                team.deploy()
+            if team.chance(0.5):
+                team.promote("main", "develop", how)
+            else:
+                team.promote(hotfix.name, "develop", ["merge"])
         else:
             team.deploy()
     team.promote("develop", "main", how)
@@ -364,7 +369,7 @@ def environments(team: Team) -> None:
     )
     team.begin(*names)
     steps = list(pairwise(names))
-    how = team.random.choice([["push"], ["merge"], ["merge", "push"]])
+    how = team.random.choice([["push"], ["merge"], ["squash"], ["merge", "push"]])
     ways = team.random.choice([["merge"], ["squash"], ["merge", "squash"]])
     for _ in range(team.random.randint(6, 14)):
         chance = team.random.random()

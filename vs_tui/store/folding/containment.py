@@ -199,7 +199,10 @@ def _left(
         own, stretch = found[merge.stretch], stretches[merge.stretch]
         if merge.key in own.apart or (merge.since is None and merge.key in own.promotions):
             return False
-        return others.get(merge.key, set()).isdisjoint((stretch.branch, *stretch.through))
+        if others.get(merge.key, set()).isdisjoint((stretch.branch, *stretch.through)):
+            return True
+        own.promotions.add(merge.key)
+        return False
 
     return [merge for merge in merges if is_left(merge)]
 

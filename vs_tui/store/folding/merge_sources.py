@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import CLOCKS_APART, FIRST_SHIPS, Merge
-from vs_tui.store.folding.pushed_requests import HAD_IT
+from vs_tui.store.folding.pushed_requests import had_it
 from vs_tui.store.folding.vcs_history import HEAD, begins, default_branches, is_shared
 
 # Where the head of a pull request was the head of another branch than its base, before its own.
@@ -20,7 +20,7 @@ _CUT_AS: Final = (
     f"AND h.branch NOT IN (r.branch, r.source, '') AND h.at < r.at + {CLOCKS_APART} "
     f"WHERE r.kind = 0 AND (m.title = '{HEAD}' OR NOT EXISTS (SELECT 1 FROM vcs_commits o "
     "WHERE o.key = m.key AND o.commit_id <> m.commit_id)) "
-    f"AND NOT {HAD_IT.format(source='r.source', commit='c')} "
+    f"AND NOT {had_it('r.source', 'c')} "
     f"AND m.key {rows.KEYS} ORDER BY c.at"
 )
 # How far a base had come on a source before: to the last head of the source that the base had, in

@@ -12,7 +12,7 @@ from vs_tui.model.vocabulary import CLOCK_SKEW
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Row
 from vs_tui.store.folding.pushed_requests import merged_together
-from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH
+from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, begins
 
 
 class Deployed(NamedTuple):
@@ -32,7 +32,7 @@ _FIND: Final = (
     + f"SELECT a.key, {DEFAULT_BRANCH.format('a.project')}, EXISTS (SELECT 1 FROM vcs_history r "
     "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at, h.key, h.at FROM asked a "
     "LEFT JOIN vcs_commits c ON length(a.commit_id) >= 7 AND c.project = a.project "
-    "AND c.commit_id >= a.commit_id AND c.commit_id < a.commit_id || 'g' "
+    f"AND {begins('a.commit_id', 'c')} "
     # The clock of the host may be ahead of that of the tool that deploys.
     f"LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended + {CLOCK_SKEW} "
     "ORDER BY h.kind, h.at, h.key"

@@ -44,16 +44,21 @@ SINCE: Final = (
 )
 """SQL: for a merged pull request `h` the time of the previous merge of its source into its base, if
 its source has a history."""
-HAD_IT: Final = (
-    "EXISTS (SELECT 1 FROM vcs_commits y CROSS JOIN vcs_history z ON z.key = y.key AND z.kind = 1 "
-    "AND z.branch = {source} AND z.at < {commit}.at WHERE y.project = {commit}.project "
-    "AND y.commit_id = {commit}.commit_id)"
-)
-"""SQL: a branch had a commit before it came to another one."""
+
+
+def had_it(branch: str, commit: str, before: str = "<") -> str:
+    """SQL: a branch had a commit before this push of it."""
+    return (
+        "EXISTS (SELECT 1 FROM vcs_commits y CROSS JOIN vcs_history z ON z.key = y.key "
+        f"AND z.kind = 1 AND z.branch = {branch} AND z.at {before} {commit}.at "
+        f"WHERE y.project = {commit}.project AND y.commit_id = {commit}.commit_id)"
+    )
+
+
 # The pull requests with the commits of a push, and the parents of a push.
 _BROUGHT: Final = (
     f"SELECT c.key, MIN(c.at), h.key, h.at, h.branch, h.source, {SINCE}, MAX(c.at), "
-    f"MAX(IIF(p.title = '{HEAD}' AND NOT {HAD_IT.format(source='h.source', commit='c')}, "
+    f"MAX(IIF(p.title = '{HEAD}' AND NOT {had_it('h.source', 'c')}, "
     "c.at, 0)) FROM vcs_commits c "
     f"CROSS JOIN vcs_commits p ON p.project = c.project AND {named('p', 'c')} "
     "CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 "

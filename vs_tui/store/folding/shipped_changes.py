@@ -31,6 +31,7 @@ from vs_tui.store.folding.span_folding import Change, load_nodes, load_spans
 from vs_tui.store.folding.vcs_history import (
     UNLISTED,
     HistoryChange,
+    begins,
     default_branches,
     write_history,
 )
@@ -118,8 +119,7 @@ _PLACED_BY: Final = (
 
 _BESIDE: Final = (
     "SELECT DISTINCT o.project, o.commit_id FROM vcs_commits m CROSS JOIN vcs_commits c "
-    "ON c.project = m.project AND c.commit_id >= m.commit_id "
-    "AND c.commit_id < m.commit_id || 'g' CROSS JOIN vcs_history h "
+    f"ON c.project = m.project AND {begins('m.commit_id', 'c')} CROSS JOIN vcs_history h "
     "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits o ON o.key = c.key "
     f"WHERE m.key {rows.KEYS}"
 )

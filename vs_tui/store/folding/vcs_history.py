@@ -167,7 +167,7 @@ _MISPLACED: Final = (
     rows.asked("project", "commit_id") + "SELECT h.key FROM asked a "
     f"CROSS JOIN vcs_commits m ON m.project = a.project AND {named('m', 'a')} AND m.title = '' "
     "CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 CROSS JOIN vcs_commits c "
-    "ON c.project = m.project AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    f"ON c.project = m.project AND {begins('m.commit_id', 'c')} "
     "CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 AND h.branch = r.branch "
     "AND h.at = c.at UNION SELECT n.key FROM asked a CROSS JOIN vcs_commits c "
     "ON c.project = a.project AND c.commit_id = a.commit_id CROSS JOIN vcs_history h "

@@ -14,6 +14,7 @@ from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import FIRST_SHIPS, Contained, Stretch
 from vs_tui.store.folding.containment import contained
 from vs_tui.store.folding.positions import Deployed, positions
+from vs_tui.store.folding.vcs_history import begins
 
 _BEFORE_IT: Final = 5
 """Most deployments before one that are asked for the commits of applications that they had."""
@@ -40,7 +41,7 @@ _NAMED: Final = (
     "WHERE p.key = s.child) FROM found s CROSS JOIN vcs_commits c "
     f"ON c.key = s.key WHERE {_NOT_ITS_OWN} "
     "AND EXISTS (SELECT 1 FROM seeks k WHERE k.key = s.child "
-    "AND length(k.value) >= 7 AND c.commit_id >= k.value AND c.commit_id < k.value || 'g') "
+    f"AND length(k.value) >= 7 AND {begins('k.value', 'c')}) "
     "UNION SELECT s.deploy, s.project, c.commit_id, s.until, '' FROM found s "
     f"CROSS JOIN vcs_commits c ON c.project = s.project AND c.commit_id = {_REVISION} "
     f"WHERE s.operation NOT IN ('push', 'pull_request') AND {_NOT_ITS_OWN}"

@@ -11,13 +11,13 @@ from vs_tui.model import keys
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED, HEAD, default_branches, named
+from vs_tui.store.folding.vcs_history import FORCED, HEAD, begins, default_branches, named
 
 # Heads of pull requests and the pushes that brought them, the first one first.
 _HEADS: Final = (
     "SELECT r.key, c.key, r.source, h.branch, r.project FROM vcs_history r "
     "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
-    "AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    f"AND {begins('m.commit_id', 'c')} "
     "CROSS JOIN vcs_history h ON h.key = c.key AND h.kind = 1 AND h.at = c.at "
     f"WHERE r.source <> '' AND m.title = '{HEAD}' AND r.key {rows.KEYS} ORDER BY h.at, h.key"
 )
@@ -31,7 +31,7 @@ _PUSHES: Final = (
     "AND h.branch IN (COALESCE(r.source, h.branch), COALESCE(r.branch, h.branch)) "
     "UNION SELECT r.key, c.key FROM json_each(?1) k CROSS JOIN vcs_history r ON r.key = k.value "
     "CROSS JOIN vcs_commits m ON m.key = r.key CROSS JOIN vcs_commits c ON c.project = m.project "
-    "AND c.commit_id >= m.commit_id AND c.commit_id < m.commit_id || 'g' "
+    f"AND {begins('m.commit_id', 'c')} "
     "CROSS JOIN vcs_history h ON h.key = c.key "
     "AND h.kind = 1 AND h.branch IN (r.source, r.branch) "
     "UNION SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2) "

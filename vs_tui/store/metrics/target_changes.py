@@ -20,9 +20,9 @@ from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, promotions_among
-from vs_tui.store.folding.pushed_requests import requests_of
+from vs_tui.store.folding.pushed_requests import had_it, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in, repeated
-from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH
+from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH, begins
 from vs_tui.store.metrics.application_changes import applied
 from vs_tui.store.metrics.own_commits import Own, own_commits
 
@@ -40,19 +40,21 @@ _ABOVE: Final = (
 )
 
 
+_HEAD: Final = "COALESCE(r.source, json_extract(s.attributes, '$.\"vcs.ref.head.name\"'))"
+_BASE: Final = "COALESCE(r.branch, json_extract(s.attributes, '$.\"vcs.ref.base.name\"'))"
 # Deploys of a commit that the base had before the pull request, which only brought its branch up to
-# date: another push than that of its merge brought the commit there.
+# date, or another branch before its own: another push than that of its merge brought it there.
 _BEFORE_IT: Final = (
     rows.asked("deploy", "key")
     + "SELECT a.deploy, a.key FROM asked a CROSS JOIN vcs_deploys d ON d.key = a.deploy "
     "CROSS JOIN spans s ON s.key = a.key LEFT JOIN vcs_history r ON r.key = a.key "
     "CROSS JOIN vcs_commits x ON x.project = d.project AND length(d.version) >= 7 "
-    "AND x.commit_id >= d.version AND x.commit_id < d.version || 'g' "
-    "CROSS JOIN vcs_history p ON p.key = x.key AND p.kind = 1 "
-    "AND p.branch = COALESCE(r.branch, json_extract(s.attributes, '$.\"vcs.ref.base.name\"')) "
+    f"AND {begins('d.version', 'x')} CROSS JOIN vcs_history p ON p.key = x.key AND p.kind = 1 "
+    f"AND (p.branch = {_BASE} OR (p.branch <> {_HEAD} "
+    f"AND NOT {had_it(_HEAD, 'x', '<=')})) "
     "AND p.at < COALESCE(r.at, p.at + 1) "
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits m CROSS JOIN vcs_commits o ON o.key = x.key "
-    "AND o.commit_id >= m.commit_id AND o.commit_id < m.commit_id || 'g' WHERE m.key = a.key)"
+    f"AND {begins('m.commit_id', 'o')} WHERE m.key = a.key)"
 )
 
 
@@ -206,7 +208,7 @@ def _commit_change(commit: Commit, project: str) -> Change:
 _SAID: Final = (
     "SELECT k.value, c.commit_id, c.key, h.kind, c.title, c.reverts FROM json_each(?2) k "
     "CROSS JOIN vcs_commits c ON length(k.value) >= 7 AND c.project = ?1 "
-    "AND c.commit_id >= k.value AND c.commit_id < k.value || 'g' "
+    f"AND {begins('k.value', 'c')} "
     "JOIN vcs_history h ON h.key = c.key ORDER BY c.at, c.key"
 )
 

@@ -42,6 +42,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
+from vs_tui.store.folding.vcs_history import begins
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
 from vs_tui.store.metrics.deployment_runs import with_runs
 from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
@@ -57,7 +58,7 @@ _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structu
 _POSITIONS: Final = (
     f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
     "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
-    "WHERE c.project = d.project AND c.commit_id >= d.version AND c.commit_id < d.version || 'g')"
+    f"WHERE c.project = d.project AND {begins('d.version', 'c')})"
 )
 """SQL: the positions of deploys whose commit is known from a push or a merge."""
 _NOT_DEPLOYED_THERE: Final = (
