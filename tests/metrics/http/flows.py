@@ -44,6 +44,8 @@ class Team:
         self.default = git.default
         self.features: list[Feature] = []
         self.log: list[str] = []
+        self.heads: list[str] = []
+        """All that the default branch pointed to."""
         self._named = self._requests = 0
         self._written: dict[str, int] = {}
         self._brings: dict[str, tuple[str, ...]] = {}
@@ -206,9 +208,10 @@ class Team:
         self._deploys.append((self.minute, commit or self.head(branch), ok))
         self._say(f"deploy {branch} {self._deploys[-1][1]}{'' if ok else ', failed'}")
 
-    def deploy_again(self) -> None:
-        """Deploy a commit that was deployed before."""
-        self.deploy(commit=self.random.choice(self._deploys)[1])
+    def deploy_old(self) -> None:
+        """Deploy what the default branch pointed to before, maybe by a tag."""
+        commit = self.random.choice(self.heads)
+        self.deploy(self.default if self.chance(0.5) else f"v1.{self.minute}", commit)
 
     def push(self, branch: str) -> None:
         """Push a branch; GitHub also tells of one without new commits, and which ones are new."""
@@ -220,6 +223,8 @@ class Team:
         told = len(git.story.posts)
         git.push(branch, clock(self.minute))
         self._say(f"push {branch} {new}")
+        if branch == self.default:
+            self.heads.append(new)
         by_github = git.tool is GitHub
         if len(git.story.posts) == told:
             if by_github:
@@ -309,7 +314,7 @@ def trunk(team: Team) -> None:
         elif chance < 0.95:
             team.deploy(ok=team.chance(0.85))
         else:
-            team.deploy_again()
+            team.deploy_old()
     team.deploy()
 
 
@@ -415,4 +420,29 @@ def lines(team: Team) -> None:
     team.deploy(f"{kind}99.0")
 
 
-FLOWS: tuple[Callable[[Team], None], ...] = (trunk, gitflow, environments, lines)
+def stacks(team: Team) -> None:
+    """Features upon features, which are merged from above or from below."""
+    team.begin("main")
+    ways = team.random.choice([["merge"], ["squash"], ["merge", "squash"]])
+    for _ in range(team.random.randint(3, 7)):
+        if team.chance(0.3):
+            team.work_on("main")
+        lower = team.start("main")
+        team.open(lower)
+        upper = team.start(lower.name)
+        team.open(upper)
+        if team.chance(0.3):
+            team.work(lower)
+        if team.chance(0.5):
+            team.land(upper, ways)
+            team.land(lower, ways)
+        else:
+            team.land(lower, ways)
+            if team.chance(0.5):
+                team.deploy()
+            upper.base = team.git.requests[upper.number]["base"] = "main"
+            team.land(upper, ways)
+        team.deploy()
+
+
+FLOWS: tuple[Callable[[Team], None], ...] = (trunk, gitflow, environments, lines, stacks)

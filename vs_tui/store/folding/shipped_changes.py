@@ -322,6 +322,18 @@ _STRETCHES: Final = (
 )
 
 
+def known_positions(
+    connection: sqlite3.Connection, deploys: Iterable[str]
+) -> dict[str, tuple[str, int]]:
+    """Deploy whose commit is known from a push or a merge -> its branch and position there."""
+    sql = (
+        f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
+        "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
+        f"WHERE c.project = d.project AND {begins('d.version', 'c')})"
+    )
+    return {key: (branch, at) for key, branch, at in rows.select_in(connection, sql, deploys)}
+
+
 def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
     """Deploy -> the changes in its commit that no earlier deploy of its target had. Absent for a
     version that the target had before: a rollback ships nothing new."""

@@ -21,7 +21,7 @@ from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, promotions_among
 from vs_tui.store.folding.pushed_requests import had_it, requests_of
-from vs_tui.store.folding.shipped_changes import contained_in, repeated
+from vs_tui.store.folding.shipped_changes import contained_in, known_positions, repeated
 from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH, begins
 from vs_tui.store.metrics.application_changes import applied
 from vs_tui.store.metrics.own_commits import Own, own_commits
@@ -116,20 +116,18 @@ def _shipped(
     leading = _of_shared_branches(db, listed) | promotions_among(db, listed)
     requested = {d: set(own) - leading for d, own in fresh.items() if d not in again}
     commits: dict[str, Collection[Commit]] = {}
-    promoted = set()
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
         keys -= contained.promotions | contained.apart
         keys.update(contained.pull_requests)
         commits[deploy] = contained.commits.values()
-        if contained.promotions:
-            promoted.add(deploy)
     requests = own_commits(db, {key for keys in requested.values() for key in keys})
     changes = _changes(db, requests, rules)
     pushed = {c.commit_id: c for own in commits.values() for c in own}
     changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
     changes = reverting(db, target.project, changes)
     applications = _of_applications(db, deploys, rules, target)
+    placed = known_positions(db, deploys)
     service = rules.paths_of(target.service)
 
     def touches(files: Collection[str]) -> bool:
@@ -144,9 +142,9 @@ def _shipped(
             if touches(commit.paths)
         ]
         own = _bumped(own, applications.get(deploy, {}), target)
-        # Without a change for its service, or by a promotion of changes that the target had, a
+        # Without a change for its service, or if the target had all that its commit has, a
         # deployment is known to ship nothing.
-        if own or deploy in promoted or (service and (keys or commits.get(deploy))):
+        if own or deploy in placed or (service and (keys or commits.get(deploy))):
             found[deploy] = own
     return found
 

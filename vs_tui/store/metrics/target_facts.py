@@ -42,7 +42,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.folding.incident_links import PLACELESS
-from vs_tui.store.folding.vcs_history import begins
+from vs_tui.store.folding.shipped_changes import known_positions
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
 from vs_tui.store.metrics.deployment_runs import with_runs
 from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
@@ -55,12 +55,6 @@ _PROMOTED: Final = (
 )
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
 """SQL: rules of links that a sender or a person stated. Others come from keys of two spans."""
-_POSITIONS: Final = (
-    f"SELECT d.key, d.branch, d.position FROM vcs_deploys d WHERE d.key {rows.KEYS} "
-    "AND length(d.version) >= 7 AND EXISTS (SELECT 1 FROM vcs_commits c "
-    f"WHERE c.project = d.project AND {begins('d.version', 'c')})"
-)
-"""SQL: the positions of deploys whose commit is known from a push or a merge."""
 _NOT_DEPLOYED_THERE: Final = (
     "i.is_production = 1 AND i.environment <> '' AND NOT EXISTS (SELECT 1 FROM metric_deploys e "
     "WHERE e.project = {0} AND e.service = i.service AND e.environment = CASE "
@@ -141,7 +135,7 @@ class TargetReader:
         spans = rows.spans(self.db, where, rows.as_json(keys.union(*attempts)), *self.target)
         known = {span.key for span in spans}
         retries = {child: parent for child, parent in attempts if {child, parent} <= known}
-        placed = {key: (at[0], at[1]) for key, *at in rows.select_in(self.db, _POSITIONS, known)}
+        placed = known_positions(self.db, known)
         told = _runs(self.db, spans)
         runs = [
             run
