@@ -48,15 +48,20 @@ def shipped(db: Path) -> dict[str, Counter[Lead]]:
     return found
 
 
+def links(db: Path) -> set[tuple[str, str]]:
+    """(deploy, change) of all that ships."""
+    with contextlib.closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        return {*connection.execute("SELECT child, parent FROM links WHERE rule = 'ships'")}
+
+
 def differing(teams: dict[str, Team], db: Path) -> dict[str, str]:
-    found = shipped(db)
-    return {
-        name: "\n".join(
-            [*team.log, f"wanted {team.leads() - found[name]}, not {found[name] - team.leads()}"]
-        )
-        for name, team in teams.items()
-        if found[name] != team.leads()
-    }
+    found, wrong = shipped(db), {}
+    for name, team in teams.items():
+        wanted = team.leads()
+        if found[name] != wanted:
+            said = f"wanted {wanted - found[name]}, not {found[name] - wanted}"
+            wrong[name] = "\n".join([*team.log, said])
+    return wrong
 
 
 @pytest.mark.parametrize("order", [*ORDERS, "reverse"])
@@ -68,6 +73,8 @@ def test_a_deployment_ships_what_its_commit_contains_in_random_histories(tmp_pat
             list(pool.map(lambda story: send(server, ordered(story.posts, order)), stories))
         wrong = differing(teams, server.db)
         assert not wrong, json.dumps(wrong, indent=1).replace("\\n", "\n")
-    if order == ORDERS[-1]:
+        linked = links(server.db)
+    if order == ORDERS[0]:
         command(server, "db", "rebuild")
         assert not differing(teams, server.db)
+        assert links(server.db) == linked

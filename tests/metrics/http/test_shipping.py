@@ -5,7 +5,8 @@ import pytest
 from tests.metrics.http.clock import hours
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
-from tests.metrics.http.story import LEAD, Story, figure, send
+from tests.metrics.http.others import Script
+from tests.metrics.http.story import FREQUENCY, LEAD, Story, figure, send
 
 FORGES = [GitHub, GitLab]
 MONDAY = ("2026-03-02", "2026-03-03")
@@ -135,3 +136,16 @@ def test_a3_a_squashed_pull_request_is_one_change(receiver, tool) -> None:
     story.tell(receiver)
     found = figure(receiver, own.name, LEAD)
     assert (found["n"], hours(found["p90"]), hours(found["value"])) == (2, 4, 2.25)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_regions_of_an_unknown_version_ship_one_change_of_unknown_start(receiver, reverse) -> None:
+    """The second region has the version that the first one brought, in the same deployment."""
+    story = Story()
+    own = Script(story, f"acme/regions-{reverse}".lower())
+    own.deploy("10:05", began="10:00", version="9.1", key="eu")
+    own.deploy("10:06", began="10:01", version="9.1", key="us")
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    lead = figure(receiver, own.name, LEAD)
+    assert (lead["n"], lead["unknown"]) == (0, 1)
+    assert figure(receiver, own.name, FREQUENCY)["n"] == 1

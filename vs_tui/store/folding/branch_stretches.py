@@ -190,11 +190,12 @@ def unlisted(
             own = [place for place in shared if place[1] not in stretches[n].through]
             if not own or not stretches[n].after < own[0][0] <= stretches[n].until:
                 continue
-            _, source, at = max(own, key=itemgetter(2, 1))
+            pushed_at, source, at = max(own, key=itemgetter(2, 1))
             for sha, commit in list(found[n].commits.items()):
                 if commit.push == push and "~" in sha:
                     del found[n].commits[sha]
-            merges.append(Merge(n, push, at, stretches[n].branch, source, at - FIRST_SHIPS))
+            merge = Merge(n, push, pushed_at, stretches[n].branch, source, at - FIRST_SHIPS, at)
+            merges.append(merge)
     return merges
 
 

@@ -48,7 +48,8 @@ _HISTORY: Final = (
     rows.asked("project", "branch", "after", "until")
     + f"SELECT a.n, h.kind, h.key, h.at, h.branch, h.source, {SINCE} FROM asked a "
     "CROSS JOIN vcs_history h ON h.project = a.project AND h.branch IN (a.branch, '') "
-    f"AND h.at > a.after - h.kind * {CLOCKS_APART} "
+    f"AND h.at > a.after - {CLOCKS_APART} AND h.at <= a.until + {COMMITS_APART + CLOCKS_APART} "
+    f"WHERE h.at > a.after - h.kind * {CLOCKS_APART} "
     f"AND h.at <= a.until + {COMMITS_APART} + h.kind * {CLOCKS_APART} ORDER BY h.at, h.key"
 )
 
@@ -189,22 +190,23 @@ def _left(
     merges: Sequence[Merge],
     found: Sequence[Contained],
 ) -> list[Merge]:
-    """The merges without those that another pull request stands for: a hotfix is merged into main
-    and into develop, so it comes to main by its own pull request and not with develop."""
+    """The merges without those that another pull request stands for, which become promotions: a
+    hotfix is merged into main and into develop, so it comes to main by its own pull request and not
+    with develop."""
     others: dict[str, set[str]] = {}
     for key, base in rows.select_in(db, _OTHER_BASES, {merge.key for merge in merges}):
         others.setdefault(key, set()).add(base)
 
-    def is_left(merge: Merge) -> bool:
+    left = []
+    for merge in merges:
         own, stretch = found[merge.stretch], stretches[merge.stretch]
         if merge.key in own.apart or (merge.since is None and merge.key in own.promotions):
-            return False
+            continue
         if others.get(merge.key, set()).isdisjoint((stretch.branch, *stretch.through)):
-            return True
-        own.promotions.add(merge.key)
-        return False
-
-    return [merge for merge in merges if is_left(merge)]
+            left.append(merge)
+        else:
+            own.promotions.add(merge.key)
+    return left
 
 
 _CARRYING: Final = (

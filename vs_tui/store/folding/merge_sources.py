@@ -21,21 +21,21 @@ _CUT_AS: Final = (
     f"WHERE r.kind = 0 AND (m.title = '{HEAD}' OR NOT EXISTS (SELECT 1 FROM vcs_commits o "
     "WHERE o.key = m.key AND o.commit_id <> m.commit_id)) "
     f"AND NOT {had_it('r.source', 'c')} "
-    f"AND m.key {rows.KEYS} ORDER BY c.at"
+    f"AND m.key {rows.KEYS} ORDER BY c.at, h.branch"
 )
 # How far a base had come on a source before: to the last head of the source that the base had, in
 # its commits or as what they were made on.
 _CAME: Final = (
     rows.asked("project", "source", "base", "at")
-    + "SELECT a.n, MAX(q.at) FROM asked a CROSS JOIN vcs_history q ON q.project = a.project "
-    "AND q.branch = a.source AND q.kind = 1 AND q.at < a.at "
-    f"AND q.at > a.at - {FIRST_SHIPS} CROSS JOIN vcs_commits x ON x.key = q.key AND x.at = q.at "
-    "WHERE EXISTS (SELECT 1 FROM vcs_commits d CROSS JOIN vcs_history b ON b.key = d.key "
+    + "SELECT a.n, (SELECT q.at FROM vcs_history q CROSS JOIN vcs_commits x ON x.key = q.key "
+    "AND x.at = q.at WHERE q.project = a.project AND q.branch = a.source AND q.kind = 1 "
+    f"AND q.at < a.at AND q.at > a.at - {FIRST_SHIPS} "
+    "AND (EXISTS (SELECT 1 FROM vcs_commits d CROSS JOIN vcs_history b ON b.key = d.key "
     "AND b.branch = a.base AND b.at < a.at WHERE d.project = a.project "
     "AND d.commit_id = x.commit_id AND d.at >= x.at) "
     "OR EXISTS (SELECT 1 FROM vcs_history b WHERE b.project = a.project "
-    "AND b.base = x.commit_id AND b.base <> '' AND b.branch = a.base AND b.at >= x.at "
-    "AND b.at <= a.at) GROUP BY a.n"
+    "AND b.base = x.commit_id AND b.base <> '' AND +b.branch = a.base AND +b.at >= x.at "
+    "AND +b.at <= a.at)) ORDER BY q.at DESC LIMIT 1) FROM asked a"
 )
 
 
@@ -58,9 +58,9 @@ def traced(db: sqlite3.Connection, projects: Sequence[str], merges: Sequence[Mer
         if merge.key in cut:
             source, until = cut[merge.key]
             found[n] = merge._replace(source=source, since=until - FIRST_SHIPS, until=until)
-    asked = [(project, m.source, m.base, m.at) for project, m in zip(projects, found, strict=True)]
-    for n, at in rows.select_in(db, _CAME, asked):
-        since = found[n].since
-        if since is not None:
-            found[n] = found[n]._replace(since=max(at, since))
+    told = [(n, merge.since) for n, merge in enumerate(found) if merge.since is not None]
+    asked = [(projects[n], found[n].source, found[n].base, found[n].at) for n, _ in told]
+    for index, at in rows.select_in(db, _CAME, asked):
+        n, since = told[index]
+        found[n] = found[n]._replace(since=max(at or since, since))
     return found

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from vs_tui.model import keys
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
@@ -46,8 +45,9 @@ SINCE: Final = (
 its source has a history."""
 
 
-def had_it(branch: str, commit: str, before: str = "<") -> str:
-    """SQL: a branch had a commit before this push of it."""
+def had_it(branch: str, commit: str, or_at_once: bool = False) -> str:
+    """SQL: a branch had a commit before this push of it, or, if this is asked, with it."""
+    before = "<=" if or_at_once else "<"
     return (
         "EXISTS (SELECT 1 FROM vcs_commits y CROSS JOIN vcs_history z ON z.key = y.key "
         f"AND z.kind = 1 AND z.branch = {branch} AND z.at {before} {commit}.at "
@@ -77,17 +77,20 @@ _COMMITS: Final = (
 
 
 # Where the commits of pushes were up to then, and whether a pull request brought them there.
-_BEFORE: Final = (
-    "SELECT c.project, c.key, c.commit_id, h.branch, h.at, o.key = c.key, EXISTS (SELECT 1 "
+_PLACES: Final = (
+    "WITH places AS (SELECT c.project, c.key, c.commit_id, h.branch, h.at, o.key AS place "
+    "FROM vcs_commits c CROSS JOIN vcs_history p ON p.key = c.key CROSS JOIN vcs_commits o "
+    "ON o.project = c.project AND o.commit_id = c.commit_id CROSS JOIN vcs_history h "
+    "ON h.key = o.key AND h.kind = 1 AND h.at <= p.at AND (o.key = c.key OR h.branch <> p.branch) "
+    f"WHERE c.key {rows.KEYS}), requested AS MATERIALIZED (SELECT h.key, EXISTS (SELECT 1 "
     "FROM vcs_history r WHERE r.key = s.parent_key AND r.branch IN (h.branch, '')) OR EXISTS ("
     "SELECT 1 FROM vcs_commits x CROSS JOIN vcs_commits m ON m.project = x.project "
     f"AND {named('m', 'x')} CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
-    "AND r.branch IN (h.branch, '') WHERE x.key = o.key) FROM vcs_commits c "
-    "CROSS JOIN vcs_history p ON p.key = c.key CROSS JOIN vcs_commits o ON o.project = c.project "
-    "AND o.commit_id = c.commit_id CROSS JOIN vcs_history h ON h.key = o.key "
-    "AND h.kind = 1 AND h.at <= p.at AND (o.key = c.key OR h.branch <> p.branch) "
-    "CROSS JOIN spans s ON s.key = o.key "
-    f"WHERE c.key {rows.KEYS}"
+    "AND r.branch IN (h.branch, '') WHERE x.key = h.key) AS is_requested "
+    "FROM (SELECT DISTINCT place FROM places) u CROSS JOIN vcs_history h ON h.key = u.place "
+    "CROSS JOIN spans s ON s.key = h.key) "
+    "SELECT project, key, commit_id, branch, at, place = key, (SELECT is_requested "
+    "FROM requested WHERE requested.key = place) FROM places"
 )
 
 
@@ -126,24 +129,29 @@ def pushed(
     heads: dict[str, list[str]] = grouped(
         rows.select_in(db, _MADE, {r.key for own in brought.values() for r in own})
     )
+    defaults = default_branches(db, {stretch.project for stretch in stretches})
     requested: list[set[str]] = [set() for _ in stretches]
     for push, listed in pushes.items():
         requests, pushed = brought.get(push, []), commits.get(push, [])
         later = together[push] - pushed[-1].at if push in together else 0
         for n in listed:
-            after, until = stretches[n].after, stretches[n].until
+            stretch = stretches[n]
+            project, branch, after, until, through = stretch
+            is_shared_here = is_shared(branch, project, defaults)
             own = [commit for commit in pushed if after < commit.at + later <= until]
             # The time of a push may differ from that of the merge by which a deploy is placed.
             known = requests if own or push in together else ()
             away = {r.key for r in known if r.first and not after < r.first + later <= until}
             found[n].apart |= away
-            leading = {r.key for r in requests if _leads_on(r, stretches[n], pushed)}
-            if keys.is_shared_branch(stretches[n].branch):
+            leading = set[str]()
+            if is_shared_here or through:
+                leading = {r.key for r in requests if _leads_on(r, branch, pushed)}
+            if is_shared_here:
                 found[n].promotions |= leading
             brought_here = [request for request in requests if request.key not in leading]
             if own and brought_here:
                 here = [request for request in brought_here if request.key not in away]
-                merges += _brought(db, n, stretches[n], here, found[n], own[-1].at)
+                merges += _brought(n, stretch, here, found[n], own[-1].at, defaults)
                 requested[n] |= {commit.commit_id for commit in own}
                 own = [commit for commit in own if (push, commit.commit_id) in alone]
             made = {sha for key in leading for sha in heads.get(key, ())}
@@ -166,7 +174,7 @@ def _is_merge(commit: Commit) -> bool:
 
 def _alone(db: sqlite3.Connection, pushes: Iterable[str]) -> set[tuple[str, str]]:
     """(push, commit) of what came with pull requests, but to a shared branch before without any."""
-    listed = list(rows.select_in(db, _BEFORE, pushes))
+    listed = list(rows.select_in(db, _PLACES, pushes))
     defaults = default_branches(db, {row[0] for row in listed})
     shared = grouped(
         ((push, commit), (at, not by_request))
@@ -176,25 +184,20 @@ def _alone(db: sqlite3.Connection, pushes: Iterable[str]) -> set[tuple[str, str]
     return {commit for commit, places in shared.items() if min(places)[1]}
 
 
-def _leads_on(request: Request, stretch: Stretch, pushed: Sequence[Commit]) -> bool:
-    """Whether a pull request takes the branch of a stretch further, by itself or by a branch that
-    was cut from it: what was pushed there came without it."""
-    if not (stretch.through or keys.is_shared_branch(stretch.branch)):
-        return False
-    is_cut = request.source and request.base not in ("", stretch.branch)
+def _leads_on(request: Request, branch: str, pushed: Sequence[Commit]) -> bool:
+    """Whether a pull request takes a branch further, by itself or by one that was cut from it: what
+    was pushed there came without it."""
+    is_cut = request.source and request.base not in ("", branch)
     is_head = bool(pushed) and request.head == pushed[-1].at
-    return request.source == stretch.branch or bool(is_cut and is_head)
+    return request.source == branch or bool(is_cut and is_head)
 
 
-def _on_their_way(
-    db: sqlite3.Connection, requests: Sequence[Request], stretch: Stretch
-) -> list[Request]:
+def _on_their_way(requests: Sequence[Request], branch: str, default: str) -> list[Request]:
     """Of the pull requests of one source into several bases, those by which it came to a branch:
     into the branch itself, else into one that was merged there, else into the default branch, else
     those merged last. A feature is merged into staging to be tried, and into main to be shipped."""
     if len({request.source or request.key for request in requests}) == len(requests):
         return list(requests)
-    branch, default = stretch.branch, default_branches(db, [stretch.project])[stretch.project]
     leading = {request.source for request in requests if request.base == branch}
 
     def rank(request: Request) -> tuple[bool, bool, bool, Instant]:
@@ -206,34 +209,35 @@ def _on_their_way(
 
 
 def _brought(
-    db: sqlite3.Connection,
     n: int,
     stretch: Stretch,
     requests: Sequence[Request],
     found: Contained,
     pushed_at: Instant,
+    defaults: Mapping[str, str],
 ) -> list[Merge]:
     """The merges of the pull requests that a push brought to a stretch."""
     merges = []
     found.apart |= {request.key for request in requests}
-    requests = _on_their_way(db, requests, stretch)
+    requests = _on_their_way(requests, stretch.branch, defaults[stretch.project])
     found.apart -= {request.key for request in requests}
     by_commits = any(request.first for request in requests)
     elsewhere = [request for request in requests if request.base not in (stretch.branch, "")]
     carries = any(request.first for request in elsewhere)
     ends = {request.last for request in elsewhere}
-    for by_commit, key, at, base, source, since, *_ in requests:
-        if by_commits and not by_commit:
+    for first, key, at, base, source, since, *_ in requests:
+        if by_commits and not first:
             continue  # commits are stronger evidence than the parent of a push
         if at is None:
             found.pull_requests.setdefault(key, pushed_at)
         elif base in (stretch.branch, ""):
-            is_shared = keys.is_shared_branch(source) or by_commit in ends
-            if carries and since is None and source and is_shared:
+            # It has nothing of its own if it begins where another one ends.
+            leads = is_shared(source, stretch.project, defaults) or first in ends
+            if carries and since is None and source and leads:
                 found.promotions.add(key)  # of a branch that was cut from where these were merged
             # A pull request in the stretch has its own row, whichever clock is ahead.
             if not stretch.after < at <= stretch.until:
                 merges.append(Merge(n, key, min(at, stretch.until), base, source, since))
-        elif by_commit:
+        elif first:
             merges.append(Merge(n, key, at, base, source, since))
     return merges

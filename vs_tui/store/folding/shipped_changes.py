@@ -245,7 +245,7 @@ _AFTER_HISTORY: Final = (
     "AND h.at > m.at AND h.branch = m.branch "
     # pushes that may have brought it without listing it
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
-    f"ON h.project = m.project AND h.source = '{UNLISTED}' AND h.at >= m.at "
+    f"ON h.project = m.project AND h.source = '{UNLISTED}' AND h.source <> '' AND h.at >= m.at "
     f"AND h.at < m.at + {FIRST_SHIPS} AND h.branch <> m.branch "
     # merges that carried it on to another branch
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
@@ -256,7 +256,8 @@ _AFTER_HISTORY: Final = (
     # merges of a release branch that was cut from its branch after it
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source >= 'release' AND h.source < 'releaset' "
-    f"AND h.at >= m.at AND h.at < m.at + {FIRST_SHIPS} WHERE EXISTS (SELECT 1 FROM vcs_history r "
+    f"AND h.source <> '' AND h.at >= m.at AND h.at < m.at + {FIRST_SHIPS} "
+    "WHERE EXISTS (SELECT 1 FROM vcs_history r "
     f"CROSS JOIN vcs_commits c ON c.project = r.project AND c.commit_id = {CUT_AT.format('r')} "
     "CROSS JOIN vcs_history p ON p.key = c.key AND p.branch = m.branch AND p.at >= m.at "
     "WHERE r.project = h.project AND r.branch = h.source AND r.kind = 1) "

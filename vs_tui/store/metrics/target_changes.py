@@ -51,7 +51,7 @@ _BEFORE_IT: Final = (
     "CROSS JOIN vcs_commits x ON x.project = d.project AND length(d.version) >= 7 "
     f"AND {begins('d.version', 'x')} CROSS JOIN vcs_history p ON p.key = x.key AND p.kind = 1 "
     f"AND (p.branch = {_BASE} OR (p.branch <> {_HEAD} "
-    f"AND NOT {had_it(_HEAD, 'x', '<=')})) "
+    f"AND NOT {had_it(_HEAD, 'x', or_at_once=True)})) "
     "AND p.at < COALESCE(r.at, p.at + 1) "
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits m CROSS JOIN vcs_commits o ON o.key = x.key "
     f"AND {begins('m.commit_id', 'o')} WHERE m.key = a.key)"
@@ -101,7 +101,7 @@ def shipped_by(
             if key not in until or (change.merged_at or change.first_commit_at or 0) <= until[key]
         ]
         for key, own in spans.items()
-        if any(span in by_span for span in own)
+        if any(by_span.get(span) for span in own) or all(span in by_span for span in own)
     }
 
 
@@ -158,8 +158,7 @@ def _of_applications(
     for deploy, brought in applied(db, deploys).items():
         names = {target.service, *(name_of(project) for project, *_ in brought)}
         for project, own, sets_versions in brought:
-            requests = own.pull_requests.keys() - own.promotions - own.apart
-            changes = [*_changes(db, own_commits(db, requests), rules).values()]
+            changes = [*_changes(db, own_commits(db, own.pull_requests), rules).values()]
             changes += [_commit_change(commit, project) for commit in own.commits.values()]
             if sets_versions:
                 changes = [c for c in changes if not is_bump(c.title, names - {name_of(project)})]
