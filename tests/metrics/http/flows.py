@@ -171,6 +171,15 @@ class Team:
         self._changes[f"#{feature.number}"] = (self.head(base), began)
         self.features.remove(feature)
 
+    def land_deployed(self, feature: Feature, ways: Sequence[str]) -> None:
+        """Deploy a feature, and merge it later."""
+        self.push(feature.name)
+        head = self.head(feature.name)
+        self.deploy(feature.name)
+        self.land(feature, ways)
+        _, began = self._changes[f"#{feature.number}"]
+        self._changes[f"#{feature.number}"] = (head, began)
+
     def merge_by_hand(self, feature: Feature) -> None:
         """Without a pull request each commit of a branch is a change."""
         self.passes()
@@ -445,4 +454,25 @@ def stacks(team: Team) -> None:
         team.deploy()
 
 
-FLOWS: tuple[Callable[[Team], None], ...] = (trunk, gitflow, environments, lines, stacks)
+def branch_deploys(team: Team) -> None:
+    """A feature is deployed before it is merged, or after it; main has nothing beside these."""
+    team.begin("main")
+    ways = team.random.choice([["merge"], ["squash"], ["rebase"], ["merge", "squash"]])
+    for _ in range(team.random.randint(3, 7)):
+        feature = team.start("main")
+        team.open(feature)
+        if team.chance(0.5):
+            team.land_deployed(feature, ways)
+        else:
+            team.land(feature, ways)
+        team.deploy()
+
+
+FLOWS: tuple[Callable[[Team], None], ...] = (
+    trunk,
+    gitflow,
+    environments,
+    lines,
+    stacks,
+    branch_deploys,
+)
