@@ -88,7 +88,8 @@ async def test_every_pair_of_views(view) -> None:
 async def test_from_the_events_of_a_source_back_to_the_source() -> None:
     async with stage(world(), size=NARROW, connections=connections) as on:
         await leave(on, "events")
-        await on.press("5", "j")
+        await on.press("5")
+        await on.press("j")
         left = place(on)
         await on.press("enter")
         assert on.app.view.filter_text.startswith("source:")
@@ -96,7 +97,8 @@ async def test_from_the_events_of_a_source_back_to_the_source() -> None:
         assert place(on) == left
         await on.press("4")
         assert on.app.view.filter_text == FILTERS["events"], "the filter of before"
-        await on.press("5", "enter", "4")
+        await on.press("5")
+        await on.press("enter", "4")
         await on.press("escape")
         assert (on.app.view.where, on.app.view.filter_text) == ("events", "")
 

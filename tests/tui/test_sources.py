@@ -136,8 +136,10 @@ async def test_a_tool_that_makes_its_secret_has_none_to_show_or_copy(monkeypatch
     async with stage(connections=lambda: [linear]) as on:
         copied: list[str] = []
         monkeypatch.setattr(on.app.output, "copy", copied.append)
-        await on.press("5", "G")
-        await on.sees("its own", "Linear makes it: enter it in secrets.toml, [linear]")
+        await on.press("5")
+        await on.sees("its own")
+        await on.press("G")
+        await on.sees("Linear makes it: enter it in secrets.toml, [linear]")
         assert "copies it" not in on.text and "****" not in on.text
         for key in ("v", "Y"):
             await on.press(key)
