@@ -122,12 +122,24 @@ class Git:
         files: Sequence[str] = (),
     ) -> None:
         """A branch with one commit, its pull request and its merge."""
+        self.begin(number_, name, written, base, files)
+        self.land(number_, landed, way)
+
+    def begin(
+        self,
+        number_: int,
+        name: str,
+        written: str,
+        base: str = "",
+        files: Sequence[str] = (),
+        source: str = "",
+    ) -> None:
+        """A branch of its base, or of another source, with one commit and its pull request."""
         head = f"feature/{number_}"
-        self.branch(head, base)
+        self.branch(head, source or base)
         self.commit(name, written, head, files)
         self.push(head, written)
         self.open(number_, head, written, base)
-        self.land(number_, landed, way)
 
     def deploy(self, end: str, commit: str = "", ref: str = "", **more: Any) -> None:
         name = self.heads.get(ref or self.default, "")

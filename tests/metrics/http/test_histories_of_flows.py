@@ -283,11 +283,7 @@ def merged_by_hand_together(git: Git) -> Told:
     """Two branches are merged and pushed at once; the host finds their pull requests merged."""
     begun(git)
     for identifier, written in ((1, "07:00"), (2, "07:30")):
-        head = f"feature/{identifier}"
-        git.branch(head, "c0")
-        git.commit(f"f{identifier}", written, head)
-        git.push(head, written)
-        git.open(identifier, head, written)
+        git.begin(identifier, f"f{identifier}", written, source="c0")
     for identifier in (1, 2):
         git.merge("main", f"feature/{identifier}", f"08:0{identifier}")
         git.requests[identifier]["merge"] = git.heads["main"]

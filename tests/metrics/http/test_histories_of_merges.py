@@ -26,11 +26,7 @@ LIST_FILES = ("hub", "lab", "tea")
 
 def opened(git: Git, number: int, written: str, files: tuple[str, ...] = ()) -> None:
     """A branch of the first commit with one commit and a pull request."""
-    head = f"feature/{number}"
-    git.branch(head, "c0")
-    git.commit(f"a{number}", written, head, files)
-    git.push(head, written)
-    git.open(number, head, written)
+    git.begin(number, f"a{number}", written, files=files, source="c0")
 
 
 def told_after(seconds: int, way: str) -> Callable[[Git], Told]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from vs_tui.model import keys
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import DAY, MINUTE, Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED, UNDATED, UNLISTED, default_branches
+from vs_tui.store.folding.vcs_history import FORCED, UNDATED, UNLISTED, default_branches, is_shared
 
 FIRST_SHIPS: Final = 30 * DAY
 """The first known deployment of a branch ships the changes of this time before it. Older changes
@@ -182,10 +181,10 @@ def unlisted(
     """What pushes brought of another shared branch whose commits their host did not list."""
     merges = []
     elsewhere = grouped((row[0], row[1:]) for row in rows.select_in(db, _ELSEWHERE, pushes))
+    projects = {push: stretches[pushes[push][0]].project for push in elsewhere}
+    defaults = default_branches(db, set(projects.values())) if projects else {}
     for push, places in elsewhere.items():
-        project = stretches[pushes[push][0]].project
-        default = default_branches(db, [project])[project]
-        shared = [place for place in places if keys.is_shared_branch(place[1], default)]
+        shared = [place for place in places if is_shared(place[1], projects[push], defaults)]
         for n in pushes[push]:
             own = [place for place in shared if place[1] not in stretches[n].through]
             if not own or not stretches[n].after < own[0][0] <= stretches[n].until:
@@ -225,7 +224,7 @@ def cut_from(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> dict[int, 
     cuts = list(rows.select_in(db, _CUT, [stretch[:4] for stretch in stretches]))
     defaults = default_branches(db, {stretches[n].project for n, *_ in cuts}) if cuts else {}
     for n, at, branch in cuts:
-        if keys.is_shared_branch(branch, defaults[stretches[n].project]):
+        if is_shared(branch, stretches[n].project, defaults):
             own = found.setdefault(n, {})
             own[branch] = max(at, own.get(branch, at))
     return found

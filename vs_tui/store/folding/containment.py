@@ -1,7 +1,4 @@
-"""Finds what the commit of a deployment contains, from the history of branches (`vcs_history`).
-
-Each query handles a whole batch in one statement.
-"""
+"""Finds what the commit of a deployment contains, from the history of branches (`vcs_history`)."""
 
 from __future__ import annotations
 
@@ -37,7 +34,8 @@ MAX_CARRIED: Final = 5
 
 
 _MERGED: Final = f"SELECT key FROM vcs_history WHERE kind = 0 AND key {rows.KEYS}"
-# Pull requests whose head was pushed to another branch than their base.
+# Pull requests with a commit, of theirs or by which they were merged, that another branch than
+# their base has, too.
 _TOLD: Final = (
     "SELECT DISTINCT m.key FROM vcs_commits m CROSS JOIN vcs_history r ON r.key = m.key "
     f"CROSS JOIN vcs_commits c ON c.project = m.project AND {begins('m.commit_id', 'c')} "

@@ -7,11 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from vs_tui.model import keys
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folding.vcs_history import FORCED, HEAD, begins, default_branches, named
+from vs_tui.store.folding.vcs_history import (
+    FORCED,
+    HEAD,
+    begins,
+    default_branches,
+    is_shared,
+    named,
+)
 
 # Heads of pull requests and the pushes that brought them, the first one first.
 _HEADS: Final = (
@@ -108,7 +114,7 @@ def _borrowed(db: sqlite3.Connection, requests: Collection[str]) -> list[tuple[s
     return [
         (request, push)
         for request, (push, _, branch, project) in others.items()
-        if not keys.is_shared_branch(branch, defaults[project])
+        if not is_shared(branch, project, defaults)
     ]
 
 
