@@ -122,7 +122,7 @@ class Team:
     def bring_up_to_date(self, feature: Feature) -> None:
         """Merge the base into a feature, or rebase it."""
         git = self.git
-        if self.head(feature.base) in git._all([self.head(feature.name)]):
+        if self.head(feature.base) in git.history_of([self.head(feature.name)]):
             return
         self.passes(1, 5)
         if self.chance(0.5):
@@ -149,10 +149,10 @@ class Team:
         self.passes()
         git, base, head = self.git, feature.base, self.head(feature.name)
         way = self.random.choice(ways)
-        if way == "forward" and self.head(base) not in git._all([head]):
+        if way == "forward" and self.head(base) not in git.history_of([head]):
             way = "merge"
         if way == "rebase" and any(
-            len(git.parents[name]) > 1 for name in git._new(head, [self.head(base)])
+            len(git.parents[name]) > 1 for name in git.missing(head, [self.head(base)])
         ):
             way = "squash"
         self._say(f"land {feature.number} by {way}")
@@ -165,7 +165,7 @@ class Team:
             else:
                 git.heads[base] = head
             git.requests[feature.number] |= {"sha": head, "merge": self.head(base)}
-            git._request(feature.number, "merged", clock(self.minute))
+            git.tell(feature.number, "merged", clock(self.minute))
             self.push(base)
         began = min(feature.opened, *(self._written[name] for name in feature.commits))
         self._changes[f"#{feature.number}"] = (self.head(base), began)
@@ -197,7 +197,7 @@ class Team:
         way = self.random.choice(ways)
         self._say(f"{source} -> {base} by {way}")
         if way == "push":
-            if self.head(base) in git._all([head]):
+            if self.head(base) in git.history_of([head]):
                 git.heads[base] = head
             else:
                 git.merge(base, source, clock(self.minute))
@@ -228,7 +228,7 @@ class Team:
         old = git.remote.get(branch)
         if old == new:
             return
-        others = git._all(head for name, head in git.remote.items() if name != branch)
+        others = git.history_of(head for name, head in git.remote.items() if name != branch)
         told = len(git.story.posts)
         git.push(branch, clock(self.minute))
         self._say(f"push {branch} {new}")
@@ -246,7 +246,7 @@ class Team:
                 commit["distinct"] = commit["id"] not in had
             if not any(commit["distinct"] for commit in body["commits"]):
                 self._may_be_ignored()
-        if old and old not in git._all([new]):
+        if old and old not in git.history_of([new]):
             if "forced" in body:
                 body["forced"] = True
             elif "push" in body:

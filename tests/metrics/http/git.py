@@ -59,7 +59,7 @@ class Git:
         """The id of a commit; other repositories have others."""
         return sha_of(f"{self.name} {name}")
 
-    def _all(self, heads: Iterable[str]) -> set[str]:
+    def history_of(self, heads: Iterable[str]) -> set[str]:
         seen: set[str] = set()
         left = list(heads)
         while left:
@@ -68,15 +68,15 @@ class Git:
                 left += self.parents[one]
         return seen
 
-    def _new(self, head: str, had: Iterable[str]) -> list[str]:
-        known = self._all(had)
-        return [name for name in self.written if name in self._all([head]) - known]
+    def missing(self, head: str, had: Iterable[str]) -> list[str]:
+        known = self.history_of(had)
+        return [name for name in self.written if name in self.history_of([head]) - known]
 
     def push(self, ref: str, when: str) -> None:
         old, head = self.remote.get(ref), self.heads[ref]
         self.remote[ref] = head
         had = [old] if old else [each for name, each in self.remote.items() if name != ref]
-        self._push(ref, old, head, self._new(head, had), when)
+        self._push(ref, old, head, self.missing(head, had), when)
 
     def open(self, number_: int, head: str, when: str, base: str = "") -> None:
         self.requests[number_] = {
@@ -86,7 +86,7 @@ class Git:
             "sha": self.heads[head],
             "merge": "",
         }
-        self._request(number_, "opened", when)
+        self.tell(number_, "opened", when)
 
     def land(
         self, number_: int, when: str, way: str = "merge", *, told: str = "", pushed: bool = True
@@ -95,7 +95,7 @@ class Git:
         or (`ff`) as they are; `told` is the host's time if it is not that of its push."""
         own = self.requests[number_]
         base, head = own["base"], self.heads[own["head"]]
-        new = self._new(head, [self.heads[base]])
+        new = self.missing(head, [self.heads[base]])
         name = f"{way} {number_}"
         if way == "merge":
             self.commit(name, when, base, parents=(self.heads[base], head))
@@ -107,7 +107,7 @@ class Git:
         else:
             self.commit(name, when, base, [f for each in new for f in self.written[each][1]])
         own |= {"sha": head, "merge": name}
-        self._request(number_, "merged", told or when)
+        self.tell(number_, "merged", told or when)
         if pushed:
             self.push(base, when)
 
@@ -161,7 +161,7 @@ class Git:
         ]
         body["repository"]["default_branch"] = self.default
 
-    def _request(self, number_: int, action: str, when: str) -> None:
+    def tell(self, number_: int, action: str, when: str) -> None:
         own = self.requests[number_]
         repository = self.own._repository() | {"default_branch": self.default}
         is_merged = action == "merged"
@@ -213,7 +213,7 @@ class OnGitLab(Git):
 
     def _push(self, ref: str, old: str | None, head: str, new: list[str], when: str) -> None:
         if not old and ref != self.default:
-            new = self._new(head, [self.remote[self.default]])
+            new = self.missing(head, [self.remote[self.default]])
         if not new:
             return
         commits = [(f"{self.name} {name}", self.written[name][0]) for name in new]
@@ -224,7 +224,7 @@ class OnGitLab(Git):
             subject, files = name.partition("\n")[0], self.written[name][1]
             told |= {"message": name, "title": subject, "modified": [*files]}
 
-    def _request(self, number_: int, action: str, when: str) -> None:
+    def tell(self, number_: int, action: str, when: str) -> None:
         own = self.requests[number_]
         is_merged = action == "merged"
         found = {
@@ -272,7 +272,7 @@ class OnBitbucket(ByScript):
         }
         self.own.hook("repo:push", push={"changes": [change]})
 
-    def _request(self, number_: int, action: str, when: str) -> None:
+    def tell(self, number_: int, action: str, when: str) -> None:
         own = self.requests[number_]
         is_merged = action == "merged"
 
@@ -315,7 +315,7 @@ class OnServer(ByScript):
     def _millis(clock: str) -> int:
         return int(moment(clock).timestamp() * 1000)
 
-    def _request(self, number_: int, action: str, when: str) -> None:
+    def tell(self, number_: int, action: str, when: str) -> None:
         own = self.requests[number_]
         is_merged = action == "merged"
 

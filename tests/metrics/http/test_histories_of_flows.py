@@ -288,7 +288,7 @@ def merged_by_hand_together(git: Git) -> Told:
         git.merge("main", f"feature/{identifier}", f"08:0{identifier}")
         git.requests[identifier]["merge"] = git.heads["main"]
     for identifier in (1, 2):
-        git._request(identifier, "merged", "08:05")
+        git.tell(identifier, "merged", "08:05")
     git.push("main", "08:05")
     git.deploy("09:00")
     return shipped(2, 1.5, deploys=2)

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from vs_tui.model import keys
 from vs_tui.store import rows
 from vs_tui.store.folding.branch_stretches import (
     CLOCKS_APART,
@@ -96,7 +95,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         known = {key for brought in below for key in brought.pull_requests}
         merged = {key for (key,) in rows.select_in(db, _MERGED, known)}
         whole = _by_merge(carried, below)
-        standing = _standing(db, stretches, whole)
+        standing = _standing(db, stretches, whole, defaults)
         empty = [merge.key for merge, brought in whole.items() if not brought]
         told = {key for (key,) in rows.select_in(db, _TOLD, empty)}.union(pushes)
         for merge, brought in whole.items():
@@ -126,7 +125,10 @@ _BRANCH: Final = f"SELECT key, branch FROM vcs_history WHERE key {rows.KEYS}"
 
 
 def _standing(
-    db: sqlite3.Connection, stretches: Sequence[Stretch], whole: Mapping[Merge, Contained]
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    whole: Mapping[Merge, Contained],
+    defaults: Mapping[str, str],
 ) -> set[str]:
     """The pull requests of branches of any name that have nothing but other pull requests: an
     integration branch, an environment's, a release."""
@@ -137,7 +139,8 @@ def _standing(
 
     def of_others(commit: Commit, merge: Merge) -> bool:
         branch = branches.get(commit.push, "")
-        return branch != merge.source and keys.is_shared_branch(branch)
+        project = stretches[merge.stretch].project
+        return branch != merge.source and is_shared(branch, project, defaults)
 
     found = set()
     for merge, brought in whole.items():

@@ -16,7 +16,7 @@ from vs_tui.store.folding.containment import contained
 from vs_tui.store.folding.positions import Deployed, positions
 from vs_tui.store.folding.vcs_history import begins
 
-_BEFORE_IT: Final = 5
+_EARLIER_ONES: Final = 5
 """Most deployments before one that are asked for the commits of applications that they had."""
 _RULES: Final = "IN ('commit', 'built', 'version', 'hierarchy')"
 """SQL: rules of links that come from a commit or version, of the deployed image or of the message
@@ -51,7 +51,8 @@ _EARLIER: Final = (
     + "SELECT d.key, e.key FROM asked a CROSS JOIN vcs_deploys d ON d.key = a.key "
     "CROSS JOIN vcs_deploys e ON e.key IN (SELECT key FROM vcs_deploys f "
     "WHERE f.project = d.project AND f.service = d.service AND f.environment = d.environment "
-    f"AND f.started_at < d.started_at AND f.ok = 1 ORDER BY f.started_at DESC LIMIT {_BEFORE_IT})"
+    f"AND f.started_at < d.started_at AND f.ok = 1 ORDER BY f.started_at DESC "
+    f"LIMIT {_EARLIER_ONES})"
 )
 
 
