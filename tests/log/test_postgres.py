@@ -152,6 +152,21 @@ async def test_who_begins_to_listen_looks_again_at_once(log) -> None:
     await asyncio.wait_for(log.wait(10 * PATIENCE), PATIENCE)
 
 
+async def test_a_connection_that_cannot_listen_is_closed(log, monkeypatch) -> None:
+    made = []
+    connect = psycopg.AsyncConnection.connect
+
+    async def remembered(*given, **options):
+        made.append(await connect(*given, **options))
+        return made[-1]
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", remembered)
+    log._listening._listen = "no such channel"
+    with pytest.raises(LogAway, match="syntax error"):
+        await log.wait(0)
+    assert [each.closed for each in made] == [True]
+
+
 async def test_who_waits_is_woken_by_a_commit(log) -> None:
     await log.wait(0.01)  # it listens from here on
     waiting = asyncio.create_task(log.wait(10 * PATIENCE))

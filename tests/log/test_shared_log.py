@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.ingest.projection import KEPT, PROJECTION, projection
 from tests.ingest.server import TOKEN, Nearby, Server, nearby, run, serving
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
 from tests.patience import PATIENCE
@@ -94,35 +95,6 @@ def started(folder: Path, url: str, *names: str, kind: type[Server] = Nearby) ->
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(node, names))
-
-
-PROJECTION = {
-    "spans": "SELECT * FROM spans ORDER BY key",
-    "links": "SELECT * FROM links ORDER BY child, parent",
-    "events": "SELECT * FROM events ORDER BY key, data",
-    "deliveries": "SELECT * FROM deliveries ORDER BY log_id",
-    "counts": "SELECT * FROM counts WHERE verdict <> 'rejected' ORDER BY source, verdict",
-}
-LOCAL = {"changed", "id"}
-"""Columns that number a node's own transactions and rows."""
-
-
-KEPT = [name for name in PROJECTION if name != "counts"]
-"""Where deliveries were pruned, a node counts those that it has read."""
-
-
-def projection(db: Path, tables: Sequence[str] = tuple(PROJECTION)) -> dict[str, list[dict]]:
-    with contextlib.closing(sqlite3.connect(db)) as database:
-        assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
-        database.row_factory = sqlite3.Row
-        return {
-            name: [
-                {column: row[column] for column in row.keys() if column not in LOCAL}  # noqa: SIM118
-                for row in database.execute(sql)
-            ]
-            for name, sql in PROJECTION.items()
-            if name in tables
-        }
 
 
 def shown_ids(found: dict[str, list[dict]]) -> set[str]:
@@ -583,6 +555,30 @@ async def test_a_node_that_begins_again_deletes_nothing_from_the_log(
         await writer.prune(T + DAY)
         assert [e.kind for e in await log.read(BEGINNING)] == ["build.start", "prune"]
         assert await writer.caught_up(PATIENCE)
+    finally:
+        await writer.close()
+
+
+async def test_a_cache_that_lost_its_last_transactions_reads_on_from_there(tmp_path, url) -> None:
+    """As after a failed disk, if somebody deleted its WAL."""
+    writer = SharedWriter(tmp_path / "node.db", lambda: T, None, PostgresLog(parse_log_url(url)))
+    await writer.open()
+    try:
+        await writer.submit(custom("build", "a", "start"))
+        assert await writer.caught_up(PATIENCE)
+        with contextlib.closing(sqlite3.connect(":memory:", check_same_thread=False)) as earlier:
+            await writer.run(lambda db: db.backup(earlier, pages=-1))
+            await writer.submit(custom("build", "b", "start"))
+            assert await writer.caught_up(PATIENCE)
+            await writer.run(earlier.backup)
+        writer._condition.fail(sqlite3.OperationalError("disk I/O error"))
+        writer._condition.reopen = True
+        await writer.sweep()
+        assert not writer.trouble
+        await writer.submit(custom("build", "c", "start"))
+        assert await writer.caught_up(PATIENCE)
+        names = await writer.run(lambda db: db.execute("SELECT key FROM spans").fetchall())
+        assert sorted(key[-1] for (key,) in names) == ["a", "b", "c"]
     finally:
         await writer.close()
 

@@ -275,8 +275,12 @@ class PostgresLog:
         connection = await AsyncConnection.connect(
             self.address.url, autocommit=True, **connection_options(self.address)
         )
-        if listen:
-            await connection.execute(f"LISTEN {listen}")
+        try:
+            if listen:
+                await connection.execute(f"LISTEN {listen}")
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     def _prepare(self) -> None:

@@ -96,8 +96,11 @@ class SharedWriter(Writer):
         """Open the cache and start to follow the log. If the log is away, the cached data is
         shown."""
         await super().open()
-        self._place = await self._run(place_of)
         self._tasks.append(asyncio.create_task(self._follow_forever(), name="follow"))
+
+    def _opened(self, db: sqlite3.Connection) -> None:
+        super()._opened(db)
+        self._place = place_of(db)
 
     def _check(self, db: sqlite3.Connection) -> None:
         check(db, str(self.path), self._shared.address.shown)
@@ -195,17 +198,26 @@ class SharedWriter(Writer):
         if state.epoch != place.epoch or not state.complete:
             await self._start_over(LogPlace(state.epoch, Position(), state.prune))
             return True
+        if self._place != place:
+            return True  # the cache was opened again meanwhile
         if not entries:
             self._place = LogPlace(state.epoch, place.position, state.prune)
             return False
         reached = LogPlace(state.epoch, entries[-1].position, state.prune)
-        await self._store(entries, reached)
+        await self._store(entries, place, reached)
         return True
 
-    async def _store(self, entries: Sequence[Entry], reached: LogPlace) -> None:
+    async def _store(self, entries: Sequence[Entry], place: LogPlace, reached: LogPlace) -> None:
+        """Store the entries after `place`, unless the cache is at another one since they were read:
+        a cache that is opened again may have lost its last transactions."""
         head = await self._transaction(
-            lambda db, folding: store(db, folding, entries, reached), synced=False
+            lambda db, folding: (
+                store(db, folding, entries, reached) if self._place == place else None
+            ),
+            synced=False,
         )
+        if head is None:
+            return
         self._place = reached
         self._fold_loop.stored(head)
         self._moved.set()

@@ -254,12 +254,16 @@ class Writer(Sweeper):
             if generation != self._generation:
                 self._generation = generation
                 folding.cache.clear()
-                self._projector.opened(db)
+                self._opened(db)
             result = work(db, folding)
             self._projector.look(db)
             return result
 
         return current
+
+    def _opened(self, db: sqlite3.Connection) -> None:
+        """Read from the database what is kept in memory, in the first transaction on new data."""
+        self._projector.opened(db)
 
     def _notify(self, changes: Sequence[Change]) -> None:
         for listener in list(self._listeners):
