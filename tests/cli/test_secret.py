@@ -98,6 +98,20 @@ def test_config_init_writes_a_file_that_reads_as_the_defaults(home, capsys) -> N
     assert "move it away first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_the_command_that_a_missing_configuration_names_creates_it(
+    home, capsys, monkeypatch, by_flag
+) -> None:
+    missing = home / "else" / "mine.toml"
+    if not by_flag:
+        monkeypatch.setenv("VS_CONFIG", str(missing))
+    options = ["--config", str(missing)] if by_flag else []
+    assert main(["config", "show", *options]) != 0
+    command = capsys.readouterr().err.split("`")[1]
+    assert Path(out(capsys, *command.split()[1:])) == missing
+    assert out(capsys, "config", "show", *options)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

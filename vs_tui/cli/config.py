@@ -61,7 +61,7 @@ def _register_config(subparsers: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     init = actions.add_parser("init", help="write a commented configuration file")
-    init.add_argument("--config", metavar="PATH", type=Path, help="where (default: the user's)")
+    init.add_argument("--config", metavar="PATH", type=Path, help="where (default: VS_CONFIG, or the user's)")
     show = actions.add_parser("show", help="what is in force, and where it comes from")
     show.add_argument("--json", action="store_true", help="print JSON")
     add_store_options(show)
@@ -72,7 +72,7 @@ def run_config(args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    path = args.config or config_dir() / "config.toml"
+    path = args.config or Path(os.environ.get("VS_CONFIG") or config_dir() / "config.toml")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = new_file(path)

@@ -255,7 +255,8 @@ def _load(
     chosen = path or (Path(env["VS_CONFIG"]) if env.get("VS_CONFIG") else None)
     file = chosen or config_dir() / "config.toml"
     if chosen is not None and not file.is_file():
-        raise ConfigError(f"{file} does not exist; create it with `vs-tui config init`")
+        option = f" --config {file}" if path else ""
+        raise ConfigError(f"{file} does not exist; create it with `vs-tui config init{option}`")
     values = from_file(file)
     origins = dict.fromkeys(values, str(file))
     for source, found in (("environment", from_env(env)), ("flag", _from_flags(flags))):
