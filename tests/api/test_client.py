@@ -87,9 +87,10 @@ async def test_it_answers_as_the_reader_beside_the_receiver(server: Server) -> N
             assert await remote.delivery(999_999) is None
             assert await remote.sources() == await local.sources()
             assert list(await remote.teams()) == list(await local.teams())
-            assert await remote.baselines(ours_spans := (await local.spans()).items) == (
-                await local.baselines(ours_spans)
-            )
+            spans = (await local.spans()).items
+            for at in (None, spans[0].at):
+                theirs = await remote.baselines(spans, at=at)
+                assert theirs == await local.baselines(spans, at=at)
             health = await remote.health()
             assert health.ready and health.path == server.url
             assert abs(health.clock_ahead) < 5_000_000

@@ -582,7 +582,9 @@ class FakeReader:
 
         return board(rows, filter, now, having, finished_for=finished_for or 2 * HOUR)
 
-    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
+    async def baselines(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Baseline]:
         self._asked("baselines")
         return {s.key: self.history[s.key] for s in spans if s.key in self.history}
 

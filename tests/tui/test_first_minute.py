@@ -9,6 +9,7 @@ from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, does, stage
 from tests.tui.test_output import write_all
 from tests.tui.test_sources import GITHUB, JENKINS, connections
+from vs_tui.cli.main import vs_tui_parser
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryRow
@@ -77,6 +78,17 @@ def test_a_viewer_shows_what_is_there_and_tells_no_tool() -> None:
     assert "tell the tool" not in shown
     assert "the receiver listens" in shown
     assert "first request" in shown
+
+
+@pytest.mark.parametrize("tool", ["github", "gitlab", "jira", "jenkins"])
+def test_the_commands_of_the_page_are_commands(tool) -> None:
+    shown = page(replace(FACTS, tool=tool), full=True)
+    commands = [each.copies[1] for each in shown if each.copies[0] == "the command"]
+    ours = [command.partition("vs-tui ")[2] for command in commands if "vs-tui " in command]
+    assert {command.split()[0] for command in ours} >= {"import", "demo"}
+    for command in ours:
+        name, *words = command.split()
+        vs_tui_parser([name]).parse_args([name, *words])
 
 
 def test_the_usual_tools_come_first() -> None:

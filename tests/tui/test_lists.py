@@ -9,7 +9,7 @@ from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, delivery, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.statistics import Baseline
-from vs_tui.model.time import HOUR, MINUTE, SECOND
+from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import State
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui import span_format
@@ -261,6 +261,24 @@ async def test_the_past_shows_what_was_and_p_comes_back() -> None:
         assert "web #8842" not in on.text
         await on.press("1", "p")
         await on.sees("LIVE", "web #8842", "17 of 17")
+
+
+async def test_the_usual_times_are_those_of_the_moment_shown(monkeypatch) -> None:
+    asked: list[Instant | None] = []
+    read = FakeReader.baselines
+
+    async def baselines(reader, spans, *, at=None):
+        asked.append(at)
+        return await read(reader, spans, at=at)
+
+    monkeypatch.setattr(FakeReader, "baselines", baselines)
+    async with stage(at=NOW - HOUR) as on:
+        await on.sees("FROZEN at 08:41:07")
+        assert set(asked) == {NOW - HOUR}
+        asked.clear()
+        await on.press("p")
+        await on.sees("LIVE", "web #8842")
+        assert set(asked) == {None}
 
 
 async def test_what_ended_since_was_in_flight_then() -> None:

@@ -258,7 +258,7 @@ class Api:
 
     async def baselines(self, request: web.Request) -> web.Response:
         spans = await self._asked(request)
-        found = await self._reader.baselines(spans)
+        found = await self._reader.baselines(spans, at=instant(request.query, "at"))
         return answer({key: BASELINE.write(baseline) for key, baseline in found.items()})
 
     async def _asked(self, request: web.Request) -> list[Span]:

@@ -122,7 +122,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/health": ("what the dashboard's banners say", {}, ref_to("Health")),
     "/api/baselines": (
         "how long spans of the same series took",
-        {"key": _list(TEXT)},
+        {"key": _list(TEXT), "at": TEXT},
         {"type": "object", "additionalProperties": ref_to("Baseline")},
     ),
     "/api/past-runs": (

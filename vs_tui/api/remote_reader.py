@@ -124,10 +124,12 @@ class HttpReader:
         asked = {"filter": filter, "finished_for": finished_for, "at": at, "since": since}
         return BOARD.read(await self.remote.fetch("/api/board", {"limit": 10_000, **asked}))
 
-    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
+    async def baselines(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Baseline]:
         found: dict[str, Baseline] = {}
         for query in _queries([span.key for span in spans]):
-            body = await self._get(f"/api/baselines?{query}")
+            body = await self._get(f"/api/baselines?{query}&at={quote(iso(at) or '')}")
             found.update({key: BASELINE.read(value) for key, value in body.items()})
         return found
 

@@ -61,7 +61,9 @@ def _register_config(subparsers: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     init = actions.add_parser("init", help="write a commented configuration file")
-    init.add_argument("--config", metavar="PATH", type=Path, help="where (default: VS_CONFIG, or the user's)")
+    init.add_argument(
+        "--config", metavar="PATH", type=Path, help="where (default: VS_CONFIG, or the user's)"
+    )
     show = actions.add_parser("show", help="what is in force, and where it comes from")
     show.add_argument("--json", action="store_true", help="print JSON")
     add_store_options(show)

@@ -98,7 +98,12 @@ def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
 
 _NAME: Final = 23
 REQUESTS: Final = 9
-_IMPORTABLE: Final = {"github": "OWNER/REPO", "gitlab": "GROUP/PROJECT", "jira": "KEY"}
+_IMPORTABLE: Final = {
+    "github": "OWNER/REPO",
+    "gitlab": "GROUP/PROJECT",
+    "jira": "KEY --url https://SITE.atlassian.net --user EMAIL",
+}
+"""Tool -> what its `vs-tui import` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +237,7 @@ def _reaches(facts: Facts) -> Line:
     if facts.requests:
         return Line(_step(2, glyphs.ok, "ok", "your tool can reach it", ("a request came", "text")))
     port = urlsplit(facts.url).port or 5000
-    how = f"ngrok http {port}, but for tools on this machine"
+    how = f"ngrok http {port}; not needed on this machine"
     return Line(_step(2, glyphs.wait, "wait", "your tool can reach it", (how, "text")),
                 ("the command", f"ngrok http {port}"))  # fmt: skip
 

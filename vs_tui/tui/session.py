@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -51,7 +51,7 @@ NOTICE_SECONDS: Final = 4.0
 
 
 class Histories:
-    """Past runs by span, as of the moment on screen."""
+    """How spans of the same series went before, as of the moment on screen."""
 
     def __init__(
         self,
@@ -62,29 +62,54 @@ class Histories:
         self._reader, self._clock, self._frozen_at = reader, clock, frozen_at
         self.runs: dict[str, Sequence[PastRun]] = {}
         """Span key -> last successful runs of its series."""
-        self._read_at: dict[str, Instant] = {}
+        self.baselines: dict[str, Baseline] = {}
+        """Span key -> durations of its series."""
+        self._runs_at: dict[str, Instant] = {}
         """Span key -> when its past runs were read, longest ago first."""
+        self._baselines_at: dict[str, Instant] = {}
         self._moment: Instant | None = None
 
     async def learn(self, spans: Sequence[Span]) -> None:
         """Read the past runs of those spans for which steps can be expected."""
-        moment, now = self._frozen_at(), self._clock()
-        if moment != self._moment:
-            self._moment = moment
-            self.runs.clear()
-            self._read_at.clear()
+        moment, now = self._now()
         missing = [
-            s for s in spans if has_steps(s) and now - self._read_at.get(s.key, 0) > HISTORY_AGE
+            s for s in spans if has_steps(s) and now - self._runs_at.get(s.key, 0) > HISTORY_AGE
         ]
         if missing:
             found = await self._reader.past_runs(missing, at=moment)
             self.runs.update(found)
             for span in missing:
-                self._read_at.pop(span.key, None)
-                self._read_at[span.key] = now
-            for key in list(self._read_at)[: -max(MAX_RUNS, len(missing))]:
-                del self._read_at[key]
+                self._runs_at.pop(span.key, None)
+                self._runs_at[span.key] = now
+            for key in list(self._runs_at)[: -max(MAX_RUNS, len(missing))]:
+                del self._runs_at[key]
                 self.runs.pop(key, None)
+
+    async def learn_baselines(self, spans: Sequence[Span]) -> None:
+        """Read the baselines of these spans' series, at most once a minute for each span."""
+        moment, now = self._now()
+        missing = [s for s in spans if now - self._baselines_at.get(s.key, 0) > HISTORY_AGE]
+        if not missing:
+            return
+        found = await self._reader.baselines(missing, at=moment)
+        if max(len(self.baselines), len(self._baselines_at)) > MAX_BASELINES:
+            self._baselines_at.clear()
+            self.baselines.clear()
+        for span in missing:
+            self._baselines_at[span.key] = now
+            self.baselines.pop(span.key, None)
+        self.baselines.update(found)
+
+    def _now(self) -> tuple[Instant | None, Instant]:
+        """(moment at which the screen is frozen, time by the clock). At another moment all is read
+        again; until then the baselines before are shown."""
+        moment = self._frozen_at()
+        if moment != self._moment:
+            self._moment = moment
+            self.runs.clear()
+            self._runs_at.clear()
+            self._baselines_at.clear()
+        return moment, self._clock()
 
 
 def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
@@ -130,8 +155,6 @@ class Session(DiffingApp[int]):
         self.by_trace = setup.by_trace
         self.totals: Totals | None = None
         """Counts of all open traces; None until they are read."""
-        self.baselines: dict[str, Baseline] = {}
-        self._learnt_at: dict[str, Instant] = {}
         self.health: Sequence[SourceHealth] = ()
         self.in_flight = 0
         self.failed = 0
@@ -203,22 +226,14 @@ class Session(DiffingApp[int]):
         found = await self.reader.trace(trace_id)
         trace = trace_at(found, self.frozen_at) if found is not None else None
         if trace is not None and learn:
-            await self.learn(trace.spans)
+            await self.histories.learn_baselines(trace.spans)
             await self.histories.learn(trace.spans)
         return trace
 
-    async def learn(self, spans: Sequence[Span]) -> None:
-        """Read the baselines of these spans' series, at most once a minute for each span."""
-        now = self.setup.clock()
-        missing = [s for s in spans if now - self._learnt_at.get(s.key, 0) > HISTORY_AGE]
-        if not missing:
-            return
-        found = await self.reader.baselines(missing)
-        if len(self._learnt_at) > MAX_BASELINES:
-            self._learnt_at.clear()
-            self.baselines.clear()
-        self._learnt_at.update(dict.fromkeys((span.key for span in missing), now))
-        self.baselines.update(found)
+    @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """Span key -> durations of its series, where they were read."""
+        return self.histories.baselines
 
     async def connections(self) -> Sequence[Connection]:
         """How each tool reaches the receiver. The first call imports all adapters; this is slow, so

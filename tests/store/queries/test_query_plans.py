@@ -32,6 +32,7 @@ ASKED = {
 }
 OF_SPANS = {
     "baselines": lambda reader, spans: reader.baselines(spans),
+    "baselines then": lambda reader, spans: reader.baselines(spans, at=T + DAY // 2),
     "past runs": lambda reader, spans: reader.past_runs(spans),
     "past runs then": lambda reader, spans: reader.past_runs(spans, at=T + DAY // 2),
     "trace": lambda reader, spans: reader.trace(spans[0].trace_id),

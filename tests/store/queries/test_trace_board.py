@@ -396,3 +396,27 @@ def test_an_incident_tells_the_deploy_before_it_and_the_work_that_names_it(name,
     assert found.fix == fix
     then = TraceBoard().board(world.db, "", moment("12:20"), at=moment("12:20")).rows[0]
     assert (then.after, then.fix) == (found.after, found.fix)
+
+
+def test_a_past_moment_is_judged_by_the_usual_times_that_were_known_then() -> None:
+    world = World()
+    for n in range(5):  # ten minutes each
+        world.deliver(custom("build", n, "start", f"0{n}:00:00", name="web"))
+        world.deliver(custom("build", n, "end", f"0{n}:10:00", name="web"))
+    world.deliver(custom("build", "own", "start", "12:00:00", name="web"))
+    for n in range(50, 59):  # later ones of a second, by which the next run is judged
+        world.deliver(custom("build", n, "start", f"13:{n}:00", name="web"))
+        world.deliver(custom("build", n, "end", f"13:{n}:01", name="web"))
+
+    def stands(clock: str) -> tuple[Section, str, int | None, float | None]:
+        at = moment(clock)
+        (row,) = (
+            row
+            for row in TraceBoard().board(world.db, "", moment("14:00"), at=at).rows
+            if row.action.step is not None and row.action.step.in_flight
+        )
+        return row.section, row.action.rule, row.left(at), row.over(at)
+
+    assert stands("12:04") == (Section.RUNNING, "machine", 6 * MINUTE, 0.4)
+    assert stands("12:20") == (Section.RUNNING, "machine", None, 2.0)
+    assert stands("12:31") == (Section.WAITING, "silent", None, 3.1), "three times ten minutes"

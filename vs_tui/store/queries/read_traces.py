@@ -228,6 +228,9 @@ def summaries(
     return found
 
 
+_UNTIL: Final = "AND ended_at <= ?"
+
+
 def read_past_runs(
     db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None, team: str = ""
 ) -> dict[str, list[PastRun]]:
@@ -240,7 +243,7 @@ def read_past_runs(
 
 
 def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) -> list[PastRun]:
-    until, bound = ("AND ended_at <= ?", [at]) if at is not None else ("", [])
+    until, bound = (_UNTIL, [at]) if at is not None else ("", [])
     sql = (
         f"{_SELECT} WHERE series = ? AND status = 'ok' AND started_at IS NOT NULL {until} "
         "ORDER BY ended_at DESC LIMIT ?"
@@ -261,16 +264,20 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
     return [steps_of(run, below[run.key]) for run in runs]
 
 
-def read_baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
-    """Span key -> durations of the last successes of its series; absent if there are none."""
+def read_baselines(
+    db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None
+) -> dict[str, Baseline]:
+    """Span key -> durations of the last successes of its series (before a moment); absent if there
+    are none."""
     sql = f"SELECT key, series FROM spans WHERE key {rows.KEYS}"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
     sql = (
         "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "
+        f"{_UNTIL if at is not None else ''} "
         "AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
     )
     found: dict[str, Baseline | None] = {}
     for name in set(series.values()):
-        bound: tuple[Any, ...] = (name, HISTORY)
+        bound: tuple[Any, ...] = (name, HISTORY) if at is None else (name, at, HISTORY)
         found[name] = baseline_of([row[0] for row in db.execute(sql, bound)])
     return {key: usual for key, name in series.items() if (usual := found[name]) is not None}

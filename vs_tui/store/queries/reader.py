@@ -284,9 +284,11 @@ class SqliteReader:
     async def trace(self, trace_id: str) -> Trace | None:
         return await self.run(lambda db: read_trace(db, trace_id))
 
-    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
+    async def baselines(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Baseline]:
         keys = [span.key for span in spans]
-        return await self.run(lambda db: read_baselines(db, keys))
+        return await self.run(lambda db: read_baselines(db, keys, at))
 
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None, team: str = ""

@@ -240,8 +240,10 @@ class Reader(Protocol):
         """Traces that are open or ended within a time, each with its standing. The filter also
         accepts the terms of traces."""
 
-    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
-        """Span key -> durations of its series; absent without a success."""
+    async def baselines(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Baseline]:
+        """Span key -> durations of its series (before a moment); absent without a success."""
 
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from secrets import token_hex
 from typing import Final
 
@@ -246,31 +246,31 @@ class TraceBoard:
         """Read and judge traces, a few at once; without those that have no span. `around` gets the
         surroundings of their open incidents."""
         for by_trace in _pieces(db, trace_ids, at, team):
-            if at is None:
-                self._learn(db, (span for spans in by_trace.values() for span in spans), now)
+            usual = self._usual_of(db, chain.from_iterable(by_trace.values()), now, at)
             incidents = {
                 key: [span.key for span in spans if span.in_flight and is_incident(span)]
                 for key, spans in by_trace.items()
             }
             self._look_around(db, {i: key for key, own in incidents.items() for i in own}, around)
             for key, spans in by_trace.items():
-                row = without_details(self._judge(db, key, spans, now, around, team))
+                row = without_details(self._judge(db, key, spans, now, usual, around, team))
                 runs = frozenset(series_of(span) for span in replaceable(spans))
                 yield _Trace(row, now, [span.key for span in spans], incidents[key], runs)
 
-    def _learn(self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant) -> None:
-        """Read how long the machines in flight usually take."""
+    def _usual_of(
+        self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant, at: Instant | None
+    ) -> Mapping[str, Baseline | None]:
+        """How long the machines in flight usually take, now or as was known at a past moment."""
+        keys = {span.key for span in spans if span.in_flight and span.operation in MACHINES}
+        if at is not None:
+            return read_baselines(db, sorted(keys), at)
         if not 0 <= now - self._usual_at < _HISTORY_AGE:
             self._usual.clear()
             self._usual_at = now
-        keys = {
-            span.key
-            for span in spans
-            if span.in_flight and span.operation in MACHINES and span.key not in self._usual
-        }
-        if keys:
+        if keys := keys - self._usual.keys():
             found = read_baselines(db, sorted(keys))
             self._usual.update((key, found.get(key)) for key in keys)
+        return self._usual
 
     def _look_around(
         self,
@@ -293,19 +293,17 @@ class TraceBoard:
         trace_id: str,
         spans: Sequence[Span],
         now: Instant,
+        usual: Mapping[str, Baseline | None],
         around: Mapping[str, Surroundings],
         team: str = "",
     ) -> Standing:
         change = next((span for span in spans if span.operation == "pull_request"), None)
         project = change.project if change is not None else spans[0].project
-        usual = {
-            span.key: known for span in spans if (known := self._usual.get(span.key)) is not None
-        }
         return standing(
             trace_id,
             spans,
             now,
-            usual=usual,
+            usual={s.key: known for s in spans if (known := usual.get(s.key)) is not None},
             custom=self._custom_of(db, project, now),
             environments=self.environments,
             superseded=superseded(db, spans),
@@ -321,9 +319,10 @@ class TraceBoard:
             return known[1]
         sql = (
             "SELECT DISTINCT trace_id FROM (SELECT trace_id FROM spans WHERE project = ? "
-            "AND operation = 'pull_request' AND status = 'ok' ORDER BY ended_at DESC LIMIT ?)"
+            "AND operation = 'pull_request' AND status = 'ok' AND ended_at <= ? "
+            "ORDER BY ended_at DESC LIMIT ?)"
         )
-        ids = [row[0] for row in db.execute(sql, (project, _PAST))] if project else []
+        ids = [row[0] for row in db.execute(sql, (project, now, _PAST))] if project else []
         custom = custom_of(spans_of(db, ids).values(), self.environments)
         if len(self._custom) > 1_000:
             self._custom.clear()

@@ -86,7 +86,7 @@ class SpansView(WorkView):
             self.spans = span_format.impossible_starts_last(page.items, dash.now())
         self.searched = page.searched
         self._show_rows(wanted)
-        await dash.learn(self._in_sight())
+        await dash.histories.learn_baselines(self._in_sight())
         self.list.refresh_changed()
         await self.load_trace()
         self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
@@ -156,7 +156,7 @@ class SpansView(WorkView):
         if trace is None:
             return
         now = self.dash.now()
-        await self.dash.learn(self._in_sight())
+        await self.dash.histories.learn_baselines(self._in_sight())
         self.list.refresh_changed()
         frozen = self.dash.frozen_at is not None
         note = "frozen" if frozen else f"{self.look.glyphs.live} following"

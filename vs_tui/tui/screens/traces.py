@@ -69,7 +69,7 @@ class TracesView(ListedView):
         self.searched = page.searched
         self.searching = page.searched
         self.summaries = self.ordered(page.items)
-        await self.dash.learn([summary.root for summary in self.summaries])
+        await self.dash.histories.learn_baselines([summary.root for summary in self.summaries])
         self.made_of = len(self.summaries) if self._more else 0
         team = longest_name({t.root.team for t in self.summaries}, _TEAM_CELLS)
         self.list.set_columns([replace(c, wish=team) if c.title == "TEAM" else c for c in COLUMNS])
