@@ -11,14 +11,16 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_client import HttpError, get, is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
-from vs_tui.tui.source_status import Connection
+
+if TYPE_CHECKING:
+    from vs_tui.tui.source_status import Connection
 
 AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5
@@ -95,6 +97,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
     not the receiver's."""
     from vs_tui.model.request_advice import shown_header
     from vs_tui.sources.dispatch import tools
+    from vs_tui.tui.source_status import Connection
 
     secrets = config.secrets if with_secrets else Secrets()
     found = []

@@ -112,7 +112,7 @@ class Remembered:
             return cls()
         try:
             found = json.loads(Path(path).read_text("utf-8"))
-            remembered = cls(
+            return cls(
                 filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
                 sorts={str(k): str(v) for k, v in found.get("sorts", {}).items()},
                 ranges={str(k): str(v) for k, v in found.get("ranges", {}).items()},
@@ -123,7 +123,6 @@ class Remembered:
             )
         except (OSError, ValueError, AttributeError, TypeError):
             return cls()
-        return remembered
 
     def save(self, path: str) -> None:
         if not path:

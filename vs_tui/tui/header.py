@@ -15,7 +15,7 @@ from vs_tui.model.time import SECOND, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.traces.next_action import Section
-from vs_tui.tui import source_status, span_format
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.session import Session
 
@@ -78,7 +78,11 @@ def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]
 
 
 def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
-    silent = [h for h in health if source_status.is_silent(h, now)]
+    if not health:
+        return
+    from vs_tui.tui.source_status import is_silent  # not for the first rows
+
+    silent = [h for h in health if is_silent(h, now)]
     if len(silent) == 1:
         name, ago = clean(silent[0].source, 40), span_format.since(silent[0].last_received_at, now)
         where = "see there whether its webhook is off; {sources} says more"

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual.dom import DOMNode
 from textual.timer import Timer
-from textual.worker import Worker
 
 from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.display import clean
@@ -365,15 +364,6 @@ class Session(DiffingApp[int]):
         self.paint_frame()
 
 
-class _Runner(Protocol):
-    """The type of `DOMNode.run_worker` for coroutine functions; Textual's own type accepts none of
-    them."""
-
-    def __call__(
-        self, work: Callable[[], Awaitable[None]], *, group: str, exclusive: bool
-    ) -> Worker[None]: ...
-
-
 def start(
     node: DOMNode, work: Callable[[], Awaitable[None]], group: str, *, exclusive: bool = False
 ) -> None:
@@ -392,5 +382,5 @@ def start(
             _log.exception("%s failed", group)
             cast(Session, node.app).tell_trouble(str(error) or type(error).__name__)
 
-    run = cast("_Runner", node.run_worker)
+    run: Any = node.run_worker  # its type accepts no function that makes a coroutine
     run(guarded, group=group, exclusive=exclusive)

@@ -272,8 +272,7 @@ def _step_line(
     name = span_format.title(step) if step.operation == "deploy" else step_name(step)[1]
     name += f", {tries} tries" if tries > 1 else ""
     name += f" {glyphs.critical}" if decides and row.section is Section.RUNNING else ""
-    took = age(step.elapsed(now), machine=True)
-    told = f"{took}"
+    told = age(step.elapsed(now), machine=True)
     if step.in_flight and usual is not None and step.started_at is not None:
         left = step.started_at + usual.p50 - now
         told += f"  {format_duration(left)} left" if left > 0 else ""
@@ -283,8 +282,5 @@ def _step_line(
         (f"{sign} ", role),
         (fit(name, 26, ellipsis=glyphs.ellipsis) + " ", "text"),
         bar,
-        (
-            f" {told}",
-            "text",
-        ),
+        (f" {told}", "text"),
     )
