@@ -88,33 +88,22 @@ _TABLE: Final = (
     ("pull_request_closed_count", "pull requests", "Pull requests closed without a merge"),
     ("pull_request_loc_added", "lines of code", "Lines added", _LINES),
     ("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
-    (
-        "pull_request_nb_reviews_per_pr",
-        "reviews/pr",
-        "Reviews of each merged pull request",
-        _REVIEWS,
-    ),
+    ("pull_request_nb_reviews_per_pr", "reviews/pr", "Reviews of a merged pull request", _REVIEWS),
     ("pull_request_nb_comments_per_review", "comments", "Comments of each review", _COMMENTS),
     (
         "pull_request_time_to_first_review_minutes",
         "minute",
-        "From the opening to the first review",
+        "From opening to first review",
         _REVIEW,
     ),
-    ("pull_request_time_to_approve_minutes", "minute", "From the opening to the approval", _REVIEW),
-    ("pull_request_time_to_merge_minutes", "minute", "From the opening to the merge", _MERGE),
+    ("pull_request_time_to_approve_minutes", "minute", "From opening to approval", _REVIEW),
+    ("pull_request_time_to_merge_minutes", "minute", "From opening to merge", _MERGE),
     ("time_per_ticket", "minute", "Time in progress of each finished ticket", _TICKET),
 )
 INSTRUMENTS: Final = {found.name: found for found in starmap(Instrument, _TABLE)}
 """Name -> instrument."""
 
-WATCHED: Final = (
-    Operation.DEPLOY,
-    Operation.INCIDENT,
-    Operation.PULL_REQUEST,
-    Operation.REVIEW,
-    Operation.ISSUE,
-)
+WATCHED: Final = ("deploy", "incident", "pull_request", "review", "issue")
 """Operations whose changes are read. Spans of other operations are read if they count as
 deployments."""
 

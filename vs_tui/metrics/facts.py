@@ -23,15 +23,8 @@ class DeployOutcome(StrEnum):
     """In flight; does not count as a deployment yet."""
 
 
-_ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
-    word: words
-    for words in (
-        ("production", "prod", "prd"),
-        ("staging", "stage", "stg"),
-        ("development", "dev"),
-    )
-    for word in words
-}
+_SPELT: Final = (("production", "prod", "prd"), ("staging", "stage", "stg"), ("development", "dev"))
+_ALIKE: Final[Mapping[str, tuple[str, ...]]] = {word: words for words in _SPELT for word in words}
 
 
 def spellings(environment: str) -> tuple[str, ...]:

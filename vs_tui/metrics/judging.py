@@ -206,16 +206,10 @@ def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, I
 
 def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
     """The key shared by the artifacts of one product deployment; None for a single deployment."""
-    if not deployment.correlation or not (deployment.product or deployment.artifact):
+    is_part = deployment.correlation and (deployment.product or deployment.artifact)
+    if not is_part or deployment.parts or deployment.whole:  # one span reports all artifacts
         return None
-    if deployment.parts or deployment.whole:
-        return None  # one span reports all artifacts
-    return (
-        deployment.project,
-        deployment.product,
-        deployment.correlation,
-        deployment.environment,
-    )
+    return (deployment.project, deployment.product, deployment.correlation, deployment.environment)
 
 
 def product_of(judged: Iterable[Judged]) -> Judged | None:

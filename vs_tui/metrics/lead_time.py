@@ -52,13 +52,10 @@ def stages_of(
         ready = max(ready, ready_again)
         if first_review is not None:
             ready = min(ready, first_review)
-    reviewed = approved if approved is not None else merged
-    if first_review is None:
-        reviewed = None
+    reviewed = None if first_review is None else merged if approved is None else approved
     made = build if build and (merged is None or build.started_at >= merged) else None
-    built = made.ended_at if made else None
-    if built is not None:
-        built = min(built, deployment.started_at)
+    ended = made.ended_at if made else None
+    built = None if ended is None else min(ended, deployment.started_at)
     queued = merged if merged is not None or made is None else made.started_at
     moments = (
         (started, ready),
@@ -245,10 +242,7 @@ def development_resumed(
 
 
 def start_of(
-    change: Change,
-    deployment: Deployment,
-    previous: Deployment | None,
-    builds: Builds,
+    change: Change, deployment: Deployment, previous: Deployment | None, builds: Builds
 ) -> tuple[Instant | None, str]:
     """When a change began, and the basis: its first commit or its opening, whichever is earlier.
 
@@ -271,10 +265,7 @@ def start_of(
 
 
 def ship(
-    deployment: Deployment,
-    changes: Iterable[Change],
-    previous: Deployment | None,
-    builds: Builds,
+    deployment: Deployment, changes: Iterable[Change], previous: Deployment | None, builds: Builds
 ) -> tuple[Shipped, ...]:
     """The changes of a successful deployment with their lead times; each change once."""
     own = _built_before(deployment, builds)

@@ -120,7 +120,7 @@ def aggregate(
         durations = [pr.duration(now) for pr in members]
         ordered = running[owner, repo]
         _put(ordered, durations)
-        merged = sum([pr.merged_at is not None for pr in members])
+        merged = sum([pr.merged for pr in members])
         lines = [pr.total_changes for pr in members]
         comments = [pr.comments for pr in members]
         found.append(

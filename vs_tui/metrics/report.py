@@ -121,8 +121,7 @@ class Scorecard:
     beside: Beside | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRow:
+class MetricRow(NamedTuple):
     """One deployment, change or failure behind a number."""
 
     at: Instant

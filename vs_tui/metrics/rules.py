@@ -141,10 +141,6 @@ class MetricRules:
             return [Target(*place, span.environment) for place in broken_places(span)]
         return ()
 
-    def paths_of(self, service: str) -> Service | None:
-        """The configured service with paths; None if the service has no paths."""
-        return next((s for s in self.services if s.name.lower() == service and s.paths), None)
-
     def is_bot(self, login: str, account: str = "") -> bool:
         """Whether an author is a bot: by the account's type (`Bot` in GitHub), a login that ends in
         `[bot]`, the name of a GitLab access token's user, or a configured name."""

@@ -43,25 +43,24 @@ def deploy_status(span: Span) -> Status:
 
 def text(attributes: Attributes, *names: str) -> str:
     """The first of these attributes with a value, as text."""
-    for name in names:
-        value = attributes.get(name)
-        if value not in (None, ""):
-            return str(value)
-    return ""
+    values = map(attributes.get, names)
+    return next((str(value) for value in values if value not in (None, "")), "")
 
 
 def instant(attributes: Attributes, *names: str) -> Instant | None:
     """The first of these attributes that is a time."""
-    for name in names:
-        found = parse_instant(attributes.get(name))
-        if found is not None:
-            return found
-    return None
+    found = (parse_instant(attributes.get(name)) for name in names)
+    return next((at for at in found if at is not None), None)
 
 
 def is_true(attributes: Attributes, name: str) -> bool:
     """Whether a flag is set. Accepts text too, because some senders send tags as text."""
     return str(attributes.get(name, "")).lower() in ("true", "1", "yes")
+
+
+def first_commit(attributes: Attributes) -> Instant | None:
+    """The time of the oldest commit, as its sender tells it."""
+    return instant(attributes, "vs.change.first_commit_at", "vs.commit.first_at")
 
 
 def version_of(attributes: Attributes, service: str = "") -> str:
@@ -97,6 +96,7 @@ def deployment_of(span: Span) -> Deployment:
     names = span.attributes
     branch = keys.branch_name(text(names, "vcs.ref.head.name", "branch"))
     ended = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
+    attempt = names.get("vs.deploy.run_attempt")
     return Deployment(
         key=span.key,
         project=span.project,
@@ -115,9 +115,7 @@ def deployment_of(span: Span) -> Deployment:
         part_results=tuple(sorted(_of_artifacts(span, "vs.result"))),
         team=span.team,
         # A push that counts as a deployment tells of its own commits, not of all that it ships.
-        first_commit_at=None
-        if span.operation == "push"
-        else instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
+        first_commit_at=None if span.operation == "push" else first_commit(names),
         marked=_mark(span, branch),
         name=span.name,
         trace_id=span.trace_id,
@@ -127,9 +125,7 @@ def deployment_of(span: Span) -> Deployment:
         repeat=text(names, "vs.deploy.repeat"),
         has_start=span.started_at is not None,
         is_promoted=is_true(names, "vs.deploy.promoted"),
-        run_attempt=attempt
-        if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
-        else 0,
+        run_attempt=attempt if isinstance(attempt, int) else 0,
         leg=text(names, *_JOB, "vs.deploy.region"),
     )
 
@@ -240,8 +236,7 @@ def change_of(
         and not (s.actor and (s.actor == span.actor or rules.is_bot(s.actor)))
     ]
     approvals = [s.at for s in reviews if text(s.attributes, "vs.review.state") == "approved"]
-    commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at"), first_pushed]
-    written = [at for at in commits if at is not None]
+    written = [at for at in (first_commit(names), first_pushed) if at is not None]
     return Change(
         key=span.key,
         kind=Kind.PULL_REQUEST,

@@ -161,10 +161,7 @@ def span_groups(
 
 
 def _span_group(
-    group: Group,
-    within: Mapping[Status, Durations],
-    others: Sequence[Other],
-    window: Window,
+    group: Group, within: Mapping[Status, Durations], others: Sequence[Other], window: Window
 ) -> SpanGroup:
     ended = {status: each[group] for status, each in within.items() if group in each}
     counts = {status: len(each) for status, each in ended.items()}

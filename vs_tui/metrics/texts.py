@@ -19,10 +19,8 @@ def brief(duration: float | None) -> str:
 def rate(per_day: float | None) -> str:
     """A rate as `3/day`, `2/week` or `1/month`: in the first unit in which it is at least 1, else a
     month, or a year below 0.1 a month."""
-    if per_day is None:
-        return MISSING
     if not per_day:
-        return "0/day"
+        return MISSING if per_day is None else "0/day"
     for factor, word in ((1, "day"), (7, "week")):
         if per_day * factor >= 0.9999:
             return f"{_number(per_day * factor)}/{word}"
@@ -45,9 +43,7 @@ def narrow(text: str) -> str:
 
 def percent(share: float | None) -> str:
     """A share as `4 %` or `66.7 %`: at most one decimal."""
-    if share is None:
-        return MISSING
-    return f"{round(share * 100, 1):g} %"
+    return MISSING if share is None else f"{round(share * 100, 1):g} %"
 
 
 def change(grown: float, before: float) -> str:

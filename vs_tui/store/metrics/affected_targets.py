@@ -162,6 +162,8 @@ class _Affected:
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%') "
             "OR (length(version) >= 7 AND ? LIKE version || '%'))"
         )
+        sql = "SELECT MAX(is_production) FROM metric_incidents WHERE key = ?"
+        (is_of_production,) = self._db.execute(sql, (span.key,)).fetchone()
         anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
         whole = "project = ?1 AND ?2 = ''"
         concerned = {
@@ -171,7 +173,7 @@ class _Affected:
         }
         for target, service in concerned:
             named_it = span.environment in ("", *spellings(target.environment))
-            if not named_it and not (target.service == service and self._is_counted(span.key)):
+            if not named_it and not (target.service == service and is_of_production):
                 continue
             self.touch(target, moment)
             if target.service != service and moment is not None:
@@ -181,11 +183,6 @@ class _Affected:
                 names = (version.lstrip("vV"), *3 * (version.lower(),))
                 bound = (*target, moment, *names)
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
-
-    def _is_counted(self, key: str) -> bool:
-        """Whether a span is an incident of production."""
-        sql = "SELECT 1 FROM metric_incidents WHERE key = ? AND is_production = 1"
-        return self._db.execute(sql, (key,)).fetchone() is not None
 
     def sharing_incidents(self, target: Target, moment: Instant) -> None:
         """Add targets that share incidents with this one: incidents that name too little to belong

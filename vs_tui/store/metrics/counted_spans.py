@@ -94,10 +94,9 @@ class CountedSpans:
             return
         times = (incident.started_at, incident.restored_at, incident.finished_at)
         counts = not span.environment or is_production(span, self._environments)
-        about = [span]
-        if len(targets) > 1:
-            named = [(t.project, t.service or t.project) for t in targets]
-            about = [span._replace(project=project, service=name) for project, name in named]
+        named = [(t.project, t.service or t.project) for t in targets]
+        places = named if len(named) > 1 else [(span.project, span.service)]
+        about = (span._replace(project=project, service=service) for project, service in places)
         texts = (team_text(each, self._teams).split("\n") for each in about)
         teams = "\n".join(dict.fromkeys(filter(None, chain.from_iterable(texts))))
         for target in targets:
@@ -145,14 +144,12 @@ def merged_into(db: sqlite3.Connection, spans: Iterable[Span]) -> list[Span]:
 def lasting(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
     """The spans; an incident that was merged into another one ends with that one."""
     others: dict[str, Span] = {}
-    asked = {str(s.attributes[_MERGED]) for s in spans if _MERGED in s.attributes}
-    while asked:
-        others.update(more := load_spans(db, asked))
-        asked = {str(s.attributes[_MERGED]) for s in more.values() if _MERGED in s.attributes}
-        asked -= others.keys()
-
-    each = (*spans, *others.values())
-    into = {s.key: key for s in each if (key := str(s.attributes.get(_MERGED))) in others}
+    into: dict[str, str] = {}
+    more: Iterable[Span] = spans
+    while found := {s.key: str(s.attributes[_MERGED]) for s in more if _MERGED in s.attributes}:
+        others |= (known := load_spans(db, set(found.values()) - others.keys()))
+        into |= {key: other for key, other in found.items() if other in others}
+        more = known.values()
 
     def end(span: Span) -> Span:
         *_, last = path_from(span.key, into)

@@ -207,11 +207,7 @@ class Judging:
         return self._first(sql, *target, rows.as_json(titles), rows.as_json(keys))
 
     def _replace(
-        self,
-        where: str,
-        bound: Sequence[Any],
-        verdicts: Iterable[Judged],
-        unit: int | None = None,
+        self, where: str, bound: Sequence[Any], verdicts: Iterable[Judged], unit: int | None = None
     ) -> None:
         """Replace the stored deployments that meet a condition by these verdicts."""
         wanted: dict[str, set[tuple[Any, ...]]] = {table: set() for table in VERDICTS}

@@ -15,6 +15,7 @@ from vs_tui.metrics.facts import Deployment, DeployOutcome
 from vs_tui.metrics.failures import Signal, in_order
 from vs_tui.metrics.judging import Judged, group_of
 from vs_tui.metrics.lead_time import STAGES, Shipped
+from vs_tui.model.grouping import grouped
 from vs_tui.store import rows
 from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 
@@ -187,20 +188,16 @@ def parts_of(db: sqlite3.Connection, group: str) -> list[Judged]:
     """The verdicts on the parts of a product deployment, with the fields that the product needs."""
     _, product, correlation, _ = orjson.loads(group)
     found = list(stored_deployments(db, f"product_group = ? AND unit = {PART}", group))
-    stored = stored_rows(
-        db, ("dora_signals", "dora_changes"), [deployment.key for deployment, _ in found]
-    )
-    shipped = sorted(stored["dora_changes"], key=itemgetter(1))
+    stored = stored_rows(db, ("dora_signals", "dora_changes"), [d.key for d, _ in found])
+    signals = grouped((row[0], Signal(*row[1:6])) for row in stored["dora_signals"])
+    changes = sorted(stored["dora_changes"], key=itemgetter(1))
+    shipped = grouped((row[0], Shipped._make((*row[1:4], *row[7:9], row[9:-1]))) for row in changes)
     return [
         Judged(
             replace(d, product=product, correlation=correlation),
-            in_order(Signal(*row[1:6]) for row in stored["dora_signals"] if row[0] == d.key),
+            in_order(signals.get(d.key, ())),
             repair,
-            tuple(
-                Shipped._make((*row[1:4], *row[7:9], row[9:-1]))
-                for row in shipped
-                if row[0] == d.key
-            ),
+            tuple(shipped.get(d.key, ())),
         )
         for d, repair in found
     ]

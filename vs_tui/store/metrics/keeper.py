@@ -138,13 +138,13 @@ class MetricsKeeper:
         db.execute("DELETE FROM judge_queue")
         know_since_all(db)
         if stored.startswith(f"({VERSION}, "):
-            return ["facts", 0]
+            return ["facts", ""]
         # Incidents are linked again, too, by what is counted then.
         counted = "SELECT span FROM dora_signals WHERE span <> ''"
         db.execute(f"DELETE FROM links WHERE rule = 'proximity' AND child IN ({counted})")
         db.execute("DELETE FROM meta WHERE name = 'incidents'")
         forget(db)
-        return ["history", 0]
+        return ["history", ""]
 
     def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
         """Read the next spans, or judge the next deployments. Returns the next step, empty at the
@@ -163,23 +163,19 @@ class MetricsKeeper:
             return [step, *target, self._judge(db, {Target(*target): since})[Target(*target)]]
         is_history = step == "history"
         operations = _OF_HISTORY if is_history else self._counted.operations
-        sql = (
-            f"SELECT {rows.SELECT_SPAN}, rowid FROM spans WHERE derived = 0 AND rowid > ?1 "
-            "AND (?2 = '[]' OR operation IN (SELECT value FROM json_each(?2))) "
-            "ORDER BY rowid LIMIT ?3"
+        where = (
+            "derived = 0 AND key > ?1 AND (?2 = '[]' OR operation IN "
+            f"(SELECT value FROM json_each(?2))) ORDER BY key LIMIT {SPANS_AT_ONCE}"
         )
-        found = db.execute(
-            sql, (*after, rows.as_json(sorted(operations)), SPANS_AT_ONCE)
-        ).fetchall()
-        spans = [rows.span_of(row) for row in found]
+        spans = rows.spans(db, where, *after, rows.as_json(sorted(operations)))
         if is_history:
             write_history(db, spans)
         else:
             place_deploys(db, {span.key: span for span in spans if span.operation == "deploy"})
             self._counted.write(db, spans)
-        if len(found) == SPANS_AT_ONCE:
-            return [step, found[-1][-1]]
-        return ["facts", 0] if is_history else ["targets", "", "", "", NEVER]
+        if len(spans) == SPANS_AT_ONCE:
+            return [step, spans[-1].key]
+        return ["facts", ""] if is_history else ["targets", "", "", "", NEVER]
 
     def _judge_waiting(self, db: sqlite3.Connection, touched: Mapping[Target, Instant]) -> None:
         """Judge the next deployments of these targets, or of the one with the oldest that wait. A

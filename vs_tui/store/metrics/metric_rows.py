@@ -4,18 +4,18 @@ stages."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.counted import Recovery
-from vs_tui.metrics.definitions import METRICS, Metric, Rows
+from vs_tui.metrics.definitions import METRICS, Metric, Rows, Unit
 from vs_tui.metrics.facts import Kind
 from vs_tui.metrics.lead_time import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.report import Detail, MetricRow, distribution, measure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.grouping import grouped
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import Duration
 from vs_tui.store import rows
 from vs_tui.store.metrics.judged_rows import STAGE_COLUMNS
 from vs_tui.store.metrics.scorecards import OF_WINDOW, SHIPPED, Bound, Groups, group_of
@@ -66,14 +66,13 @@ def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
 
 def _marks(db: sqlite3.Connection, bound: Bound, metric: Metric) -> dict[str, int]:
     """Reason of a failure, or kind of repair -> number of deployments."""
-    if metric.more_is_better or metric.rows is Rows.CHANGES or metric.note not in _MARKS:
+    if metric.unit is not Unit.SHARE and metric.rows is not Rows.FAILURES:
         return {}
     sql = (
         f"SELECT {metric.note}, COUNT(*) FROM dora_deployments WHERE {OF_WINDOW} "
         f"AND {metric.note} <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6"
     )
-    say = _MARKS[metric.note]
-    return {say(text): n for text, n in db.execute(sql, bound)}
+    return {_said(text.split(",")): n for text, n in db.execute(sql, bound)}
 
 
 _ROW: Final = (
@@ -86,10 +85,6 @@ _CHANGE: Final = _ROW.format(
     f"CASE c.kind WHEN '{Kind.PULL_REQUEST}' THEN c.change ELSE d.span END",
     "CASE c.title WHEN '' THEN c.change ELSE c.title END",
 )
-
-
-def _line(*values: Any) -> MetricRow:
-    return MetricRow(*values)
 
 
 def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[MetricRow]:
@@ -113,7 +108,7 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[M
         said = {"reasons": _said(seen) or repair, "repair": repair}
         note = said[metric.note] if metric.note in said else metric.note.format(first=first)
         failed = seen and "= 'ok'" not in metric.counts
-        lines.append(_line(*row, "failed" if failed else "ok", took, note))
+        lines.append(MetricRow._make((*row, "failed" if failed else "ok", took, note, "")))
     return lines
 
 
@@ -122,18 +117,12 @@ _WORDS: Final = {
     "test": "test failed",
     "incident": "incident",
     "rollback": "rolled back",
-    "revert": "reverted",
 }
 
 
 def _said(reasons: Iterable[str]) -> str:
-    return ", ".join(_WORDS[reason] for reason in reasons)
-
-
-_MARKS: Final[Mapping[str, Callable[[str], str]]] = {
-    "reasons": lambda text: _said(text.split(",")),
-    "repair": str,
-}
+    """Reasons of a failure, or why a deployment is a repair, in words."""
+    return ", ".join(_WORDS.get(reason, reason) for reason in reasons)
 
 
 def _failures(
@@ -143,46 +132,36 @@ def _failures(
     now = window.now
     seen = [failure for failure in recoveries if failure.at in window and failure.began <= now]
 
-    def rank(failure: Recovery) -> tuple[bool, Instant]:
-        lasted = failure.took(now)
-        return (lasted is not None, failure.began if lasted is None else -lasted)
+    def rank(failure: Recovery) -> tuple[bool, Duration]:
+        """Whether it is over, and how long it has lasted, negative."""
+        took = failure.took(now)
+        return (took is not None, -max(window.end - failure.began, 0) if took is None else -took)
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
     sql = f"SELECT d.key, d.reasons, {_DEPLOYMENT} FROM dora_deployments d WHERE key {rows.KEYS}"
     found = rows.select_in(db, sql, {failure.deployment for failure in shown})
     deployments = {key: (row, _said(reasons.split(","))) for key, reasons, *row in found}
-    return [
-        _line(
-            *row,
-            "open" if (lasted := failure.took(now)) is None else "ok",
-            max(window.end - failure.began, 0) if lasted is None else lasted,
-            reasons,
-        )
-        for failure in shown
-        for row, reasons in (deployments[failure.deployment],)
-    ]
+    lines = []
+    for failure in shown:
+        (row, reasons), (over, lasted) = deployments[failure.deployment], rank(failure)
+        lines.append(MetricRow._make((*row, "ok" if over else "open", -lasted, reasons, "")))
+    return lines
 
 
 def _changes(db: sqlite3.Connection, bound: Bound) -> list[MetricRow]:
     """The changes in the window with the longest lead times."""
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
-        f"SELECT c.lead, c.basis, {_CHANGE}, {stages} "
+        f"SELECT {_CHANGE}, 'ok', c.lead, "
+        f"CASE c.basis WHEN '' THEN 'begin not known' ELSE 'from ' || c.basis END, {stages} "
         f"FROM (SELECT * FROM dora_changes c WHERE {SHIPPED} "
         f"ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
         "c CROSS JOIN dora_deployments d ON d.key = c.deployment "
         "ORDER BY c.lead DESC, c.at DESC, c.change"
     )
-    return [
-        _line(
-            *row[: -len(STAGES)],
-            "ok",
-            lead,
-            f"from {basis}" if basis else "begin not known",
-            _longest(row[-len(STAGES) :]),
-        )
-        for lead, basis, *row in db.execute(sql, bound)
-    ]
+    n = len(STAGES)
+    found = db.execute(sql, bound)
+    return [MetricRow._make((*row[:-n], _longest(row[-n:]))) for row in found]
 
 
 def _longest(durations: Sequence[Duration | None]) -> str:

@@ -24,14 +24,7 @@ from vs_tui.metrics.counted import (
 )
 from vs_tui.metrics.definitions import FIRST
 from vs_tui.metrics.missing import Seen
-from vs_tui.metrics.report import (
-    Before,
-    Beside,
-    IncidentFact,
-    Scorecard,
-    beside_of,
-    measure,
-)
+from vs_tui.metrics.report import Before, Beside, IncidentFact, Scorecard, beside_of, measure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant

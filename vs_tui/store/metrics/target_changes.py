@@ -128,7 +128,8 @@ def _shipped(
     changes = reverting(db, target.project, changes)
     applications = _of_applications(db, deploys, rules, target)
     placed = known_positions(db, deploys)
-    service = rules.paths_of(target.service)
+    own_paths = (s for s in rules.services if s.name.lower() == target.service and s.paths)
+    service = next(own_paths, None)
 
     def touches(files: Collection[str]) -> bool:
         return service is None or not files or any(map(service.holds, files))

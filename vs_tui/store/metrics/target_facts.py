@@ -28,13 +28,7 @@ from vs_tui.metrics.facts import (
 from vs_tui.metrics.failures import is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.span_facts import (
-    broken_version,
-    deployment_of,
-    incident_of,
-    is_hotfix,
-    test_of,
-)
+from vs_tui.metrics.span_facts import broken_version, deployment_of, incident_of, is_hotfix, test_of
 from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
 from vs_tui.model.grouping import grouped
 from vs_tui.model.teams import Teams
