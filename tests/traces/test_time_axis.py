@@ -171,3 +171,4 @@ def test_ticks_are_round_and_few() -> None:
 def test_lengths_are_short() -> None:
     lengths = (45 * SECOND, 12 * MINUTE, 3 * HOUR, 27 * HOUR, 2 * DAY, 12 * DAY + HOUR)
     assert [short(length) for length in lengths] == ["45s", "12m", "3h", "1d3h", "2d", "12d"]
+    assert [short(days * DAY) for days in (999, 1000, 2831)] == ["999d", "2.7y", "7.8y"]

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from tests.tui.fakes import NOW, FakeReader, busy_reader, span
+from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, does, some_cards, stage
 from tests.tui.test_output import write_all
-from vs_tui.model.time import SECOND
-from vs_tui.model.vocabulary import State
+from vs_tui.model.time import MINUTE, SECOND
+from vs_tui.model.vocabulary import Link, Rule, State
 from vs_tui.tui import actions
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.help import HelpView
@@ -660,3 +660,23 @@ async def test_a_named_view_opens_from_a_start_on_another_screen(tmp_path) -> No
             await on.until(lambda: on.app.view is not None and on.app.view.where != "dora", "Live")
             await on.sees("/ team:web")
             await on.press("3")
+
+
+async def test_every_hint_names_the_key_that_is_bound_now() -> None:
+    keys = {"open": "F6", "back": "F7", "zoom_in": "F8"}
+    parts = [span(f"j{n}", "build", f"job {n}", began=SECOND * (n + 1), parent="p", trace="p")
+             for n in range(9)]  # fmt: skip
+    reader = FakeReader([span("p", "pipeline", "CI", began=MINUTE, trace="p"), *parts])
+    async with stage(reader, keys=keys, by_trace=True) as on:
+        await on.press("space")
+        await on.sees("4 more: F6")
+        await on.press("f6", "0", "minus")
+        await on.sees("all of it is shown; F8 zooms in")
+        on.app.navigation.open_trace("nowhere")
+        await on.sees("this trace is gone: it was pruned; F7 goes back")
+    incident = span("inc-7", "incident", "5xx on /pay", began=50 * MINUTE, took=20 * MINUTE)
+    links = [*delivery_links(), Link("inc-7", "d-pay", Rule.PROXIMITY, "following the deploy")]
+    async with stage(FakeReader([*delivery_trace(), incident], links=links), keys=keys) as on:
+        on.list.select("is-960")
+        await on.press("f6", "G")
+        await on.sees("F6 opens that trace, F7 comes back to this row")

@@ -15,7 +15,7 @@ async def test_a_row_whose_trace_was_pruned_meanwhile() -> None:
         await on.press("2")
         on.reader.by_key.clear()
         await on.press("enter")
-        await on.sees("this trace is gone: it was pruned; press esc")
+        await on.sees("this trace is gone: it was pruned; esc goes back")
         await on.press("escape")
         await on.no_longer_sees("this trace is gone")
 
@@ -30,7 +30,7 @@ async def test_a_span_that_a_delivery_still_names() -> None:
 async def test_a_delivery_that_was_pruned() -> None:
     async with stage(busy_reader()) as on:
         on.app.navigation.open_delivery(10_000)
-        await on.sees("this delivery is gone: it was pruned; press esc")
+        await on.sees("this delivery is gone: it was pruned; esc goes back")
         await on.press("escape")
         await on.no_longer_sees("this delivery is gone")
 

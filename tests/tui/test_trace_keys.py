@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.tui import invoices
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
-from tests.tui.stage import NARROW, Stage, does, stage
+from tests.tui.stage import NARROW, WIDE, Stage, does, stage
 from vs_tui.metrics.statistics import Baseline
-from vs_tui.model.time import DAY, MINUTE, SECOND
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State
 
 
@@ -221,6 +223,29 @@ async def test_no_sign_of_life_is_shown_as_lost_not_as_an_endless_bar() -> None:
 async def test_self_time_and_history_stand_in_the_details() -> None:
     async with checkout() as on:
         await on.sees("own time 0:02", "usual 4:31 (n=12, 9 of 10 under 6:00)", "stage canary 25%")
+
+
+@pytest.mark.parametrize(("n", "known"), [(4, False), (5, True)])
+async def test_fewer_than_five_values_are_no_usual_time(n, known) -> None:
+    reader = FakeReader([span("b", "build", "big", began=2 * MINUTE)])
+    reader.history = {"b": Baseline(n, 5 * MINUTE, 6 * MINUTE)}
+    for size in (WIDE, NARROW):
+        async with stage(reader, size=size) as on:
+            await on.sees("big", "0.4x" if known else " -  ")
+            assert ("┈" in on.text) == (known and size == WIDE)
+            assert ("/~5:00" in on.text) == (known and size == NARROW)
+            await on.press("enter")
+            await on.sees("so far 2:00")
+            assert ("usual 5:00 (n=5" in on.text) == known
+            assert ("┈┈" in on.lines[6]) == known
+    async with stage(reader, by_trace=True) as on:
+        await on.press("space")
+        await on.sees("2:00  3:00 left" if known else "2:00")
+        assert ("left" in on.text) == known
+    reader.history = {"b": Baseline(n, MINUTE, 2 * MINUTE)}
+    reader.put(reader.by_key["b"]._replace(started_at=NOW - HOUR, last_event_at=NOW - HOUR))
+    async with stage(reader) as on:  # a few values are enough to miss a sign of life
+        await on.sees("? stale", "lost?")
 
 
 async def test_attributes_are_listed_and_scroll() -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import Final
 
-from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, format_duration
 
 Interval = tuple[Instant, Instant]
 ROOM: Final = 30 * SECOND
@@ -297,7 +297,7 @@ def ticks(begin: Instant, end: Instant, most: int, offset: Duration = 0) -> list
 
 
 def short(duration: Duration) -> str:
-    """A duration in few characters: `45s`, `12m`, `3h`, `1d3h`, `12d`."""
+    """A duration in few characters: `45s`, `12m`, `3h`, `1d3h`, `12d`, `7.8y`."""
     if duration < MINUTE:
         return f"{duration // SECOND}s"
     if duration < HOUR:
@@ -305,4 +305,6 @@ def short(duration: Duration) -> str:
     if duration < DAY:
         return f"{duration // HOUR}h"
     days, hours = divmod(duration, DAY)
+    if days >= 1000:
+        return format_duration(duration)
     return f"{days}d{hours // HOUR}h" if days < 10 and hours >= HOUR else f"{days}d"

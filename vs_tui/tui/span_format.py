@@ -12,6 +12,7 @@ from vs_tui.model.filters import QUIET_BY_NATURE
 from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Trace
+from vs_tui.traces.standing import FEWEST
 from vs_tui.tui.theme import Glyphs
 
 SKEW: Final = 2 * MINUTE
@@ -153,15 +154,19 @@ def _at_work(spans: Sequence[Span]) -> str:
     return word if len(spans) == 1 else f"{word} +{len(spans) - 1}"
 
 
+def usual(baseline: Baseline | None) -> Baseline | None:
+    """The baseline, if it has enough values to be a usual time; else None."""
+    return baseline if baseline is not None and baseline.n >= FEWEST else None
+
+
 def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
-    """Elapsed time divided by the median of the series; None without history or for a failed
-    span."""
-    elapsed = span.elapsed(now)
-    if baseline is None or elapsed is None or baseline.p50 <= 0:
+    """Elapsed time divided by the usual one; None if that is unknown, and for a failed span."""
+    elapsed, known = span.elapsed(now), usual(baseline)
+    if known is None or elapsed is None or known.p50 <= 0:
         return None
     if not span.in_flight and span.status is not Status.OK:
         return None
-    return elapsed / baseline.p50
+    return elapsed / known.p50
 
 
 def ratio_text(

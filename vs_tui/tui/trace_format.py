@@ -190,9 +190,10 @@ def steps(
     baselines: Mapping[str, Baseline],
     past: Mapping[str, Sequence[PastRun]],
     width: int,
+    open_key: str,
 ) -> list[tuple[str, tuple[Piece, ...]]]:
     """(span key or empty, line) for each line of an unfolded trace: failed, running and waiting
-    steps, all succeeded steps in one line, expected steps."""
+    steps, all succeeded steps in one line, expected steps. `open_key` shows the whole trace."""
     machines = [s for s in spans if s.operation not in _NO_STEPS and not span_format.is_phase(s)]
     above = {s.parent_key for s in machines}
     leaves = [s for s in machines if s.key not in above]
@@ -211,13 +212,14 @@ def steps(
     begins = min((s.at for s in [*failed, *running] if s.at <= now), default=now)
     lines: list[tuple[str, tuple[Piece, ...]]] = []
     for step in [*failed, *running, *waiting]:
-        bar = _bar(step, begins, now, baselines.get(step.key), glyphs, max(width // 4, 8))
+        usual = span_format.usual(baselines.get(step.key))
+        bar = _bar(step, begins, now, usual, glyphs, max(width // 4, 8))
         lines.append((step.key, _step_line(step, row, bar, again.get(step.key, 1), glyphs, now,
                                            baselines.get(step.key))))  # fmt: skip
     if len(lines) > MOST_STEPS - 2:
         more = len(lines) - (MOST_STEPS - 3)
         lines = lines[: MOST_STEPS - 3]
-        lines.append(("", ((f"{glyphs.ellipsis} {more} more: enter", "dim"),)))
+        lines.append(("", ((f"{glyphs.ellipsis} {more} more: {open_key}", "dim"),)))
     if good:
         names = ", ".join(dict.fromkeys(step_name(s)[1] for s in good))
         lines.append((good[0].key, ((f"{glyphs.ok} ", "ok"), (names, "dim"))))
@@ -273,8 +275,9 @@ def _step_line(
     name += f", {tries} tries" if tries > 1 else ""
     name += f" {glyphs.critical}" if decides and row.section is Section.RUNNING else ""
     told = age(step.elapsed(now), machine=True)
-    if step.in_flight and usual is not None and step.started_at is not None:
-        left = step.started_at + usual.p50 - now
+    known = span_format.usual(usual)
+    if step.in_flight and known is not None and step.started_at is not None:
+        left = step.started_at + known.p50 - now
         told += f"  {format_duration(left)} left" if left > 0 else ""
     if step.error:
         told += f"  {step.error}"

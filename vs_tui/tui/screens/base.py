@@ -349,6 +349,10 @@ class View(Screen[None]):
         else:
             note.say(filtering.ways_to_go_on(written, ways) if self.filtering else "", "dim")
 
+    def show_gone(self, what: str) -> None:
+        """Say that what this screen shows was pruned."""
+        self.show_problem(self.dash.worded(f"{what} is gone: it was pruned; {{back}} goes back"))
+
     def start_filter(self) -> None:
         """Open the filter box."""
         if not self.filterable:

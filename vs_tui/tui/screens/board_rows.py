@@ -172,6 +172,7 @@ class BoardRows(WorkView):
             baselines=self.dash.baselines,
             past=self.dash.histories.runs,
             width=self.list.size.width - 40,
+            open_key=self.dash.worded("{open}"),
         )
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:

@@ -298,7 +298,7 @@ class DeliveryView(View):
         first = self.detail is None
         detail = await self.dash.reader.delivery(self.delivery_id)
         if detail is None:
-            self.show_problem("this delivery is gone: it was pruned; press esc")
+            self.show_gone("this delivery")
             return
         # Of a stored delivery only the verdict and the number of repeats change.
         if detail != self.detail:

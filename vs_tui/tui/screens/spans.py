@@ -274,9 +274,8 @@ class TraceStrip(Framed):
         assert self._trace is not None
         root = self._trace.root
         total = format_duration(root.elapsed(self._now))
-        baseline = self._baselines.get(root.key)
-        if baseline is not None:
-            total += f"/~{format_duration(baseline.p50)}"
+        if (usual := span_format.usual(self._baselines.get(root.key))) is not None:
+            total += f"/~{format_duration(usual.p50)}"
         steps = _steps(self._trace)
         names = [_short(s.name) for s in steps]
         room = width - 2 - len(total) - 2

@@ -75,7 +75,6 @@ class Details:
         return [
             [(f"{found.word} ", "dim"), (span_format.title(found.span), "text")],
             fact("linked", f"by {found.link.why} ({found.link.confidence})"),
-            [("enter opens that trace, esc comes back to this row", "dim")],
         ]
 
     def _length(self) -> int:
@@ -91,12 +90,12 @@ class Details:
         found: list[list[Piece]] = [[(f"{glyph} {word}", role)]]
         if took is not None:
             found.append(fact("so far" if span.ended_at is None else "took", format_duration(took)))
-        if baseline is not None:
-            slow = format_duration(baseline.p90)
-            usual = f"{format_duration(baseline.p50)} (n={baseline.n}, 9 of 10 under {slow})"
-            found.append(fact("usual", usual))
-            ratio, ratio_role = span_format.ratio_text(span, baseline, glyphs, now)
-            if span_format.ratio(span, baseline, now) is not None:
+        if (usual := span_format.usual(baseline)) is not None:
+            slow = format_duration(usual.p90)
+            told = f"{format_duration(usual.p50)} (n={usual.n}, 9 of 10 under {slow})"
+            found.append(fact("usual", told))
+            ratio, ratio_role = span_format.ratio_text(span, usual, glyphs, now)
+            if span_format.ratio(span, usual, now) is not None:
                 found.append([(ratio.strip(), ratio_role)])
         found.append(fact("began", self.clock(span.started_at) if span.started_at else "not told"))
         if span.ended_at is not None:
@@ -271,7 +270,7 @@ class TraceView(View):
         dash = self.dash
         trace = await dash.trace(self.trace_id, learn=True)
         if trace is None:
-            self.show_problem("this trace is gone: it was pruned; press esc")
+            self.show_gone("this trace")
             return
         self.trace = trace
         self.waterfall.show(trace, dash.baselines, dash.now(), dash.histories.runs)
@@ -318,9 +317,10 @@ class TraceView(View):
         elif wait is not None:
             lines = details.of_wait(wait)
         elif link is not None:
-            lines = details.of_link(link)
+            how = "{open} opens that trace, {back} comes back to this row"
+            lines = [*details.of_link(link), [(self.dash.worded(how), "dim")]]
         else:
-            lines = [[("enter shows what is below this row", "dim")]]
+            lines = [[(self.dash.worded("{open} shows what is below this row"), "dim")]]
         if row is not None:
             kind = span_format.kind(row.span)
             self.detail.set_heading([(clean(span_format.title(row.span), 80), "title")], kind)
@@ -370,7 +370,7 @@ class TraceView(View):
 
     def on_waterfall_notice(self, message: Waterfall.Notice) -> None:
         message.stop()
-        self.dash.notify_text(message.text)
+        self.dash.notify_text(self.dash.worded(message.text))
 
     def on_cursor_box_opened(self, message: Waterfall.Opened) -> None:
         message.stop()

@@ -159,7 +159,7 @@ class CompareView(ListedView):
         first = await self.dash.trace(self._ids[0])
         second = await self.dash.trace(self._ids[1])
         if first is None or second is None:
-            self.show_problem("one of the traces is gone: it was pruned; press esc")
+            self.show_gone("one of the traces")
             return
         pairs = compare(first.spans, second.spans, self.dash.now())
         self._longest = max((max(p.first or 0, p.second or 0) for p in pairs), default=1)

@@ -102,7 +102,7 @@ class Zoom:
                 found = fitted(self.whole, *bar)
                 self.window = None if found == before else found
         elif before is None:
-            return "all of it is shown; + zooms in"
+            return "all of it is shown; {zoom_in} zooms in"
         elif action == "zoom_out":
             self.window = zoomed_out(self.whole, before)
         else:

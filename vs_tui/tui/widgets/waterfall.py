@@ -46,7 +46,7 @@ class Waterfall(CursorBox):
     """The waterfall of one trace. `show` sets the data, `tick` the time; keys do the rest."""
 
     class Notice(Message):
-        """The reason why a key did nothing."""
+        """The reason why a key did nothing, with `{id}` for the key of an action."""
 
         def __init__(self, text: str) -> None:
             super().__init__()

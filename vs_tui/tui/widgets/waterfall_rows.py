@@ -43,13 +43,12 @@ class Scene:
 
 
 def expected_end(span: Span, baseline: Baseline | None, now: Instant) -> Instant | None:
-    """Start plus median of a span in flight; None if that has passed or is unknown. Issues and
+    """Start plus usual time of a span in flight; None if that has passed or is unknown. Issues and
     changes have none: people keep them open, so the axis should not extend to that time."""
-    if not span.in_flight or baseline is None or span.started_at is None:
+    usual = span_format.usual(baseline)
+    if not span.in_flight or usual is None or span.started_at is None or span.operation in LINES:
         return None
-    if span.operation in LINES:
-        return None
-    expected = span.started_at + baseline.p50
+    expected = span.started_at + usual.p50
     return expected if expected > now else None
 
 
