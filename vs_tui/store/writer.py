@@ -262,7 +262,7 @@ class Writer(Sweeper):
         return current
 
     def _opened(self, db: sqlite3.Connection) -> None:
-        """Read from the database what is kept in memory, in the first transaction on new data."""
+        """Read again what is kept in memory."""
         self._projector.opened(db)
 
     def _notify(self, changes: Sequence[Change]) -> None:

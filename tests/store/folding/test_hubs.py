@@ -215,6 +215,24 @@ def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(
     assert world.rebuild().rows() == reverse.rows()
 
 
+@pytest.mark.parametrize("number", [400, projector_module.MOST_EVENTS - 1])
+def test_those_that_come_with_their_offer_are_linked_once(number) -> None:
+    world = World()
+    known = custom("task", "known", "start", parentid=ref("pipeline", "p"))
+    world.deliver(known)
+    seekers = [custom("task", n, "start", parentid=ref("pipeline", "p")) for n in range(number)]
+    together = [custom("pipeline", "p", "start"), *seekers]
+    sqlite_log.append(world.db, together, world.folding.bodies, lambda _: True)
+    projector = Projector(at_once=len(together), seconds=1)
+    projector.opened(world.db)
+    while projector.position < projector.head:
+        projector.committed(projector.fold_some(world.db, world.folding))
+    assert not crowded_keys.is_waiting(world.db)
+    parents = [*world.parents().values()]
+    assert parents.count("customhttp-pipeline-default-p") == number + 1
+    assert World().deliver(seekers, together[:1], known).rows() == world.rows()
+
+
 def test_the_one_build_of_a_version_is_found_among_its_many_deploys() -> None:
     tags = {"service": "api", "version": "1.0"}
     world = World().deliver(*both("build", "b", 0, tags=tags))

@@ -130,14 +130,16 @@ def _crowded(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[Place
 def seekers(
     connection: sqlite3.Connection,
     tokens: Iterable[str],
+    new: Collection[str],
     concerned: Callable[[set[Sought]], set[Sought]],
 ) -> set[str]:
-    """The spans that seek one of these tokens. A token with too many seekers is queued instead.
-    `concerned` keeps those that the changes may concern."""
-    wanted = set(tokens)
+    """The spans that seek one of these tokens, without the `new` ones, which are linked anyway. Too
+    many are queued instead. `concerned` keeps those that the changes may concern."""
+    wanted, most = set(tokens), _READ_AT_ONCE + len(new)
     sql = f"SELECT DISTINCT token, key, rule FROM seeks WHERE token {rows.KEYS} LIMIT {{}}"
-    found: set[Sought] = set(rows.select_in(connection, sql.format(_READ_AT_ONCE), wanted))
-    if len(found) < _READ_AT_ONCE:
+    found: set[Sought] = set(rows.select_in(connection, sql.format(most), wanted))
+    if len(found) < most:
+        found = {sought for sought in found if sought[1] not in new}
         seeking = Counter(token for token, *_ in found)
         vast = {sought for sought in found if seeking[sought[0]] > _COMPARED}
         found = vast | concerned(found - vast)

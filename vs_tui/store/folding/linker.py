@@ -141,11 +141,9 @@ def _affected(
     new = {change.new.key for change in changes if change.old is None}
 
     def concerned(seeking: Collection[crowded_keys.Sought]) -> set[crowded_keys.Sought]:
-        # New spans are linked anyway; in a backlog they are nearly all that seek new keys.
-        known = [sought for sought in seeking if sought[1] not in new]
-        return _concerned(connection, offering, offered.crowded_now, known) if known else set()
+        return _concerned(connection, offering, offered.crowded_now, seeking) if seeking else set()
 
-    keys = crowded_keys.seekers(connection, {*offering, *offered.crowded_now}, concerned)
+    keys = crowded_keys.seekers(connection, {*offering, *offered.crowded_now}, new, concerned)
     keys.update(incident_links.affected(connection, changes, rules))
     return keys
 
