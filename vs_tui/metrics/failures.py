@@ -95,23 +95,37 @@ def is_revert(change: Change) -> bool:
 
 
 def reverts_among(changes: Sequence[Change]) -> list[Change]:
-    """The reverts among the changes of a deployment, without those of changes that it ships itself:
-    these were never in production."""
-    own = {change.key for change in changes}
-    return [c for c in changes if is_revert(c) and own.isdisjoint(c.reverts)]
+    """The reverts among the changes of a deployment, without those of changes that it ships itself,
+    and those that it takes back itself: these were never in production."""
+
+    def names(change: Change) -> set[str]:
+        return {change.key, bare_title(change.title)} - {""}
+
+    def taken(change: Change) -> set[str]:
+        return {*change.reverts, _taken_title(change.title)}
+
+    own = set[str]().union(*map(names, changes))
+    back = set[str]().union(*(taken(c) for c in changes if not is_revert(c)))
+    reverts = (c for c in changes if is_revert(c))
+    return [c for c in reverts if taken(c).isdisjoint(own) and names(c).isdisjoint(back)]
 
 
 def undoes_a_revert(title: str) -> bool:
     """Whether a title is that of the revert of a revert."""
-    return _REVERT.match(bare_title(title)) is not None and not reverted_title(title)
+    return bool(_taken_title(title)) and not reverted_title(title)
 
 
 def reverted_title(title: str) -> str:
     """The bare title of the change that a change with this title reverts; empty if it reverts
     none. The revert of a revert brings a change back, so it reverts none."""
+    taken = _taken_title(title)
+    return "" if taken and reverted_title(taken) else taken
+
+
+def _taken_title(title: str) -> str:
+    """The bare title of what a change with this title takes back, be it a revert or not."""
     match = _REVERT.match(bare_title(title))
-    reverted = bare_title(match[1] or match[2]) if match else ""
-    return "" if reverted and reverted_title(reverted) else reverted
+    return bare_title(match[1] or match[2]) if match else ""
 
 
 class Course:

@@ -118,7 +118,9 @@ def judge(
     before: Deployment | None = None
     for deployment in course.deployments:
         requests = facts.shipped.get(deployment.key)
-        changes = changes_of(deployment, requests or ())
+        # Without requests of its own all that is new belongs to other services.
+        is_bare = requests is not None and not requests
+        changes = [] if is_bare else changes_of(deployment, requests or ())
         # A branch that is deployed for the first time has older changes, too; they can neither
         # revert nor repair anything.
         fresh = [change for change in changes if change.key not in known]
@@ -134,8 +136,7 @@ def judge(
         version = plain_version(deployment.version)
         is_bringing = deployment.marked != ROLLBACK
         if only is None or deployment.key in only:
-            # Without requests of its own all that is new belongs to other services.
-            own = changes if is_bringing and (requests is None or requests) else []
+            own = changes if is_bringing else []
             if version in versions and version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own = [change for change in own if change.kind is not Kind.VERSION]

@@ -7,21 +7,35 @@ branch and deploys. A change ships with the first successful deployment whose co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
+from typing import Any, NamedTuple
 
 from tests.metrics.http.git import NONE, Git
 from tests.metrics.http.github import GitHub
 
-Lead = tuple[int, int]
-"""(when a deployment ended, lead time of a change that it shipped), in minutes of the first day."""
+Lead = tuple[str, int, int]
+"""(service, when a deployment ended, lead time of a change that it shipped), in minutes of the
+first day; the service is empty if the repository has only one."""
+Verdict = tuple[str, int, bool, bool]
+"""(service, when a deployment ended, whether it failed, whether it is a repair)."""
 BEGINS = 6 * 60
 
 
 def clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+class Deploy(NamedTuple):
+    """A deployment."""
+
+    minute: int
+    commit: str
+    ok: bool
+    service: str
+    branch: str
 
 
 @dataclass(eq=False)
@@ -34,6 +48,14 @@ class Feature:
     number: int = 0
     """Of its pull request, if it has one."""
     opened: int = 0
+    fork: str = ""
+    """The repository that its branch is of, if that is another one."""
+    ref: str = ""
+    """The name of its branch there."""
+    author: str = "bob"
+    files: tuple[str, ...] = ()
+    told: list[str] = field(default_factory=list)
+    """The commits that the host told when it was merged."""
 
 
 class Team:
@@ -47,12 +69,24 @@ class Team:
         self.heads: list[str] = []
         """All that the default branch pointed to."""
         self._named = self._requests = 0
+        self._of_forks: set[str] = set()
+        """Branches of which the host tells no push."""
         self._written: dict[str, int] = {}
         self._brings: dict[str, tuple[str, ...]] = {}
         """Commit -> others whose content it has, beside that of its parents."""
+        self._files: dict[str, Sequence[str]] = {}
+        """Change -> the files that it touches."""
         self._changes: dict[str, tuple[str, int]] = {}
         """Change -> the commit that brings it, and when it began."""
-        self._deploys: list[tuple[int, str, bool]] = []
+        self._deploys: list[Deploy] = []
+        self._reverts: dict[str, str] = {}
+        """Change -> the one that it takes back. That of a revert takes nothing back."""
+        self._restored: dict[str, str] = {}
+        """Change -> the revert that it takes back."""
+        self._hotfixes: dict[str, str] = {}
+        """Change of a hotfix branch -> its base."""
+        self.paths: dict[str, str] = {}
+        """Service -> the folder of its files."""
 
     # What a repository has
 
@@ -73,24 +107,77 @@ class Team:
                 left += [*self.git.parents[commit], *self._brings.get(commit, ())]
         return found
 
-    def leads(self) -> Counter[Lead]:
-        """The lead times of all that was shipped."""
-        found, had = Counter[Lead](), set[str]()
-        for minute, commit, ok in self._deploys:
-            content = self.contained(commit) if ok else ()
-            for change, (bringing, began) in self._changes.items():
-                if change not in had and bringing in content:
-                    had.add(change)
-                    found[minute, minute - began] += 1
+    def shipped(self) -> list[dict[str, int]]:
+        """For each deployment, in their order: change -> when it began."""
+        found, had = [], dict[str, set[str]]()
+        for deploy in self._deploys:
+            content = self.contained(deploy.commit) if deploy.ok else ()
+            own = had.setdefault(deploy.service, set())
+            new = {
+                change: began
+                for change, (bringing, began) in self._changes.items()
+                if change not in own and bringing in content and self._touches(change, deploy)
+            }
+            own.update(new)
+            found.append(new)
         return found
+
+    def _touches(self, change: str, deploy: Deploy) -> bool:
+        folder = self.paths.get(deploy.service)
+        files = self._files.get(change, ())
+        return folder is None or any(file.startswith(folder) for file in files)
+
+    def leads(self) -> Counter[Lead]:
+        """The lead times of all that was shipped, by service."""
+        return Counter(
+            (deploy.service, deploy.minute, deploy.minute - began)
+            for deploy, new in zip(self._deploys, self.shipped(), strict=True)
+            for began in new.values()
+        )
+
+    def verdicts(self) -> Counter[Verdict]:
+        """Which deployments failed and which are repairs."""
+        failed, repairs = [not d.ok for d in self._deploys], [False for _ in self._deploys]
+        by: dict[tuple[str, str], int] = {}
+        last: dict[str, int] = {}
+        first: dict[tuple[str, str], int] = {}
+        for n, (deploy, new) in enumerate(zip(self._deploys, self.shipped(), strict=True)):
+            service, commit = deploy.service, deploy.commit
+            before = last.get(service)
+            back = {self._restored.get(change) for change in new}
+            taken = {self._reverts[c] for c in new if c in self._reverts and c not in back}
+            taken -= new.keys()
+            undone = [by[service, c] for c in taken if (service, c) in by]
+            if before is not None and self._is_older(commit, self._deploys[before], first):
+                undone = [before]
+            repairs[n] = bool(undone) or any(
+                self._hotfixes.get(change) == deploy.branch for change in new
+            )
+            for each in undone:
+                failed[each] = True
+            by |= {(service, change): n for change in new}
+            last[service] = n
+            first.setdefault((service, commit), deploy.minute)
+        told = zip(self._deploys, failed, repairs, strict=True)
+        return Counter((d.service, d.minute, fail, repair) for d, fail, repair in told)
+
+    def _is_older(self, commit: str, before: Deploy, first: Mapping[tuple[str, str], int]) -> bool:
+        if commit == before.commit:
+            return False
+        if commit in self.contained(before.commit):
+            return True
+        seen = first.get((before.service, commit))
+        was = first[before.service, before.commit]
+        return before.commit not in self.contained(commit) and seen is not None and seen < was
 
     # What its people do
 
-    def begin(self, *branches: str) -> None:
+    def begin(self, *branches: str, deployed: bool = True) -> None:
         """The first commit is deployed; all branches begin with it."""
         self.default = self.git.default = branches[0]
         self.work_on(self.default)
-        self.deploy()
+        if deployed:
+            self.deploy()
         for branch in branches[1:]:
             self.cut(branch, self.default)
 
@@ -133,12 +220,15 @@ class Team:
         if self.chance(0.7):
             self.push(feature.name)
 
-    def open(self, feature: Feature) -> None:
+    def open(self, feature: Feature, **more: Any) -> None:
         self.push(feature.name)
         self.passes(1, 5)
         self._requests += 1
         feature.number, feature.opened = self._requests, self.minute
-        self.git.open(feature.number, feature.name, clock(self.minute), feature.base)
+        more |= {"author": feature.author}
+        if feature.fork:
+            more |= {"fork": feature.fork, "ref": feature.ref}
+        self.git.open(feature.number, feature.name, clock(self.minute), feature.base, **more)
         self._say(f"open {feature.number}: {feature.name} -> {feature.base}")
 
     def land(self, feature: Feature, ways: Sequence[str]) -> None:
@@ -148,6 +238,7 @@ class Team:
         self.push(feature.name)
         self.passes()
         git, base, head = self.git, feature.base, self.head(feature.name)
+        feature.told = self._told(feature)
         way = self.random.choice(ways)
         if way == "forward" and self.head(base) not in git.history_of([head]):
             way = "merge"
@@ -167,8 +258,26 @@ class Team:
             git.requests[feature.number] |= {"sha": head, "merge": self.head(base)}
             git.tell(feature.number, "merged", clock(self.minute))
             self.push(base)
-        began = min(feature.opened, *(self._written[name] for name in feature.commits))
-        self._changes[f"#{feature.number}"] = (self.head(base), began)
+        self._count(feature, way)
+
+    def _told(self, feature: Feature) -> list[str]:
+        """The commits of a feature that a host tells: of a fork only those in the push of their
+        merge, of which it may list the newest."""
+        if not feature.fork:
+            return feature.commits
+        new = self.git.missing(self.head(feature.name), [self.head(feature.base)])
+        listed = new[-self.git.listed + 1 :]
+        return [name for name in feature.commits if name in listed]
+
+    def _count(self, feature: Feature, way: str) -> None:
+        """A pull request was merged. Nobody tells of the commits of a fork before they are."""
+        change, began = f"#{feature.number}", feature.opened
+        if not feature.fork or way != "squash":
+            began = min([began, *(self._written[name] for name in feature.told)])
+        self._changes[change] = (self.head(feature.base), began)
+        self._files[change] = feature.files
+        if feature.name.startswith("hotfix/"):
+            self._hotfixes[change] = feature.base
         self.features.remove(feature)
 
     def land_deployed(self, feature: Feature, ways: Sequence[str]) -> None:
@@ -209,13 +318,16 @@ class Team:
         git.land(self._requests, clock(self.minute), way)
         self._brings[self.head(base)] = (head,)
 
-    def deploy(self, branch: str = "", commit: str = "", ok: bool = True) -> None:
+    def deploy(
+        self, branch: str = "", commit: str = "", ok: bool = True, service: str = "", **more: Any
+    ) -> None:
         self.passes(5, 20)
         branch = branch or self.default
         end = clock(self.minute)
-        self.git.deploy(end, commit, branch, **({} if ok else {"ok": False}))
-        self._deploys.append((self.minute, commit or self.head(branch), ok))
-        self._say(f"deploy {branch} {self._deploys[-1][1]}{'' if ok else ', failed'}")
+        more |= {"service": service} if service else {}
+        self.git.deploy(end, commit, branch, **({} if ok else {"ok": False}), **more)
+        self._deploys.append(Deploy(self.minute, commit or self.head(branch), ok, service, branch))
+        self._say(f"deploy {service} {branch} {self._deploys[-1].commit}{'' if ok else ', failed'}")
 
     def deploy_old(self) -> None:
         """Deploy what the default branch pointed to before, maybe by a tag."""
@@ -226,7 +338,7 @@ class Team:
         """Push a branch; GitHub also tells of one without new commits, and which ones are new."""
         git, new = self.git, self.head(branch)
         old = git.remote.get(branch)
-        if old == new:
+        if old == new or branch in self._of_forks:
             return
         others = git.history_of(head for name, head in git.remote.items() if name != branch)
         told = len(git.story.posts)
@@ -247,10 +359,7 @@ class Team:
             if not any(commit["distinct"] for commit in body["commits"]):
                 self._may_be_ignored()
         if old and old not in git.history_of([new]):
-            if "forced" in body:
-                body["forced"] = True
-            elif "push" in body:
-                body["push"]["changes"][0]["forced"] = True
+            git.tell_of_force()
 
     def _tell_of(self, branch: str, old: str | None, new: str) -> None:
         git = self.git
@@ -285,7 +394,8 @@ class Team:
         return found
 
     def _say(self, text: str) -> None:
-        self.log.append(f"{clock(self.minute)} {text}")
+        first, _, _ = text.partition("\n")
+        self.log.append(f"{clock(self.minute)} {first}")
 
 
 def _some_work(team: Team, base: str, ways: Sequence[str], by_hand: bool = False) -> None:

@@ -6,46 +6,63 @@ import contextlib
 import json
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.ingest.server import nearby
 from tests.metrics.http.clock import moment
-from tests.metrics.http.flows import FLOWS, Lead, Team
+from tests.metrics.http.flows import FLOWS, Lead, Team, Verdict
 from tests.metrics.http.git import HOSTS
+from tests.metrics.http.habits import HABITS, Crew
 from tests.metrics.http.orders import ORDERS, ordered
 from tests.metrics.http.story import Story, command, send
 
 SEEDS = range(8)
 
 
-def told() -> dict[str, Team]:
+def told(
+    seeds: Iterable[int] = SEEDS,
+    hosts: Iterable[str] = tuple(HOSTS),
+    flows: Sequence[Callable[[Crew], None]] = (*FLOWS, *HABITS),
+) -> dict[str, Team]:
     """Project -> its team, whose history has been told."""
     found = {}
-    for host, git in HOSTS.items():
-        for flow in FLOWS:
-            for seed in SEEDS:
-                name = f"acme/{flow.__name__}-{seed}-{host}"
-                found[name] = Team(git(Story(), name), f"{flow.__name__} {seed}")
-                flow(found[name])
+    for host, flow, seed in product(hosts, flows, seeds):
+        name = f"acme/{flow.__name__}-{seed}-{host}"
+        found[name] = Crew(HOSTS[host](Story(), name), f"{flow.__name__} {seed}")
+        flow(found[name])
     return found
 
 
-def shipped(db: Path) -> dict[str, Counter[Lead]]:
-    """Project -> the lead times of all that it shipped."""
-    sql = (
-        "SELECT d.project, d.ended_at, c.lead FROM dora_changes c "
-        "JOIN dora_deployments d ON d.key = c.deployment WHERE c.again = 0"
+def shipped(db: Path) -> dict[str, tuple[Counter[Lead], Counter[Verdict]]]:
+    """Project -> the lead times of all that it shipped, and how its deployments went."""
+    ships = (
+        "SELECT d.project, d.service, MIN(d.ended_at), c.lead FROM dora_changes c JOIN "
+        "dora_deployments d ON d.key = c.deployment WHERE d.unit < 2 GROUP BY d.place, c.change"
+    )
+    went = (
+        "SELECT project, service, ended_at, failed_at IS NOT NULL, repair <> '' "
+        "FROM dora_deployments WHERE unit < 2"
     )
     begins = round(moment("00:00").timestamp())
-    found: dict[str, Counter[Lead]] = defaultdict(Counter)
+    found: dict[str, tuple[Counter[Lead], Counter[Verdict]]]
+    found = defaultdict(lambda: (Counter(), Counter()))
     with contextlib.closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
-        for project, ended, lead in connection.execute(sql):
-            minute = (ended // 1_000_000 - begins) // 60
-            found[project][minute, -1 if lead is None else round(lead / 60e6)] += 1
+        for project, service, ended, lead in connection.execute(ships):
+            place = _own(project, service), (ended // 1_000_000 - begins) // 60
+            found[project][0][(*place, -1 if lead is None else round(lead / 60e6))] += 1
+        for project, service, ended, is_failed, is_repair in connection.execute(went):
+            place = _own(project, service), (ended // 1_000_000 - begins) // 60
+            found[project][1][(*place, bool(is_failed), bool(is_repair))] += 1
     return found
+
+
+def _own(project: str, service: str) -> str:
+    return "" if project.lower().endswith(f"/{service}") else service
 
 
 def links(db: Path) -> set[tuple[str, str]]:
@@ -57,10 +74,11 @@ def links(db: Path) -> set[tuple[str, str]]:
 def differing(teams: dict[str, Team], db: Path) -> dict[str, str]:
     found, wrong = shipped(db), {}
     for name, team in teams.items():
-        wanted = team.leads()
+        wanted = team.leads(), team.verdicts()
         if found[name] != wanted:
-            said = f"wanted {wanted - found[name]}, not {found[name] - wanted}"
-            wrong[name] = "\n".join([*team.log, said])
+            parts = zip(wanted, found[name], strict=True)
+            said = [f"wanted {ours - theirs}, not {theirs - ours}" for ours, theirs in parts]
+            wrong[name] = "\n".join([*team.log, *said])
     return wrong
 
 

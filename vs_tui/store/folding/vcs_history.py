@@ -288,7 +288,7 @@ DEFAULT_BRANCH: Final = """COALESCE(
         SELECT 1 FROM vcs_history h WHERE h.project = {0} AND h.branch = n.value)
      ORDER BY n.key LIMIT 1),
     (SELECT branch FROM (SELECT branch FROM vcs_history INDEXED BY vcs_history_from
-        WHERE project = {0} AND source <> '' AND branch <> '' LIMIT 100)
+        WHERE project = {0} AND source <> '' AND branch <> '' AND kind = 0 LIMIT 100)
      GROUP BY branch ORDER BY COUNT(*) DESC, branch LIMIT 1),
     '')"""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vs_tui.model.grouping import grouped
-from vs_tui.model.time import Instant
+from vs_tui.model.time import MINUTE, Instant
 from vs_tui.store import rows
 from vs_tui.store.folding.vcs_history import (
     FORCED,
@@ -29,7 +29,8 @@ _HEADS: Final = (
 )
 # The pushes of pull requests: to its own branch or to its base, those below it and those of its
 # head or merge. And what its branch had before it was opened: each push names the commit that it
-# was made on, back to the last merge of the branch into that base or to a forced push.
+# was made on, back to the last merge of the branch into that base or to a forced push that wrote
+# no commit anew.
 _PUSHES: Final = (
     "WITH RECURSIVE own(change, push) AS (SELECT s.parent_key, s.key FROM spans s "
     "CROSS JOIN vcs_history h ON h.key = s.key LEFT JOIN vcs_history r ON r.key = s.parent_key "
@@ -43,9 +44,13 @@ _PUSHES: Final = (
     "UNION SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2) "
     "UNION SELECT own.change, p.key FROM own CROSS JOIN vcs_history r ON r.key = own.change "
     "CROSS JOIN vcs_history h ON h.key = own.push AND h.branch <> r.branch AND r.source <> '' "
-    f"AND h.source NOT GLOB '{FORCED}*' CROSS JOIN vcs_commits c ON c.project = h.project "
-    "AND c.commit_id = h.base CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
-    "AND p.branch = h.branch AND p.at <= h.at WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
+    "CROSS JOIN vcs_commits c ON c.project = h.project AND c.commit_id = h.base "
+    "CROSS JOIN vcs_history p ON p.key = c.key AND p.kind = 1 "
+    f"AND p.branch = h.branch AND p.at <= h.at AND (h.source NOT GLOB '{FORCED}*' OR EXISTS ("
+    "SELECT 1 FROM vcs_commits n CROSS JOIN vcs_history q ON q.project = h.project "
+    "AND q.branch = h.branch AND q.at <= h.at AND q.key <> h.key CROSS JOIN vcs_commits o "
+    "ON o.key = q.key AND o.authored = n.authored WHERE n.key = h.key)) "
+    "WHERE NOT EXISTS (SELECT 1 FROM vcs_history m "
     "WHERE m.project = h.project AND m.source = h.branch AND m.source <> '' AND m.kind = 0 "
     "AND m.branch = r.branch AND m.key <> r.key AND m.at >= p.at AND m.at < h.at)) "
 )
@@ -73,6 +78,16 @@ _MERGED_BY: Final = (
     f"AND {named('m', 'c')} CROSS JOIN vcs_history r ON r.key = m.key AND r.kind = 0 "
     f"AND r.branch = h.branch WHERE c.key {rows.KEYS}"
 )
+# What the branches of such pull requests had: hosts may list the commits of a push by their dates.
+_HAD_BY: Final = (
+    "SELECT c.key, r.key, c.commit_id, c.at FROM vcs_commits c CROSS JOIN vcs_history h "
+    "ON h.key = c.key AND h.kind = 1 CROSS JOIN vcs_commits o ON o.project = c.project "
+    "AND o.commit_id = c.commit_id AND o.key <> c.key CROSS JOIN vcs_history b ON b.key = o.key "
+    "AND b.kind = 1 AND b.branch <> h.branch AND b.at <= h.at "
+    "CROSS JOIN vcs_history r ON r.project = b.project "
+    "AND r.source = b.branch AND r.source <> '' AND r.kind = 0 AND r.branch = h.branch "
+    f"AND r.at <= h.at + {MINUTE} AND r.at > h.at - {MINUTE} WHERE c.key {rows.KEYS}"
+)
 
 
 @dataclass(slots=True)
@@ -92,6 +107,9 @@ def own_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, 
     pushed = db.execute(_COMMITS, bound).fetchall()
     merges = rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed})
     merged = grouped((push, (request, head, at)) for push, request, head, at in merges)
+    several = [push for push, own in merged.items() if len({request for request, *_ in own}) > 1]
+    for push, *had in rows.select_in(db, _HAD_BY, several):
+        merged[push].append((had[0], had[1], had[2]))
     found = {request: Own() for request in requests}
     for change, push, commit_id, at, authored, paths in pushed:
         if _is_own(change, commit_id, at, merged.get(push, ())):

@@ -22,7 +22,13 @@ from vs_tui.store.folding.branch_stretches import Commit
 from vs_tui.store.folding.containment import carried_by, promotions_among
 from vs_tui.store.folding.pushed_requests import had_it, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in, known_positions, repeated
-from vs_tui.store.folding.vcs_history import DEFAULT_BRANCH, PUSH, begins
+from vs_tui.store.folding.vcs_history import (
+    DEFAULT_BRANCH,
+    PUSH,
+    begins,
+    default_branches,
+    is_shared,
+)
 from vs_tui.store.metrics.application_changes import applied
 from vs_tui.store.metrics.own_commits import Own, own_commits
 
@@ -204,7 +210,7 @@ def _commit_change(commit: Commit, project: str) -> Change:
 
 
 _SAID: Final = (
-    "SELECT k.value, c.commit_id, c.key, h.kind, c.title, c.reverts FROM json_each(?2) k "
+    "SELECT k.value, c.commit_id, c.key, h.kind, h.branch, c.title, c.reverts FROM json_each(?2) k "
     "CROSS JOIN vcs_commits c ON length(k.value) >= 7 AND c.project = ?1 "
     f"AND {begins('k.value', 'c')} "
     "JOIN vcs_history h ON h.key = c.key ORDER BY c.at, c.key"
@@ -274,13 +280,12 @@ def _meant(
     """Name of a commit or key of a pull request -> keys of the changes that it means; and those of
     them that are reverts."""
     known = _said(db, project, names)
-    brought = requests_of(db, {key for _, _, key, kind, *_ in known if kind == PUSH})
+    brought = _brought(db, project, known)
     meant: dict[str, list[str]] = {name: [name] for name in names}
     again = set()
-    for name, sha, key, kind, title, reverts in known:
-        requests = {request.key for request in brought.get(key, ())} if kind == PUSH else {key}
+    for name, sha, key, kind, _, title, reverts in known:
         commit = _commit_key(sha, project)
-        meant[name] += [*(requests if len(requests) == 1 else ()), commit]
+        meant[name] += [*(brought[sha] if kind == PUSH else {key}), commit]
         if is_revert(Change(key=commit, kind=Kind.COMMIT, title=title, reverts=(reverts,))):
             again.add(commit)
     found = {key for keys in meant.values() for key in keys}
@@ -297,6 +302,26 @@ def _meant(
     said = {sha for sha, *_, reverts in _said(db, project, spoken) if reverts}
     again.update(c.key for c in changes if is_revert(c) or not said.isdisjoint(c.commits))
     return meant, again
+
+
+def _brought(
+    db: sqlite3.Connection, project: str, known: Sequence[tuple[Any, ...]]
+) -> dict[str, set[str]]:
+    """Commit -> the pull request with which it came to a shared branch, else to its first one. A
+    branch that is brought up to date has what came without its pull request."""
+    defaults = default_branches(db, {project})
+    by_push = requests_of(db, {key for _, _, key, kind, *_ in known if kind == PUSH})
+    shared: dict[str, list[set[str]]] = {}
+    others: dict[str, list[set[str]]] = {}
+    for _, sha, key, kind, branch, *_ in known:
+        if kind == PUSH:
+            found = shared if is_shared(branch, project, defaults) else others
+            found.setdefault(sha, []).append({request.key for request in by_push.get(key, ())})
+    brought = {sha: own[0] for sha, own in others.items()}
+    for sha, own in shared.items():
+        several = set.intersection(*own)
+        brought[sha] = several & brought.get(sha, several) if len(several) > 1 else several
+    return {sha: own if len(own) == 1 else set() for sha, own in brought.items()}
 
 
 def _changes(
