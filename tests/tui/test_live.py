@@ -17,6 +17,7 @@ from vs_tui.traces.standing import Custom, DeployBefore, standing
 from vs_tui.tui import trace_format
 from vs_tui.tui.span_format import is_stale
 from vs_tui.tui.theme import UNICODE
+from vs_tui.tui.trace_format import Person
 
 SIZES = [(120, 40), (80, 24), (200, 60)]
 
@@ -201,6 +202,53 @@ async def test_the_frame_and_the_headings_say_the_order_that_holds() -> None:
         await on.press("f")
         await on.sees("rows stand by state here; b lists spans")
         assert on.list.selected_key == chosen
+
+
+async def test_by_person_each_has_a_line_that_says_what_waits_and_folds() -> None:
+    own = [
+        span(f"pr-{who}-{n}", "pull_request", f"{who} {n}", began=n * HOUR, last_event_at=NOW,
+             attributes={"vs.pr.reviewers": who})
+        for who, several in (("ana", 2), ("ben", 1), ("", 1)) for n in range(1, several + 1)
+    ]  # fmt: skip
+    code = span("i", "issue", "Slow", began=30 * MINUTE, actor="ben",
+                attributes={"vs.issue.assignees": "ben", "vs.issue.status_category": "in_progress"},
+                stage="in progress", last_event_at=NOW)  # fmt: skip
+    async with stage(FakeReader([*own, code]), by_trace=True) as on:
+        await on.press("s", "s")
+        await on.sees("▾ ana 2  review 2 ")
+        names = [row.data.name for row in on.list.rows if isinstance(row.data, Person)]
+        assert names == ["ana", "ben", "nobody"]
+        (ana,), (ben,) = lines_with(on, "▾ ana 2"), lines_with(on, "▾ ben 2")
+        assert "the longest 2h 0m" in ana
+        assert "review 1" in ben
+        assert "code 1" in ben
+        await on.press("g", "J", "J", "space")  # from RUNNING to WAITING and to the first person
+        await on.sees("▸ ana 2  review 2 ")
+        assert not lines_with(on, "review 2h 0m: ana")
+        assert lines_with(on, "review 1h 0m: ben")
+        await on.press("S")
+        await on.sees("person ▼")
+        names = [row.data.name for row in on.list.rows if isinstance(row.data, Person)]
+        assert names == ["nobody", "ben", "ana"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_incidents_and_the_heading_stay_above_a_scrolled_list(size) -> None:
+    async with stage(team_reader(300), size=size, by_trace=True) as on:
+        await on.press("ctrl+d", "ctrl+d", "ctrl+d")
+        await on.until(lambda: on.list.first > 20, "it scrolled")
+        top = next(n for n, line in enumerate(on.lines) if " WHAT " in line)
+        assert "✗ INCIDENT" in on.lines[top + 1]
+        assert "▾ WAITING FOR SOMEONE 292" in on.lines[top + 2]
+        shown = on.list.selected_key
+        while on.list.first + 2 < on.list.cursor:
+            await on.press("k")
+        assert lines_with(on, "▌▸"), "the row under the cursor is not below what stays"
+        await on.press("k", "k")
+        assert lines_with(on, "▌▸")
+        assert on.list.selected_key != shown
+        await on.press("g")
+        await on.sees("RUNNING")
 
 
 async def test_jumping_from_section_to_section() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
@@ -153,6 +154,29 @@ def heading(
     right = f" {note}" if note else ""
     line = glyphs.line * max(width - len(left) - len(right) - 2, 0)
     return (left, "title"), (line, "frame"), (right, "note")
+
+
+class Person(NamedTuple):
+    """Who acts next, and on which waiting rows."""
+
+    name: str
+    rows: Sequence[Standing]
+
+
+def person_line(
+    person: Person, glyphs: Glyphs, now: Instant, width: int, folded: bool
+) -> tuple[Piece, ...]:
+    """What waits for a person: `▾ ben 33  change 14, fix 11 … the longest 3d 8h, 9 longer than
+    usual`."""
+    rows = person.rows
+    verbs = Counter(row.action.verb for row in rows)
+    each = ", ".join(f"{verb} {n}" for verb, n in verbs.most_common())
+    note = f"the longest {age(max(row.waited(now) or 0 for row in rows), machine=False)}"
+    if long := sum(row.is_long(now) for row in rows):
+        note += f", {long} longer than usual"
+    name = f"  {glyphs.folded if folded else glyphs.open} {person.name} {len(rows)}  "
+    room = max(width - cell_len(name) - len(note), 0)
+    return (name, "title"), (fit(each, room, ellipsis=glyphs.ellipsis), "dim"), (f" {note}", "note")
 
 
 def incident_line(

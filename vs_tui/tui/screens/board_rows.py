@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from vs_tui.model.time import Instant
@@ -17,6 +18,7 @@ from vs_tui.tui import trace_format
 from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.screens.listed import WorkView
 from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_format import Person
 from vs_tui.tui.widgets.listing import Column, Row
 
 WIDE_FROM: Final = 100
@@ -78,7 +80,8 @@ class BoardRows(WorkView):
             kept = before.get(trace_id)
             if kept is None or kept.data is not row:
                 incident = row.section is Section.INCIDENT
-                kept = Row(trace_id, failed=row.failed or incident, data=row, whole=incident)
+                failed = row.failed or incident
+                kept = Row(trace_id, failed=failed, data=row, whole=incident, pinned=incident)
             self._listed[trace_id] = kept
 
     def _columns(self, wide: bool, lines: Sequence[Row]) -> Sequence[Column]:
@@ -127,12 +130,13 @@ class BoardRows(WorkView):
         incidents = parts[Section.INCIDENT]
         lines += [self._listed[row.trace_id] for row in incidents[:MOST_INCIDENTS]]
         if len(incidents) > MOST_INCIDENTS:
-            lines.append(Row(f"{HEAD}more-incidents", whole=True, data=len(incidents)))
+            more = Row(f"{HEAD}more-incidents", whole=True, pinned=True, data=len(incidents))
+            lines.append(more)
         for section in list(Section)[1:]:
             part = parts[section]
             if not part and section in (Section.FINISHED, Section.NOT_STARTED):
                 continue
-            lines.append(Row(f"{HEAD}{section.value}", whole=True, data=section))
+            lines.append(Row(f"{HEAD}{section.value}", whole=True, heads=True, data=section))
             if section.value in self.folded:
                 continue
             quiet, shown = [], part
@@ -142,10 +146,10 @@ class BoardRows(WorkView):
                 shown = [row for row in part if not row.is_quiet(now)] or part
                 quiet = quiet if shown is not part else []
             most = MOST_FINISHED if section is Section.FINISHED else len(shown)
-            for row in shown[:most]:
-                lines.append(self._listed[row.trace_id])
-                if row.trace_id in self.unfolded:
-                    lines += self._step_rows(row, now)
+            if section is Section.WAITING and self.sort.lstrip("-") == "person":
+                lines += self._by_person(shown, now)
+            else:
+                lines += self._with_steps(shown[:most], now)
             if len(shown) > most:
                 lines.append(Row(f"{HEAD}history", whole=True, data=len(shown) - most))
             if quiet:
@@ -153,6 +157,21 @@ class BoardRows(WorkView):
                 if self.opened_quiet:
                     lines += [self._listed[row.trace_id] for row in quiet]
         return lines
+
+    def _by_person(self, rows: Sequence[Standing], now: Instant) -> Iterator[Row]:
+        """The rows, which are in the order of the people who act next, below a line for each."""
+        for who, own in groupby(rows, lambda row: row.action.who[:1]):
+            person = Person("".join(who) or "nobody", tuple(own))
+            name = f"who:{''.join(who)}"
+            yield Row(f"{HEAD}{name}", whole=True, heads=True, data=person)
+            if name not in self.folded:
+                yield from self._with_steps(person.rows, now)
+
+    def _with_steps(self, rows: Sequence[Standing], now: Instant) -> Iterator[Row]:
+        for row in rows:
+            yield self._listed[row.trace_id]
+            if row.trace_id in self.unfolded:
+                yield from self._step_rows(row, now)
 
     def _step_rows(self, row: Standing, now: Instant) -> list[Row]:
         trace = self._details.get(row.trace_id)
@@ -201,6 +220,9 @@ class BoardRows(WorkView):
             return trace_format.heading(
                 data, self.board.matched, glyphs, width, folded=folded, note=note
             )
+        if isinstance(data, Person):
+            folded = line.key.removeprefix(HEAD) in self.folded
+            return trace_format.person_line(data, glyphs, now, self.list.size.width - 5, folded)
         if line.key == f"{HEAD}quiet" and isinstance(data, tuple):
             return self._quiet_line(data)
         if isinstance(data, tuple):

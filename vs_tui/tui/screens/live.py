@@ -284,7 +284,7 @@ class LiveView(BoardRows):
         return [self.first.steps.chosen.copies]
 
     def _jump(self, step: int) -> None:
-        heads = [n for n, row in enumerate(self.list.rows) if isinstance(row.data, Section)]
+        heads = [n for n, row in enumerate(self.list.rows) if row.heads]
         here = self.list.cursor
         ahead = [n for n in heads if (n > here if step > 0 else n < here)]
         if ahead:

@@ -250,6 +250,24 @@ class CursorBox(Framed):
     def has_selection(self) -> bool:
         return self.selected_key in self._places
 
+    @property
+    def sticky(self) -> Sequence[int]:
+        """Indexes of rows that stay visible above a scrolled list."""
+        return ()
+
+    def row_at(self, line: int) -> int:
+        sticky = self.sticky
+        return sticky[line] if 0 <= line < len(sticky) else super().row_at(line)
+
+    def refresh_row(self, index: int) -> None:
+        sticky = self.sticky
+        super().refresh_row(self.first + sticky.index(index) if index in sticky else index)
+
+    def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
+        super().scroll_to_row(index, anchor=anchor)
+        if index < self.first + len(self.sticky):  # they cover it
+            super().scroll_to_row(index, anchor=min(len(self.sticky), index))
+
     def is_choosable(self, index: int) -> bool:
         """Whether the cursor can be on a row."""
         return True

@@ -7,6 +7,7 @@ repaints everything for one cell (7.5 % of a core at 1 Hz; this list 1.3 %).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,8 @@ from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import CursorBox
 
+LEAST_WITH_STICKY: Final = 8
+"""Fewest visible rows of a list in which headings stay in sight."""
 READING: Final = ("reading\u2026",)
 MAX_SHOWN: Final = 2_000
 """Most painted rows kept for comparison."""
@@ -52,6 +55,10 @@ class Row:
     """Whether the pieces fill the whole line, as in a heading, instead of columns."""
     still: bool = False
     """Whether the cursor skips the row."""
+    heads: bool = False
+    """Whether the row stays in sight while those that follow it scroll, up to the next such row."""
+    pinned: bool = False
+    """Whether the row stays in sight however far the list is scrolled."""
 
 
 Describe = Callable[[Row], tuple[Piece, ...]]
@@ -81,6 +88,8 @@ class Listing(CursorBox):
         self.at_end = False
         """Whether the last move was to the end."""
         self.describe: Describe = lambda row: row.cells
+        self._heads: list[int] = []
+        self._pinned: list[int] = []
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
         """Index -> content painted last."""
         self._widths: tuple[int, list[tuple[int, int]]] = (-1, [])
@@ -116,6 +125,8 @@ class Listing(CursorBox):
         """
         had, before, anchor = len(self.rows), self.selected_key, self.cursor - self.first
         self.rows = list(rows)
+        self._heads = [index for index, row in enumerate(rows) if row.heads]
+        self._pinned = [index for index, row in enumerate(rows) if row.pinned]
         self.set_keys(row.key for row in rows)
         pushed_out = not self.touched and self.size and self.cursor >= self.rows_visible
         top = self.choosable_from(home, 1)
@@ -137,10 +148,20 @@ class Listing(CursorBox):
 
     def refresh_changed(self) -> None:
         """Repaint the visible rows whose content changed."""
-        for index in range(self.first, self.first + self.rows_visible):
+        for index in map(self.row_at, range(self.rows_visible)):
             if self._shown.get(index) != self._look_of(index):
                 self._shown.pop(index, None)
                 self.refresh_row(index)
+
+    @property
+    def sticky(self) -> Sequence[int]:
+        if not self.first or self.rows_visible < LEAST_WITH_STICKY:
+            return ()
+        pinned = [index for index in self._pinned if index < self.first]
+        follows = self.first + len(pinned)
+        above = bisect_right(self._heads, follows)
+        heading = self._heads[above - 1 : above] if above else []
+        return [*pinned, *(index for index in heading if index < follows)]
 
     def _look_of(self, index: int) -> tuple[str, tuple[Piece, ...]] | None:
         if not 0 <= index < len(self.rows):

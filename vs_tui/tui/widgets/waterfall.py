@@ -264,9 +264,8 @@ class Waterfall(CursorBox):
     # Painting.
 
     @property
-    def sticky(self) -> list[int]:
-        """Rows that stay visible above a scrolled list: the root and the nearest ancestors of the
-        first visible row."""
+    def sticky(self) -> Sequence[int]:
+        """The root and the nearest ancestors of the first visible row."""
         most = 3 if self.size.height >= 24 else 2
         if not self.full or self.first <= 0:
             return []
@@ -285,23 +284,6 @@ class Waterfall(CursorBox):
                 found.append(self._places[parent])
                 parent = self._rows[found[-1]].span.parent_key
         return found[::-1]
-
-    def row_at(self, line: int) -> int:
-        sticky = self.sticky
-        return sticky[line] if 0 <= line < len(sticky) else self.first + line
-
-    def refresh_row(self, index: int) -> None:
-        if self.sticky:
-            self.refresh()
-        else:
-            super().refresh_row(index)
-
-    def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
-        super().scroll_to_row(index, anchor=anchor)
-        covered = len(self.sticky)
-        if anchor is None and covered and index < self.first + covered:
-            super().scroll_to_row(index, anchor=min(covered, index))
-        self.refresh()
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         if self.trace is None:
