@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote
 
 from vs_tui.cli.commands import UsageError, add_command
@@ -106,8 +106,9 @@ def _make(args: argparse.Namespace, connection: Connection, config: Config) -> i
         )
     sender = ReceiverApi()
     api = Api(args.api or tool.url, proof_headers(args, tool), _tell)
-    hooks: Hooks
-    hooks = GitHubHooks(api, args.name) if args.tool == "github" else GitLabHooks(api, args.name)
+    kind: Callable[[Api, str], GitHubHooks | GitLabHooks]
+    kind = GitHubHooks if args.tool == "github" else GitLabHooks
+    hooks = kind(api, args.name)
     url = url_of(connection, base)
     try:
         sender.check()
@@ -186,16 +187,6 @@ class Hook:
     """False if a webhook with our URL existed and was updated."""
 
 
-class Hooks(Protocol):
-    """The webhooks of one repository, project, organization or group."""
-
-    def put(self, url: str, secret: str) -> Hook:
-        """Create the webhook, or update the one with this URL."""
-
-    def ping(self, hook: Hook) -> tuple[bool, str]:
-        """Let the tool send something; (whether it arrived, what the tool says of it)."""
-
-
 class GitHubHooks:
     """Webhooks of `OWNER/REPO`, or of an organization if there is no slash."""
 
@@ -207,6 +198,7 @@ class GitHubHooks:
         self._pause = pause
 
     def put(self, url: str, secret: str) -> Hook:
+        """Create the webhook, or update the one with this URL."""
         config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
         body = {"name": "web", "active": True, "events": list(github.HOOK_EVENTS), "config": config}
         try:
@@ -225,6 +217,7 @@ class GitHubHooks:
         return Hook(str(made["id"]), made=True)
 
     def ping(self, hook: Hook) -> tuple[bool, str]:
+        """Let the tool send something; (whether it arrived, what the tool says of it)."""
         before = {str(d.get("id")) for d in self._deliveries(hook)}
         self._api.send("POST", f"{self._at}/{hook.id}/pings", None)
         for _ in range(round(PING_SECONDS / _POLL)):

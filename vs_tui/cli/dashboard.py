@@ -107,7 +107,9 @@ async def with_receiver(
         setup.refold = runtime.refold
         setup.resend = lambda detail, target: _resend(runtime, detail, target)
         setup.send_trial = lambda say: _send_trial(runtime, say)
-        setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))
+        setup.find_public_url = lambda: find_public_url(
+            config.public_url, urlsplit(runtime.url).port or 0
+        )
         show_figures(setup, lambda: runtime.reports)
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
@@ -204,10 +206,6 @@ def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:
         return await reports().detail(team, metric, length, at, bucket)
 
     setup.cards, setup.detail = cards, detail
-
-
-def _port(url: str) -> int:
-    return urlsplit(url).port or 0
 
 
 async def show(app: VsTuiApp, config: Config) -> int:

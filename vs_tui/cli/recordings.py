@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.commands import UsageError, add_command
@@ -34,16 +34,6 @@ _SHOWN_EVERY: Final = 25
 """Deliveries between two updates of the gauge."""
 _CONNECTIONS: Final = 16
 """Connections to a receiver; it commits together what arrives together."""
-
-
-class Target(Protocol):
-    """Where deliveries go."""
-
-    async def send(self, delivery: Delivery) -> str:
-        """Send one delivery; returns the verdict, or `refused` and why."""
-
-    async def folded(self) -> None:
-        """Wait until what was sent shows, if nobody else sees to that."""
 
 
 def register(subparsers: Any) -> None:
@@ -234,6 +224,7 @@ class ReceiverTarget:
         """The receiver goes on folding by itself."""
 
     async def send(self, delivery: Delivery) -> str:
+        """Send one delivery; returns the verdict, or `refused` and why."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._send, delivery)
 
@@ -273,6 +264,10 @@ class StoreTarget:
             dict(parse_qsl(urlsplit(delivery.path).query)),
         )
         return "refused" if outcome is None else str(outcome.verdict.value)
+
+
+Target = ReceiverTarget | StoreTarget
+"""Where deliveries go."""
 
 
 def _register_record(subparsers: Any) -> None:

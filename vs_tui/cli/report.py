@@ -59,7 +59,10 @@ def register(subparsers: Any) -> None:
         """,
     )
     parser.add_argument(
-        "report", choices=tuple(REPORTS), metavar="REPORT", help="; ".join(_choices())
+        "report",
+        choices=tuple(REPORTS),
+        metavar="REPORT",
+        help="; ".join(f"{name}: {text}" for name, text in REPORTS.items()),
     )
     parser.add_argument(
         "filter",
@@ -98,10 +101,6 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="the same as --format json")
     add_store_options(parser)
-
-
-def _choices() -> list[str]:
-    return [f"{name}: {text}" for name, text in REPORTS.items()]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -112,12 +112,13 @@ class Door:
         self._look()
         if request.path == "/login" and request.method == "POST":
             offered = await _offered(request)
-            return self._let_in(request) if self._is_token(offered) else _login(401)
+            return self._let_in(request) if self._is_token(offered) else _login()
         if "token" in request.query:
             # The address with the token must not stay in the browser's history or its bar.
-            return self._let_in(request) if self._is_token(request.query["token"]) else _login(401)
-        if not self._is_known(request.cookies.get(COOKIE, "")):
-            return _login(401)
+            return self._let_in(request) if self._is_token(request.query["token"]) else _login()
+        session = request.cookies.get(COOKIE, "")
+        if self._sessions.get(session, 0.0) <= asyncio.get_running_loop().time():
+            return _login()
         if request.path != "/ws":
             return await handler(request)
         return await self._tab(request, handler)
@@ -140,10 +141,6 @@ class Door:
 
     def _is_token(self, offered: str) -> bool:
         return bool(self._token) and any_token(offered.strip(), [self._token])
-
-    def _is_known(self, session: str) -> bool:
-        until = self._sessions.get(session, 0.0)
-        return until > asyncio.get_running_loop().time()
 
     def _let_in(self, request: web.Request) -> web.Response:
         now = asyncio.get_running_loop().time()
@@ -174,8 +171,8 @@ async def _offered(request: web.Request) -> str:
     return fields.get("token", [""])[0]
 
 
-def _login(status: int) -> web.Response:
-    return web.Response(status=status, text=_LOGIN, content_type="text/html")
+def _login() -> web.Response:
+    return web.Response(status=401, text=_LOGIN, content_type="text/html")
 
 
 def _scheme(request: web.Request) -> str:

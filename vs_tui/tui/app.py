@@ -93,7 +93,7 @@ class VsTuiApp(Session):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
         self.show_theme()
-        self.navigation.open_first()
+        self.push_screen(self.navigation.view(self.navigation.current))
         self.set_interval(1.0, self._tick)
         start(self, self.feed.run, "pump")
         start(self, self._start_receiver, "receiver")

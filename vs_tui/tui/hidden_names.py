@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.board import Board
 from vs_tui.traces.next_action import NextAction
-from vs_tui.traces.standing import Standing
 
 if TYPE_CHECKING:
     from vs_tui.store.queries.reader_protocol import Reader, SpanPage, Trace, TracePage
@@ -78,10 +77,6 @@ def action_without_names(action: NextAction) -> NextAction:
     return replace(action, who=who, step=step, why=why)
 
 
-def standing_without_names(row: Standing) -> Standing:
-    return replace(row, root=without_names(row.root), action=action_without_names(row.action))
-
-
 class Roles:
     """A reader whose spans contain roles instead of names; other data is unchanged."""
 
@@ -113,7 +108,11 @@ class Roles:
 
     async def board(self, *args: Any, **options: Any) -> Board:
         found = await self._reader.board(*args, **options)
-        return replace(found, rows=[standing_without_names(row) for row in found.rows])
+        rows = [
+            replace(row, root=without_names(row.root), action=action_without_names(row.action))
+            for row in found.rows
+        ]
+        return replace(found, rows=rows)
 
 
 def _all(spans: Iterable[Span]) -> Sequence[Span]:

@@ -86,10 +86,6 @@ class Navigation:
         """Name of Live, by trace or by span."""
         return "live" if self._app.by_trace else "spans"
 
-    def open_first(self) -> None:
-        """Show the first view."""
-        self._app.push_screen(self.view(self.current))
-
     def view(self, name: str) -> View:
         """A view with the filter, sort order and range that it had last, in this run or the one
         before."""

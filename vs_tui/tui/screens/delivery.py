@@ -213,14 +213,6 @@ def _curl(app: Session, detail: DeliveryDetail, body: str) -> str:
     )  # fmt: skip
 
 
-_NOT_HERE = "this dashboard is read-only; send it where the receiver runs"
-
-
-def send_here(app: Session, detail: DeliveryDetail) -> None:
-    """Send it to this dashboard's receiver, over HTTP."""
-    _send(app, detail, "")
-
-
 def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
     """Ask for an address and send it there."""
     if app.setup.resend is None or detail.row.id < 0:
@@ -237,9 +229,10 @@ def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
 
 
 def _send(app: Session, detail: DeliveryDetail, target: str) -> None:
+    """Send it over HTTP, to this dashboard's receiver if the target is empty."""
     resend = app.setup.resend
     if resend is None:
-        app.notify_text(_NOT_HERE)
+        app.notify_text("this dashboard is read-only; send it where the receiver runs")
         return
     if detail.row.id < 0:  # its body is empty here: another request than the sender's
         app.notify_text(NOT_KEPT)
@@ -341,7 +334,7 @@ def act_on(view: View, detail: DeliveryDetail, action: str) -> bool:
     if action == "refold":
         _refold(view.dash, detail.row.id)
     elif action == "resend":
-        send_here(view.dash, detail)
+        _send(view.dash, detail, "")
     elif action == "resend_to":
         ask_and_send(view.dash, detail)
     else:

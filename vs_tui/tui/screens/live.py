@@ -242,7 +242,11 @@ class LiveView(BoardRows):
 
     def act(self, action: str) -> bool:
         if action == "first_page":
-            self._turn_to_first_page()
+            if self.on_first_page and self._asked_for_first:
+                self._leave_first_page()
+            else:
+                self._asked_for_first = True
+                self.dash.reload_view()
             return True
         if self.first is not None and self.on_first_page:
             return self.first.act(action)
@@ -266,13 +270,6 @@ class LiveView(BoardRows):
             self._toggle(self.list.selected_key)
             return True
         return super().act(action)
-
-    def _turn_to_first_page(self) -> None:
-        if self.on_first_page and self._asked_for_first:
-            self._leave_first_page()
-        else:
-            self._asked_for_first = True
-            self.dash.reload_view()
 
     def conceal(self) -> None:
         if self.first is not None and self.first.secret.shown:

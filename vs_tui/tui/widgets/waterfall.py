@@ -239,9 +239,6 @@ class Waterfall(CursorBox):
 
     def go_to(self, index: int) -> None:
         super().go_to(index)
-        self._pan_to_selected()
-
-    def _pan_to_selected(self) -> None:
         interval = self._selected_interval()
         if interval is not None and self.zoom.bring_in(*interval):
             self._layout()

@@ -109,8 +109,8 @@ def bar(row: Row, scene: Scene) -> list[Piece]:
     if row.folded:
         for hidden in row.below:
             if hidden.key in scene.path:
-                canvas.fill(*scene.axis.cells(hidden.at, end_at(hidden, scene.now)),
-                            _full(hidden, scene), role)  # fmt: skip
+                full = glyphs.partial if hidden.in_flight else glyphs.bar
+                canvas.fill(*scene.axis.cells(hidden.at, end_at(hidden, scene.now)), full, role)
     for broken in scene.axis.breaks:
         if span.at <= broken.begins and broken.ends <= ends:
             canvas.fill(*broken.cells, glyphs.left_out, "gap")
@@ -142,10 +142,6 @@ def _mark_outside(canvas: Canvas, scene: Scene, first: int, last: int, role: str
         canvas.write(0, glyphs.before, role)
     if last > scene.width:
         canvas.write(scene.width - 1, glyphs.after, role)
-
-
-def _full(span: Span, scene: Scene) -> str:
-    return scene.look.glyphs.partial if span.in_flight else scene.look.glyphs.bar
 
 
 def _stroke(row: Row, scene: Scene) -> tuple[str, str]:
