@@ -167,7 +167,7 @@ async def test_a_wrong_filter_says_below_the_box_what_is_accepted_and_keeps_the_
         box = next(i for i, line in enumerate(on.lines) if "colour:red" in line)
         assert "team" in on.lines[box + 1]
         await on.press("escape")
-        assert "-problem" not in on.app.screen.classes
+        assert not on.app.screen.query_one("#problem").display
 
 
 @pytest.mark.parametrize("keys", [("1",), ("1", "b"), ("2",), ("4",)])

@@ -398,6 +398,17 @@ def test_an_incident_tells_the_deploy_before_it_and_the_work_that_names_it(name,
     assert (then.after, then.fix) == (found.after, found.fix)
 
 
+@pytest.mark.parametrize("kind", ["build", "task"])
+def test_every_kind_of_machine_is_compared_with_its_own_series(kind) -> None:
+    world = World()
+    for n in range(5):  # ten minutes each
+        world.deliver(custom(kind, n, "start", f"0{n}:00:00", name="load"))
+        world.deliver(custom(kind, n, "end", f"0{n}:10:00", name="load"))
+    world.deliver(custom(kind, "own", "start", "11:55:00", name="load"))
+    (row,) = (r for r in TraceBoard().board(world.db, "", NOON).rows if not r.is_over)
+    assert (row.section, row.left(NOON)) == (Section.RUNNING, 5 * MINUTE)
+
+
 def test_a_past_moment_is_judged_by_the_usual_times_that_were_known_then() -> None:
     world = World()
     for n in range(5):  # ten minutes each

@@ -38,7 +38,7 @@ from vs_tui.store.queries.trace_surroundings import (
 from vs_tui.traces.board import Board, board, is_current, without_details
 from vs_tui.traces.correlation import series_of
 from vs_tui.traces.standing import Custom, Standing, Surroundings, custom_of, standing
-from vs_tui.traces.trace_facts import MACHINES, is_incident
+from vs_tui.traces.trace_facts import is_incident, is_machine
 
 MOST: Final = 5_000
 """Most traces in flight that are read."""
@@ -261,7 +261,7 @@ class TraceBoard:
         self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant, at: Instant | None
     ) -> Mapping[str, Baseline | None]:
         """How long the machines in flight usually take, now or as was known at a past moment."""
-        keys = {span.key for span in spans if span.in_flight and span.operation in MACHINES}
+        keys = {span.key for span in spans if span.in_flight and is_machine(span)}
         if at is not None:
             return read_baselines(db, sorted(keys), at)
         if not 0 <= now - self._usual_at < _HISTORY_AGE:

@@ -342,12 +342,8 @@ class View(Screen[None]):
         written = self.query_one(FilterBox).value if self.filtering else ""
         ways = self.completions(written)
         text = text or filtering.problem_so_far(written, self.where, ways)
-        self.set_class(bool(text), "-problem")
-        note = self.query_one("#problem", FilterNote)
-        if text:
-            note.say(text)
-        else:
-            note.say(filtering.ways_to_go_on(written, ways) if self.filtering else "", "dim")
+        going_on = filtering.ways_to_go_on(written, ways) if self.filtering else ""
+        self.query_one("#problem", FilterNote).say(text or going_on, "fail" if text else "dim")
 
     def show_gone(self, what: str) -> None:
         """Say that what this screen shows was pruned."""
@@ -373,8 +369,7 @@ class View(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        problem = filtering.problem(event.value, self.where)
-        if problem:
+        if problem := filtering.problem(event.value, self.where):
             self.show_problem(problem)
         else:
             self.end_filter()
