@@ -189,6 +189,15 @@ async def test_space_unfolds_a_trace_and_folds_a_section() -> None:
         assert lines_with(on, "▸ WAITING FOR SOMEONE")
 
 
+@pytest.mark.parametrize(("size", "told"), [((80, 24), True), ((120, 40), False)])
+async def test_a_narrow_list_tells_age_and_team_in_the_unfolded_row(size, told) -> None:
+    async with stage(FakeReader(work(3)), size=size, by_trace=True) as on:
+        await on.press("n", "space")
+        await on.sees("unit")
+        row = next(n for n, line in enumerate(on.lines) if "▾" in line and "Change" in line)
+        assert ("2h 28m  core · acme/shop" in on.lines[row + 1]) == told
+
+
 @does("next_section", "previous_section")
 @does("sort", "sort_reverse", "follow")
 async def test_the_frame_and_the_headings_say_the_order_that_holds() -> None:

@@ -183,7 +183,7 @@ class BoardRows(WorkView):
     def _steps(
         self, row: Standing, trace: Trace, now: Instant
     ) -> list[tuple[str, tuple[Piece, ...]]]:
-        return trace_format.steps(
+        lines = trace_format.steps(
             row,
             trace.spans,
             now,
@@ -193,6 +193,11 @@ class BoardRows(WorkView):
             width=self.list.size.width - 40,
             open_key=self.dash.worded("{open}"),
         )
+        if self.list.size.width < WIDE_FROM - 2:  # what has a column on a wide screen
+            began = trace_format.age(max(now - row.began_at, 0), machine=False)
+            where = f" {self.look.glyphs.dot} ".join(filter(None, (row.team, row.project)))
+            lines.insert(0, ("", ((f"{began}  {where}".rstrip(), "dim"),)))
+        return lines
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         self._exports = True  # whole texts
