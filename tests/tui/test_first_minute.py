@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tui.fakes import NOW, FakeReader, delivery, span
+from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery, span
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, does, stage
 from tests.tui.test_output import write_all
@@ -71,6 +71,15 @@ def test_configured_is_not_arrived() -> None:
     assert replace(FACTS, requests=(request(Verdict.IGNORED, 200),)).done == 4, (
         "a ping makes no row"
     )
+
+
+@does("first_page")
+async def test_the_page_that_is_asked_for_later_knows_that_there_are_rows() -> None:
+    async with stage(busy_reader(), by_trace=True, connections=connections) as on:
+        await on.press("f2")
+        await on.sees("5 ✓ first row", "it is in Live: F2 goes back there")
+        await on.press("f2")
+        await on.sees("WAITING FOR SOMEONE")
 
 
 def test_a_viewer_shows_what_is_there_and_tells_no_tool() -> None:

@@ -198,6 +198,15 @@ async def test_a_narrow_list_tells_age_and_team_in_the_unfolded_row(size, told) 
         assert ("2h 28m  core · acme/shop" in on.lines[row + 1]) == told
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2])
+async def test_a_run_that_is_the_whole_trace_names_its_step_and_not_itself_again(steps) -> None:
+    run = span("run", "pipeline", "Nightly load", began=2 * MINUTE, trace="t")
+    below = [span(f"j{n}", "task", f"load {n}", began=(9 - n) * SECOND, trace="t", parent="run")
+             for n in range(steps)]  # fmt: skip
+    async with stage(FakeReader([run, *below]), by_trace=True) as on:
+        await on.sees(("pipeline 2:00", "load 0 0:09", "load 0 +1 0:09")[steps])
+
+
 @does("next_section", "previous_section")
 @does("sort", "sort_reverse", "follow")
 async def test_the_frame_and_the_headings_say_the_order_that_holds() -> None:

@@ -135,6 +135,7 @@ class Facts:
     revealed: bool = False
     requests: Sequence[DeliveryRow] = ()
     """Newest first."""
+    any_row: bool = False
     trial: str = ""
     """A command that sends a first event."""
     clock: Callable[[Instant | None], str] = field(default=str)
@@ -154,7 +155,7 @@ class Facts:
         last = self.requests[0] if self.requests else None
         arrived = last is not None and last.verdict is not Verdict.REJECTED
         reached = bool(self.public_url) or last is not None
-        return sum((bool(self.url), reached, arrived, arrived))
+        return sum((bool(self.url), reached, arrived, arrived, self.any_row))
 
 
 def tools(connections: Sequence[Connection]) -> list[str]:
@@ -318,6 +319,9 @@ def _request(facts: Facts) -> list[Line]:
 
 
 def _row(facts: Facts) -> Line:
+    if facts.any_row:
+        there = ("it is in Live: {first_page} goes back there", "text")
+        return Line(_step(5, facts.glyphs.ok, "ok", "first row", there))
     told = "made by the first issue, pull request, push or run (a ping makes none)"
     return Line(_step(5, facts.glyphs.queue, "queue", "first row", (told, "dim")))
 

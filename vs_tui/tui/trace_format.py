@@ -103,7 +103,7 @@ def _now_text(row: Standing, action: NextAction, now: Instant, zone: tzinfo | No
         return f"check: silent {waited}", "stale"
     if row.section is Section.RUNNING:
         if action.step is not None and action.verb == row.title:
-            return f"{span_format.kind(action.step)} {waited}", "run"
+            return f"{action.what or span_format.kind(action.step)}{more} {waited}", "run"
         return f"{action.verb}{colon}{action.what}{more} {waited}".replace("  ", " "), "run"
     what = f"{action.verb} {action.what}".strip()
     role = "fail" if action.rule == "failed" else "wait"

@@ -193,6 +193,7 @@ class FirstPage(Vertical):
             tool=self.tool,
             revealed=self.secret.shown == self.tool,
             requests=self._heard,
+            any_row=dash.totals is not None and any(dash.totals.sections.values()),
             trial=trial,
             clock=dash.clock_text,
             glyphs=self.look.glyphs,
