@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vs_tui.metrics.facts import one_spelling
 from vs_tui.model.application_commits import APPLICATION
+from vs_tui.model.keys import branch_name
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import (
@@ -27,6 +28,7 @@ from vs_tui.model.vocabulary import (
     Span,
     Status,
 )
+from vs_tui.traces.link_reasons import why_matched, why_near
 
 if TYPE_CHECKING:
     from vs_tui.metrics.facts import Target
@@ -108,10 +110,17 @@ class Node(NamedTuple):
     ended_at: Instant | None
     status: Status
     environment: str = ""
+    branch: str = ""
+    """Of the spans that seek, and of pushes."""
 
     @classmethod
     def of(cls, span: Span) -> Node:
-        return cls(span.key, span.operation, span.at, span.ended_at, span.status, span.environment)
+        names = span.attributes
+        branch = branch_name(str(names.get("vcs.ref.head.name") or names.get("branch") or ""))
+        return cls(
+            *(span.key, span.operation, span.at, span.ended_at, span.status, span.environment),
+            branch,
+        )
 
 
 class Match(NamedTuple):
@@ -309,7 +318,8 @@ def level(operation: str) -> int:
 
 def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
     """Sort key of a candidate: rule, precision of the name, level, environment and success, nearest
-    begin before the child, and the key to make it total."""
+    begin before the child, and the key to make it total. Of pushes with one commit that of its
+    branch is meant, or else the first: a branch that is brought up to date gets those of others."""
     precision = 0
     if sought is not None and rule is Rule.TRACEPARENT:
         precision = -len(sought.value)  # a span before its whole trace
@@ -320,6 +330,8 @@ def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
     success = 2 * _is_elsewhere(child, parent) + failed if rule in _SUCCESS_FIRST else 0
     gap = child.at - parent.at
     nearness = gap if gap >= 0 else (1 << 62) - gap
+    if rule is Rule.COMMIT and parent.operation == Operation.PUSH:
+        success, nearness = int(child.branch != parent.branch), parent.at
     return (
         STRENGTH[rule],
         precision,
@@ -358,63 +370,3 @@ def series_of(span: Span, stage_of: str = "") -> str:
     elif not label and span.operation not in ("issue", "pull_request", "sprint", "incident"):
         label = span.name
     return f"{span.project}|{span.operation}|{label}"
-
-
-_MAX_VALUE: Final = 80
-_WRITTEN: Final = frozenset({"commit title", "commit message", "description"})
-"""Free texts in which people write versions; elsewhere a version is a field."""
-
-
-def why_matched(seek: Seek, offered: Key, operation: str) -> str:
-    """Why a span is linked to one (of `operation`) that offers the key it seeks, as a phrase that
-    completes "linked by": merge commit 78a76ee, TP-3 in the branch, the branch feature/cache."""
-    key, rule = seek.key, seek.rule
-    if rule is Rule.STRUCTURE:
-        part = f"being part of that {operation.replace('_', ' ')}"
-        return f"{part} (its {key.via})" if key.via else part
-    if rule is Rule.ATTEMPT:
-        return "being the next attempt"
-    if key.kind in PREFIX_KINDS:
-        return _commit(rule, key, offered)
-    place = _place(key.via)
-    value = _value(key)
-    phrases = {
-        Rule.EXPLICIT: f"a parent named {place or 'by the sender'}",
-        Rule.TRACEPARENT: f"the W3C trace context {place}",
-        Rule.REFERENCE: f"the reference {value} {place}",
-        Rule.CHANGE_NUMBER: f"the number {value} {place or 'that the tool lists'}",
-        Rule.BRANCH: f"the branch {value}",
-        Rule.CLOSES: f"the words that close {value} {place}",
-        Rule.ISSUE_KEY: f"{value} {place}",
-        Rule.BRANCH_NUMBER: f"the number {value} {place}",
-        Rule.VERSION: f"the version {value}" + (f" {place}" if key.via in _WRITTEN else ""),
-        Rule.HIERARCHY: f"its {key.via or 'parent'} {value}",
-    }
-    return phrases.get(rule, f"{rule.value} {value}").strip()
-
-
-def why_near(rule: Rule, gap: Duration) -> str:
-    """Why a span is linked to one that is near in time, as a phrase that completes "linked by";
-    `gap` is how much later it began."""
-    if rule is Rule.SHIPS:
-        return "shipping what was merged since the deploy before"
-    return f"following the service's newest deploy by {max(gap, 0) // MINUTE} min"
-
-
-def _commit(rule: Rule, key: Key, offered: Key) -> str:
-    sha = min(key.value, offered.value, key=len)[:7]
-    if rule is Rule.BUILT:
-        return f"the commit {sha} that it built"
-    via = offered.via or key.via
-    return f"{'the ' if via in ('', 'commit') else ''}{via or 'commit'} {sha}"
-
-
-def _value(key: Key) -> str:
-    """The key's value as people write it."""
-    if key.kind in ("change", "issue"):
-        return f"#{key.value}"
-    return key.value.removeprefix("vstrace-")[:_MAX_VALUE]
-
-
-def _place(via: str) -> str:
-    return f"in the {via}" if via else ""

@@ -292,13 +292,12 @@ def load_nodes(
     """The nodes of these spans, from the table or from the rows that are not inserted yet."""
     sql = (
         "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status, "
-        f"environment FROM spans WHERE key {rows.KEYS}"
+        "environment, IIF(operation = 'push', attributes ->> '$.\"vcs.ref.head.name\"', '') "
+        f"FROM spans WHERE key {rows.KEYS}"
     )
     found = {
-        key: Node(key, operation, at, ended_at, Status(status), environment)
-        for key, operation, at, ended_at, status, environment in rows.select_in(
-            connection, sql, keys
-        )
+        row[0]: Node._make((*row[:4], Status(row[4]), *row[5:]))
+        for row in rows.select_in(connection, sql, keys)
     }
     new = (key for key in keys if key in unplaced)
     found.update((key, Node.of(rows.span_of(unplaced[key]))) for key in new)
