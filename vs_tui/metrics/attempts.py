@@ -18,7 +18,7 @@ from vs_tui.metrics.facts import (
 from vs_tui.metrics.failures import ROLLBACK
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.grouping import grouped
-from vs_tui.model.time import DAY, MINUTE, Duration
+from vs_tui.model.time import DAY, MINUTE, Duration, Instant
 
 
 def merge_attempts(
@@ -139,12 +139,18 @@ def _versions(deployments: Sequence[Deployment]) -> Iterator[tuple[Deployment, s
 
 def _overlap(one: Deployment, other: Deployment) -> bool:
     """Whether two deployments went on at the same time."""
-    return one.started_at < other.ended_at and other.started_at < one.ended_at
+    return one.started_at < _until(other) and other.started_at < _until(one)
+
+
+def _until(deployment: Deployment) -> Instant:
+    """When it ended; without an end, until when other regions of it begin."""
+    lost = deployment.started_at + _TOGETHER
+    return min(lost, deployment.ended_at) if deployment.is_lost else deployment.ended_at
 
 
 def _is_later(member: Deployment, current: Sequence[Deployment]) -> bool:
     """Whether a deployment began after the current ones had ended."""
-    return member.started_at >= max(d.ended_at for d in current)
+    return member.started_at >= max(map(_until, current))
 
 
 _TOGETHER: Final = 10 * MINUTE
@@ -171,18 +177,15 @@ def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
 def _joined(members: Sequence[Deployment]) -> Deployment:
     if len(members) == 1:
         return members[0]
-    last = max(d.run_attempt for d in members)
+    done = [d for d in members if d.outcome is not DeployOutcome.CANCELLED] or members
+    last = max(d.run_attempt for d in done)
     legs: dict[str, Deployment] = {}
-    for member in members:
+    for member in done:
         # Without jobs a new attempt replaces the whole attempt before it. What one span did again
         # is an attempt of it, too.
         if member.leg or member.run_attempt == last:
             legs[member.leg or member.span] = member
-    counted = [
-        d
-        for d in legs.values()
-        if d.outcome is not DeployOutcome.CANCELLED and not _is_tried_again(d, legs.values())
-    ]
+    counted = [d for d in legs.values() if not _is_tried_again(d, legs.values())]
     listed = counted or list(legs.values())
     outcomes = {d.outcome for d in listed}
     outcome = next(
@@ -204,7 +207,7 @@ def _is_tried_again(failed: Deployment, legs: Iterable[Deployment]) -> bool:
     return failed.outcome is DeployOutcome.FAILED and any(
         not (failed.leg or failed.run_attempt or later.leg)
         and later.name == failed.name
-        and later.started_at >= failed.ended_at > failed.started_at
+        and later.started_at >= _until(failed) > failed.started_at
         for later in legs
         if later.key != failed.key
     )

@@ -100,6 +100,8 @@ class Deployment:
     start only where it changes something."""
     has_start: bool = True
     """Whether its start was told."""
+    is_lost: bool = False
+    """Whether its end never came, so that it ended with its timeout."""
     is_promoted: bool = False
     """Whether its tool told that it made it live."""
     members: tuple[str, ...] = ()
@@ -120,6 +122,11 @@ class Deployment:
     @property
     def target(self) -> Target:
         return Target(self.project, self.service, self.environment)
+
+    @property
+    def seen_at(self) -> Instant:
+        """Until when it is known to have gone on."""
+        return self.started_at if self.is_lost else self.ended_at
 
     @property
     def finished(self) -> bool:

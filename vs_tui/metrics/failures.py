@@ -216,7 +216,7 @@ def _blamed(
         return named
     if incident.names_deployment:
         return []
-    before = (d for d in reversed(course.deployments) if incident.version and d.started_at <= at)
+    before = (d for d in reversed(course.begun) if incident.version and d.started_at <= at)
     if (found := next((d for d in before if _is_of(d, incident)), None)) is not None:
         return [found]
     if alike := _live_of(course, incident.alike, at):
@@ -268,8 +268,8 @@ def signals_of(
     for deployment in course.deployments:
         if not deployment.ok:
             others = (d for d in elsewhere if d.ok and d.service == deployment.service)
-            later = [d.ended_at for d in others if d.ended_at > deployment.ended_at]
-            if repair := course.success_after(deployment.ended_at):
+            later = [d.ended_at for d in others if d.ended_at > deployment.seen_at]
+            if repair := course.success_after(deployment.seen_at):
                 later.append(repair.ended_at)
             end = min(later, default=None)
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
@@ -351,7 +351,10 @@ def repairs(
 
 def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
     """Whether it replaced a newer version with an older one; `first_seen` is when each version of
-    the target was first deployed."""
+    the target was first deployed. A rollout that began earlier and ended later is slow, and takes
+    nothing back."""
+    if deployment.started_at < before.started_at:
+        return False
     mine, theirs = plain_version(deployment.version_of()), plain_version(before.version_of())
     if not mine or not theirs or mine == theirs:
         return False
@@ -360,9 +363,7 @@ def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, I
     if numbers[0] and numbers[1] and numbers[0][1] == numbers[1][1] and not is_commit:
         return _parts(numbers[0][2]) < _parts(numbers[1][2])
     if deployment.position and before.position and deployment.position[0] == before.position[0]:
-        # A rollout that began earlier and ended later is slow, and takes nothing back.
-        began_later = deployment.started_at >= before.started_at
-        return began_later and deployment.position[1] < before.position[1]
+        return deployment.position[1] < before.position[1]
     return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
 
 

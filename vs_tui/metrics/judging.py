@@ -116,6 +116,7 @@ def judge(
     shipped: dict[str, Deployment] = {}
     found: list[Judged] = []
     before: Deployment | None = None
+    live: Deployment | None = None
     for deployment in course.deployments:
         requests = facts.shipped.get(deployment.key)
         # Without requests of its own all that is new belongs to other services.
@@ -124,15 +125,15 @@ def judge(
         # A branch that is deployed for the first time has older changes, too; they can neither
         # revert nor repair anything.
         fresh = [change for change in changes if change.key not in known]
-        is_older = before is not None and older(deployment, before, first_seen)
-        is_rollback = is_older or deployment.marked == ROLLBACK
-        undone = [before] if before and is_rollback else taken_back(fresh, shipped)
+        newer = [d for d in (before, live) if d and older(deployment, d, first_seen)]
+        marked = [before] if before and deployment.marked == ROLLBACK else []
+        undone = [*newer, *marked] or taken_back(fresh, shipped)
         if undone:  # a failure from the start of the rollback to its success
-            over = deployment if deployment.ok else course.success_after(deployment.ended_at)
+            over = deployment if deployment.ok else course.success_after(deployment.seen_at)
             end = over.ended_at if over else None
             signal = Signal(ROLLBACK, deployment.key, "", deployment.started_at, end)
-            for each in undone:
-                signals.setdefault(each.key, []).append(signal)
+            for key in {each.key for each in undone}:
+                signals.setdefault(key, []).append(signal)
         version = plain_version(deployment.version)
         is_bringing = deployment.marked != ROLLBACK
         if only is None or deployment.key in only:
@@ -145,7 +146,7 @@ def judge(
             found.append(
                 Judged(
                     deployment,
-                    rework=rework or ("older version" if is_older else ""),
+                    rework=rework or ("older version" if newer else ""),
                     shipped=_shipped(deployment, own, course, builds),
                 )
             )
@@ -155,6 +156,7 @@ def judge(
             for change in fresh:  # of changes with one title a revert means the last
                 shipped[change.key] = shipped[bare_title(change.title)] = deployment
         before = deployment
+        live = deployment if deployment.ok else live
     return [replace(v, signals=in_order(signals.get(v.deployment.key, ()))) for v in found]
 
 

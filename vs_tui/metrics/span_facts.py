@@ -124,6 +124,7 @@ def deployment_of(span: Span) -> Deployment:
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
         repeat=text(names, "vs.deploy.repeat"),
         has_start=span.started_at is not None,
+        is_lost=span.status is Status.TIMED_OUT and not span.state.terminal,
         is_promoted=is_true(names, "vs.deploy.promoted"),
         run_attempt=attempt if isinstance(attempt, int) else 0,
         leg=text(names, *_JOB, "vs.deploy.region"),
