@@ -68,11 +68,12 @@ def mapped(config: str) -> Iterator[None]:
 def ordered(posts: list[Post], order: str) -> list[Post]:
     if order == "as sent":
         return posts
-    if order == "reverse":
-        return posts[::-1]
     if order == "none":  # all were sent before
         return []
-    mixed = random.Random(7).sample(posts + posts, 2 * len(posts))
+    if order == "reverse":
+        mixed = posts[::-1]
+    else:
+        mixed = random.Random(7).sample(posts + posts, 2 * len(posts))
     # em-metrics refuses the end of what it does not know.
     return sorted(mixed, key=lambda post: post.path.startswith(_ENDS))
 
