@@ -13,7 +13,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.metrics.http.git import NONE, Git
+from tests.metrics.http.git import NONE, ByScript, Git
 from tests.metrics.http.github import GitHub
 
 Lead = tuple[str, int, int]
@@ -125,7 +125,7 @@ class Team:
     def _touches(self, change: str, deploy: Deploy) -> bool:
         folder = self.paths.get(deploy.service)
         files = self._files.get(change, ())
-        return folder is None or any(file.startswith(folder) for file in files)
+        return folder is None or any(file.startswith(f"{folder}/") for file in files)
 
     def leads(self) -> Counter[Lead]:
         """The lead times of all that was shipped, by service."""
@@ -148,7 +148,7 @@ class Team:
             taken = {self._reverts[c] for c in new if c in self._reverts and c not in back}
             taken -= new.keys()
             undone = [by[service, c] for c in taken if (service, c) in by]
-            if before is not None and self._is_older(commit, self._deploys[before], first):
+            if before is not None and self._is_older(deploy, self._deploys[before], first):
                 undone = [before]
             repairs[n] = bool(undone) or any(
                 self._hotfixes.get(change) == deploy.branch for change in new
@@ -161,10 +161,15 @@ class Team:
         told = zip(self._deploys, failed, repairs, strict=True)
         return Counter((d.service, d.minute, fail, repair) for d, fail, repair in told)
 
-    def _is_older(self, commit: str, before: Deploy, first: Mapping[tuple[str, str], int]) -> bool:
+    def _is_older(
+        self, deploy: Deploy, before: Deploy, first: Mapping[tuple[str, str], int]
+    ) -> bool:
+        """By its place on the branch, else because it was deployed before. A tag has the branch of
+        its commit."""
+        commit, branches = deploy.commit, {deploy.branch, before.branch} & self.git.heads.keys()
         if commit == before.commit:
             return False
-        if commit in self.contained(before.commit):
+        if commit in self.contained(before.commit) and len(branches) < 2:
             return True
         seen = first.get((before.service, commit))
         was = first[before.service, before.commit]
@@ -183,8 +188,8 @@ class Team:
 
     def work_on(self, branch: str) -> None:
         """A commit without a pull request."""
-        name = self._commit(branch)
-        self._changes[name] = (name, self._written[name])
+        name = self._commit(branch, files := self.files())
+        self._changes[name], self._files[name] = (name, self._written[name]), files
         self.push(branch)
 
     def cut(self, branch: str, source: str) -> None:
@@ -194,7 +199,7 @@ class Team:
 
     def start(self, base: str, kind: str = "feature") -> Feature:
         self._named += 1
-        feature = Feature(f"{kind}/{self._named}", base)
+        feature = Feature(f"{kind}/{self._named}", base, files=self.files())
         self.git.branch(feature.name, base)
         self.features.append(feature)
         self.work(feature)
@@ -202,7 +207,7 @@ class Team:
 
     def work(self, feature: Feature) -> None:
         for _ in range(self.random.randint(1, 2)):
-            feature.commits.append(self._commit(feature.name))
+            feature.commits.append(self._commit(feature.name, feature.files))
         if self.chance(0.8):
             self.push(feature.name)
 
@@ -325,7 +330,8 @@ class Team:
         branch = branch or self.default
         end = clock(self.minute)
         more |= {"service": service} if service else {}
-        self.git.deploy(end, commit, branch, **({} if ok else {"ok": False}), **more)
+        told = ByScript.deploy if service else type(self.git).deploy
+        told(self.git, end, commit, branch, **({} if ok else {"ok": False}), **more)
         self._deploys.append(Deploy(self.minute, commit or self.head(branch), ok, service, branch))
         self._say(f"deploy {service} {branch} {self._deploys[-1].commit}{'' if ok else ', failed'}")
 
@@ -374,11 +380,18 @@ class Team:
         posts = self.git.story.posts
         posts[-1] = replace(posts[-1], verdicts=("accepted", "ignored", "duplicate"))
 
-    def _commit(self, branch: str) -> str:
+    def files(self) -> tuple[str, ...]:
+        """What a change touches, if the repository has several services."""
+        if not self.paths:
+            return ()
+        names = self.random.sample(sorted(self.paths.values()), self.random.randint(0, 2))
+        return tuple(f"{folder}/x" for folder in names) or ("docs/x",)
+
+    def _commit(self, branch: str, files: Sequence[str] = ()) -> str:
         self.passes(1, 9)
         self._named += 1
         name = f"c{self._named}"
-        self.git.commit(name, clock(self.minute), branch)
+        self.git.commit(name, clock(self.minute), branch, files)
         self._written[name] = self.minute
         return name
 
@@ -388,7 +401,7 @@ class Team:
         for commit in feature.commits:
             self._named += 1
             name = f"{commit}.{self._named}"
-            self.git.commit(name, clock(self._written[commit]), branch)
+            self.git.commit(name, clock(self._written[commit]), branch, feature.files)
             self._written[name] = self._written[commit]
             found.append(name)
         return found

@@ -30,8 +30,9 @@ class Git:
     """Whether merges have the messages that the host writes."""
 
     def __init__(self, story: Story, name: str) -> None:
-        self.story, self.name, self.default = story, name, "main"
+        self.story, self.name = story, name
         self.own = self.tool(story, name)
+        self.default = "main"
         self.parents: dict[str, tuple[str, ...]] = {}
         self.written: dict[str, tuple[str, Sequence[str]]] = {}
         """Commit -> when it was written, and its files."""
@@ -59,6 +60,19 @@ class Git:
     def merge(self, into: str, source: str, when: str) -> None:
         parents = (self.heads[into], self.heads[source])
         self.commit(f"Merge branch '{source}' into {into} at {when}", when, into, parents=parents)
+
+    @property
+    def default(self) -> str:
+        return self._default
+
+    @default.setter
+    def default(self, branch: str) -> None:
+        self._default = self.own.default = branch
+
+    @property
+    def project(self) -> str:
+        """The present name of the repository."""
+        return getattr(self.own, "full", self.name)
 
     def sha(self, name: str) -> str:
         """The id of a commit; other repositories have others."""
@@ -265,7 +279,7 @@ class ByScript(Git):
             : more.pop("digits", 0) or None
         ]
         branch = "" if more.pop("bare", False) else ref or self.default
-        script = Script(self.story, self.name, more.pop("service", self.name.rpartition("/")[2]))
+        script = Script(self.story, self.project, more.pop("service", self.name.rpartition("/")[2]))
         script.deploy(end, commit=commit, branch=branch, **more)
 
 

@@ -17,6 +17,8 @@ def user(login: str) -> dict[str, Any]:
 class GitHub:
     """Adds requests to a story. Commits are given by name; see `clock.sha`."""
 
+    default = "main"
+
     def __init__(self, story: Story, full: str) -> None:
         self.story = story
         self.full = full
@@ -28,12 +30,12 @@ class GitHub:
     def _repository(self) -> dict[str, Any]:
         owner, _, name = self.full.partition("/")
         return {
-            "id": number(self.full),
+            "id": number(self.name),
             "name": name,
             "full_name": self.full,
             "owner": user(owner),
             "html_url": f"https://github.com/{self.full}",
-            "default_branch": "main",
+            "default_branch": self.default,
         }
 
     def hook(self, event: str, **fields: Any) -> None:

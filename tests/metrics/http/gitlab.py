@@ -16,6 +16,8 @@ def _utc(text: str) -> str:
 class GitLab:
     """Adds requests to a story. Commits are given by name; see `clock.sha`."""
 
+    default = "main"
+
     def __init__(self, story: Story, full: str) -> None:
         self.story = story
         self.full = full
@@ -25,13 +27,13 @@ class GitLab:
 
     def _project(self) -> dict[str, Any]:
         return {
-            "id": number(self.full),
+            "id": number(self.name),
             "name": self.service,
             "namespace": self.full.partition("/")[0],
             "web_url": f"https://gitlab.example.com/{self.full}",
             "git_ssh_url": f"git@gitlab.example.com:{self.full}.git",
             "path_with_namespace": self.full,
-            "default_branch": "main",
+            "default_branch": self.default,
         }
 
     def hook(self, kind: str, title: str, **fields: Any) -> None:

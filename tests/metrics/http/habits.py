@@ -244,6 +244,28 @@ class Crew(Team):
 
     # Deployments
 
+    def rename_default(self) -> None:
+        """The default branch gets another name."""
+        old, new = self.default, f"{self.default}-2"
+        self.cut(new, old)
+        self.default = self.git.default = new
+        self._say(f"default {new}")
+        # What these had came to another branch.
+        self.merged_names.clear()
+        self.heads.clear()
+        self.deployed.clear()
+        self.heads.append(self.head(new))
+        for feature in self.features:
+            if feature.base == old:
+                feature.base = new
+                if feature.number:
+                    self.git.edit(feature.number, "retargeted", clock(self.minute), base=new)
+
+    def rename(self) -> None:
+        """The repository gets another name."""
+        self.git.own.full = f"{self.git.name}-renamed"
+        self._say("rename")
+
     def deploy_named(self, commit: str = "", ok: bool = True, branch: str = "") -> None:
         """Deploy a commit by its branch, its first digits, its commit alone or a tag."""
         branch = branch or self.default
@@ -301,12 +323,20 @@ def habits(team: Crew) -> None:
     team.git.is_wordy = team.chance(0.6)
     team.begin(main, deployed=team.chance(0.8))
     ways = team.random.choice([EVERY, (*EVERY, "queue"), ("squash", "queue"), ("merge",)])
-    for _ in range(team.random.randint(8, 20)):
+    renames = team.random.choice([team.rename_default, team.rename, None, None])
+    if renames == team.rename_default and team.git.listed == 5:
+        renames = None  # nor when a branch was cut
+    if renames == team.rename and team.git.tool is not GitHub:
+        renames = None  # others do not tell when a push was made, so which name came last
+    steps = team.random.randint(8, 20)
+    for step in range(steps):
         chance = team.random.random()
-        if chance < 0.6:
-            _step(team, main, ways)
+        if renames and step == steps // 2:
+            renames()
+        elif chance < 0.6:
+            _step(team, team.default, ways)
         elif chance < 0.65:
-            team.work_on(main)
+            team.work_on(team.default)
         elif chance < 0.7 and team.landed:
             team.revert()
         elif chance < 0.9:
@@ -319,4 +349,57 @@ def habits(team: Crew) -> None:
     team.deploy_named()
 
 
-HABITS: tuple[Callable[[Crew], None], ...] = (habits,)
+def picks(team: Crew) -> None:
+    """Lines of releases, to which commits of the default branch are taken."""
+    team.begin(team.random.choice(["main", "mainline"]))
+    kind = team.random.choice(["release/", "v", "rel/", "support/1."])
+    lines: list[str] = []
+    for number in range(team.random.randint(8, 16)):
+        chance = team.random.random()
+        if chance < 0.4:
+            _step(team, team.default, ("merge", "squash"))
+        elif chance < 0.5:
+            team.work_on(team.default)
+        elif chance < 0.6 or not lines:
+            lines.append(f"{kind}{number}")
+            team.cut(lines[-1], team.default)
+        elif chance < 0.8:
+            team.pick(lines[-1])
+        else:
+            team.deploy_named(branch=lines[-1])
+    team.deploy_named(branch=lines[-1])
+
+
+LIST_FILES = ("hub", "lab", "tea")
+"""The hosts that list the files of a push."""
+SERVICES = {"flow-web": "web", "flow-api": "api"}
+"""Service -> its folder."""
+
+
+def services(team: Crew) -> None:
+    """Services of one repository, each deployed by itself; changes touch one, both or none."""
+    team.paths = SERVICES
+    team.begin("main", deployed=False)
+    ways = team.random.choice([("merge",), ("squash",), ("rebase",), EVERY, ("merge", "queue")])
+    for _ in range(team.random.randint(8, 18)):
+        chance = team.random.random()
+        if chance < 0.55:
+            own = [feature for feature in team.features if feature.number or team.chance(0.5)]
+            if chance < 0.25 or not own:
+                team.start("main")
+            elif chance < 0.3 and len(own) > 1 and team.git.tool is GitHub and "queue" in ways:
+                team.queue(own[:2], "merge")
+            elif chance < 0.35:
+                team.bring_up_to_date(own[0])
+            else:
+                team.land(team.random.choice(own), [way for way in ways if way != "queue"])
+        elif chance < 0.65:
+            team.work_on("main")
+        else:
+            service = team.random.choice(sorted(SERVICES))
+            team.deploy(ok=team.chance(0.85), service=service)
+    for service in SERVICES:
+        team.deploy(service=service)
+
+
+HABITS: tuple[Callable[[Crew], None], ...] = (habits, picks, services)

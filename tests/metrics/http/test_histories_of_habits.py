@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.ingest.server import nearby
 from tests.metrics.http.git import HOSTS, Git
 from tests.metrics.http.orders import ORDERS, told_in
-from tests.metrics.http.story import command
+from tests.metrics.http.story import Story, command, send
 from tests.metrics.http.test_histories_of_flows import Told, begun, shipped, told_by
+from tests.metrics.http.test_random_flows import links
 
 
 def amended(git: Git, name: str, when: str) -> None:
@@ -107,6 +109,19 @@ def reverted_commit_of_main(git: Git) -> Told:
     return shipped(0.5, 2, 0.5, fail=1, rework=1, deploys=3)
 
 
+def default_branch_with_a_new_name(git: Git) -> Told:
+    """`next` is `later` now: what came to it before is deployed from there."""
+    begun(git, "next")
+    git.commit("a", "07:00", "next")
+    git.push("next", "07:00")
+    git.branch("later", "next")
+    git.push("later", "07:10")
+    git.default = "later"
+    git.change(1, "b", "07:30", "08:00", "later")
+    git.deploy("09:00", ref="later")
+    return shipped(2, 1.5, deploys=2)
+
+
 def queue_by_date(git: Git) -> Told:
     """The commits of both are listed before both merges."""
     begun(git)
@@ -129,6 +144,7 @@ FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
     "title": (reverted_before_it_shipped, EVERY),
     "restored": (revert_taken_back_before_it_shipped, EVERY),
     "direct": (reverted_commit_of_main, EVERY),
+    "renamed": (default_branch_with_a_new_name, ("hub", "lab", "tea")),
     "queue": (queue_by_date, ("hub", "tea")),
 }
 HISTORIES = {
@@ -136,6 +152,35 @@ HISTORIES = {
     for name, (flow, hosts) in FLOWS.items()
     for host in hosts
 }
+
+
+def promoted_twice(git: Git) -> None:
+    """develop comes to main three times, squashed."""
+    begun(git)
+    git.branch("develop")
+    git.push("develop", "06:40")
+    for number, hour in ((1, "07"), (2, "08"), (3, "09")):
+        git.change(number, f"a{number}", f"{hour}:00", f"{hour}:10", "develop", way="squash")
+        git.open(number + 10, "develop", f"{hour}:20")
+        git.land(number + 10, f"{hour}:30", way="squash")
+        git.deploy(f"{hour}:50")
+
+
+def test_links_are_those_of_a_rebuild_whatever_comes_last(tmp_path) -> None:
+    """One post of a story is held back, each of them in its turn."""
+    stories = []
+    for host in ("hub", "bucket"):
+        for late in range(34):
+            git = HOSTS[host](Story(), f"acme/late-{host}-{late}")
+            promoted_twice(git)
+            posts = git.story.posts
+            stories.append([*posts[:late], *posts[late + 1 :], *posts[late : late + 1]])
+    with nearby(tmp_path) as server:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda posts: send(server, posts), stories))
+        linked = links(server.db)
+        command(server, "db", "rebuild")
+        assert links(server.db) == linked
 
 
 @pytest.mark.parametrize("order", [*ORDERS, "reverse"])

@@ -223,8 +223,12 @@ def cut_from(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> dict[int, 
     found: dict[int, dict[str, Instant]] = {}
     cuts = list(rows.select_in(db, _CUT, [stretch[:4] for stretch in stretches]))
     defaults = default_branches(db, {stretches[n].project for n, *_ in cuts}) if cuts else {}
+    deployed = "SELECT 1 FROM vcs_deploys WHERE project = ? AND branch = ? AND ok = 1 LIMIT 1"
     for n, at, branch in cuts:
-        if is_shared(branch, stretches[n].project, defaults):
+        project, own_branch, *_ = stretches[n]
+        # the default branch may have had another name, under which it was deployed
+        was_default = own_branch == defaults[project] and db.execute(deployed, (project, branch))
+        if is_shared(branch, project, defaults) or (was_default and was_default.fetchone()):
             own = found.setdefault(n, {})
             own[branch] = max(at, own.get(branch, at))
     return found

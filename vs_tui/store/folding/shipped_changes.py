@@ -239,6 +239,13 @@ _AFTER_HISTORY: Final = (
     "ON c.project = json_extract(s.value, '$[0]') AND c.commit_id = json_extract(s.value, '$[1]') "
     "CROSS JOIN vcs_history h ON h.key = c.key UNION SELECT h.project, h.branch, h.at, h.key "
     "FROM json_each(?3) s CROSS JOIN vcs_history h ON h.key = s.value "
+    # the next merge of the same branch, which brings less after it
+    "UNION SELECT n.project, n.branch, n.at, n.key FROM asked a CROSS JOIN vcs_history h "
+    "ON h.key = a.key AND h.kind = 0 AND h.source <> '' CROSS JOIN vcs_history n "
+    "ON n.project = h.project AND n.source = h.source AND n.source <> '' AND n.branch = h.branch "
+    "AND n.at = (SELECT o.at FROM vcs_history o WHERE o.project = h.project "
+    "AND o.source = h.source AND o.source <> '' AND o.branch = h.branch AND o.at > h.at "
+    "ORDER BY o.at LIMIT 1) "
     # forced pushes, which may take it away
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source >= '..' AND h.source < './' AND h.source <> '' "

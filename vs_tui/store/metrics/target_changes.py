@@ -129,7 +129,9 @@ def _shipped(
         commits[deploy] = contained.commits.values()
     requests = own_commits(db, {key for keys in requested.values() for key in keys})
     changes = _changes(db, requests, rules)
-    pushed = {c.commit_id: c for own in commits.values() for c in own}
+    # A branch that was cut at a commit tells nothing of its message.
+    each = sorted((c for own in commits.values() for c in own), key=lambda c: c.reverts)
+    pushed = {c.commit_id: c for c in each}
     changes |= {c.key: c for c in (_commit_change(c, target.project) for c in pushed.values())}
     changes = reverting(db, target.project, changes)
     applications = _of_applications(db, deploys, rules, target)
