@@ -20,10 +20,11 @@ from vs_tui.metrics.lead_time import (
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import change_of
-from vs_tui.metrics.statistics import Baseline, baseline_of, median, percentile
+from vs_tui.metrics.statistics import median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.traces.baseline import Baseline, baseline_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 SPAN = Span("pr", "pr", "github", "review", "", Status.OK, State.OK, t("10:00"), t("10:00"))

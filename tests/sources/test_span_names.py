@@ -23,7 +23,7 @@ from tests.sources import (
 from tests.sources.webhook_tools import fold_all
 from vs_tui.model.vocabulary import Span
 from vs_tui.sources import github, gitlab, jenkins
-from vs_tui.traces.correlation import series_of
+from vs_tui.traces.baseline import series_of
 from vs_tui.traces.folding import Folded
 
 RESULTS = {"success", "failure", "error", "timeout", "cancellation", "skip"}

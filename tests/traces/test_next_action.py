@@ -16,10 +16,10 @@ from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import at
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, from_jira, posted
 from vs_tui.log.delivery import Intake
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.next_action import RULES, NextAction, Section, decide
 from vs_tui.traces.trace_facts import TraceFacts
 

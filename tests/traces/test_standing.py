@@ -24,10 +24,10 @@ from tests.traces.test_next_action import (
     spans_of,
     ticket,
 )
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Status
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import CELLS, Custom, Standing, custom_of, standing
 

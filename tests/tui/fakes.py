@@ -15,7 +15,6 @@ from vs_tui.metrics.cards import SMALL_SAMPLE, Card
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.metrics.lead_time import Regression, StageTime
 from vs_tui.metrics.report import Detail, MetricRow
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.display import Count
@@ -36,6 +35,7 @@ from vs_tui.store.queries.reader_protocol import (
     TracePage,
     TraceSummary,
 )
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.board import Board, board
 from vs_tui.traces.standing import Custom, standing
 from vs_tui.traces.steps import PastRun, PastStep

@@ -4,9 +4,9 @@ and whose deploy to production is a canary now."""
 from typing import Any
 
 from tests.tui.fakes import NOW, FakeReader, span
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, Span
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.steps import PastStep
 
 TRACE = "7ac2" + "0" * 26 + "41"

@@ -8,10 +8,10 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, delivery, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import State
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts
+from vs_tui.traces.baseline import Baseline
 from vs_tui.tui import span_format
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.dashboard_settings import no_cards

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from tests.tui.fakes import NOW, FakeReader, baselines, busy_reader, past_runs, span
 from tests.tui.golden import assert_golden
 from tests.tui.stage import Stage, does, stage
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.standing import Custom, DeployBefore, standing
 from vs_tui.tui import trace_format
 from vs_tui.tui.span_format import is_stale

@@ -8,9 +8,9 @@ import pytest
 from tests.tui import invoices
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, WIDE, Stage, does, stage
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State
+from vs_tui.traces.baseline import Baseline
 
 
 @asynccontextmanager

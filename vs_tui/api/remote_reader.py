@@ -27,7 +27,6 @@ from vs_tui.api.codec.traces import BOARD, TRACES
 from vs_tui.api.remote import Remote
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import SECOND, Duration, Instant, iso
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import (
@@ -42,6 +41,7 @@ from vs_tui.store.queries.reader_protocol import (
     Trace,
     TracePage,
 )
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.board import Board
 from vs_tui.traces.steps import PastRun
 

@@ -1,5 +1,5 @@
 """Order statistics as docs/metrics.md defines them, and figures of spans of any kind: counts and
-durations by any grouping (ValueStream's figures), flaky jobs, expected ends."""
+durations by any grouping (ValueStream's figures), flaky jobs."""
 
 from __future__ import annotations
 
@@ -67,32 +67,6 @@ class Distribution(NamedTuple):
             p95=percentile(ordered, 95),
             p99=percentile(ordered, 99),
         )
-
-
-HISTORY: Final = 20
-"""Number of last successes that give the usual duration of a series."""
-
-
-class Baseline(NamedTuple):
-    """Durations to compare with: of the last successes of a series (at most HISTORY), or of the
-    last waits of one kind."""
-
-    n: int
-    p50: Duration
-    p90: Duration = 0
-
-    def is_overdue(self, started_at: Instant, now: Instant) -> bool:
-        """Whether what began then should have ended, by the 90th percentile."""
-        return now > started_at + self.p90
-
-
-def baseline_of(durations: Sequence[Duration]) -> Baseline | None:
-    """The baseline for the durations of the last successes, in any order; None without values."""
-    ordered = sorted(durations)
-    middle, upper = median(ordered), percentile(ordered, 90)
-    if middle is None or upper is None:
-        return None
-    return Baseline(len(ordered), round(middle), upper)
 
 
 GROUPINGS: Final = (

@@ -32,7 +32,8 @@ from vs_tui.model.vocabulary import (
     event_to_row,
     trace_id_of,
 )
-from vs_tui.traces.correlation import level, series_of
+from vs_tui.traces.baseline import series_of
+from vs_tui.traces.correlation import level
 from vs_tui.traces.folding import former_refs, seeks_of
 
 Row = tuple[Any, ...]

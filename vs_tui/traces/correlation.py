@@ -353,20 +353,3 @@ def break_cycle(ring: Sequence[tuple[Rule, Instant, str]]) -> str:
     for its parent, its start and its key. The weakest rule is dropped, so a pin holds; among equals
     the span that began first becomes the root."""
     return min((-STRENGTH[rule], at, key) for rule, at, key in ring)[2]
-
-
-def series_of(span: Span, stage_of: str = "") -> str:
-    """The series whose durations can be compared: runs of one workflow, jobs of one name in one
-    workflow, deploys of one service to one environment, changes of one repository. The series of a
-    phase is the same phase of its span's series (`stage_of`)."""
-    if stage_of:
-        return f"{stage_of}|{span.name}"
-    names = span.attributes
-    label = names.get("cicd.pipeline.name") or ""
-    if task := names.get("cicd.pipeline.task.name"):
-        label = f"{label}>{task}"
-    if span.operation == "deploy":
-        label = f"{span.service}>{span.environment}"
-    elif not label and span.operation not in ("issue", "pull_request", "sprint", "incident"):
-        label = span.name
-    return f"{span.project}|{span.operation}|{label}"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide, version_of
 from vs_tui.traces.trace_facts import TraceFacts, Usual, is_approved, is_draft, is_incident
 

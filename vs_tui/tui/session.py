@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from textual.dom import DOMNode
 from textual.timer import Timer
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span, all_as_of
 from vs_tui.store.queries.reader_protocol import Reader, SourceHealth, Trace
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.steps import PastRun, has_steps

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.display import clean
 from vs_tui.model.filters import QUIET_BY_NATURE
 from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Trace
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.standing import FEWEST
 from vs_tui.tui.theme import Glyphs
 

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import Cell, Standing

@@ -31,7 +31,6 @@ from vs_tui.api.codec import (
     written,
 )
 from vs_tui.metrics.cards import Card
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import (
     Link,
@@ -56,6 +55,7 @@ from vs_tui.store.queries.reader_protocol import (
     Trace,
     TraceSummary,
 )
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.steps import PastStep
 
 _STATE: Final = Type(

@@ -26,10 +26,10 @@ from vs_tui.api.codec import (
     written,
 )
 from vs_tui.api.codec.spans import SPAN, SUMMARY, TRACE, page_of, refs_of
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.board import Board, Totals, of_row
 from vs_tui.traces.critical_path import Path, path_of
 from vs_tui.traces.next_action import NextAction, Section

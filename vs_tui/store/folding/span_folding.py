@@ -18,7 +18,8 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.stored_events import EventCache
-from vs_tui.traces.correlation import Node, series_of
+from vs_tui.traces.baseline import series_of
+from vs_tui.traces.correlation import Node
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
 

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.metrics.statistics import HISTORY, Baseline, baseline_of
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
@@ -24,6 +23,7 @@ from vs_tui.store.queries.read_spans import (
 )
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.queries.span_search import TURN, Search
+from vs_tui.traces.baseline import HISTORY, Baseline, baseline_of
 from vs_tui.traces.steps import RUNS, PastRun, steps_of
 
 MAX_TRACE: Final = 5_000

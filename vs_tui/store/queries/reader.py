@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.log import sqlite_position
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model import filters
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, READ_WAIT_SECONDS, Thresholds
 from vs_tui.model.teams import Environments, People
@@ -52,6 +51,7 @@ from vs_tui.store.queries.reader_protocol import (
 from vs_tui.store.queries.span_search import Search, current_seq, follows, listed_where
 from vs_tui.store.schema import connect, open_reader, run_on
 from vs_tui.store.storage_errors import file_at, is_displaced
+from vs_tui.traces.baseline import Baseline
 
 if TYPE_CHECKING:
     from vs_tui.store.queries.trace_board import TraceBoard

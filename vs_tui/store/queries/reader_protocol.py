@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Link, Span, Verdict
+from vs_tui.traces.baseline import Baseline
 
 if TYPE_CHECKING:
     from vs_tui.traces.board import Board

@@ -18,7 +18,6 @@ import orjson
 from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.statistics import (
-    Baseline,
     FlakyJob,
     Group,
     Other,
@@ -36,6 +35,7 @@ from vs_tui.store.queries.filter_sql import span_where
 from vs_tui.store.queries.read_traces import read_baselines
 from vs_tui.store.rows import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 from vs_tui.store.schema import open_reader
+from vs_tui.traces.baseline import Baseline
 
 _STATUSES: Final = {status.value: status for status in Status}
 MAX_EXPECTED: Final = 1_000

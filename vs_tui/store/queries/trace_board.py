@@ -14,7 +14,6 @@ from itertools import chain, islice
 from secrets import token_hex
 from typing import Final
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.filters import Filter
 from vs_tui.model.limits import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments, People
@@ -35,8 +34,8 @@ from vs_tui.store.queries.trace_surroundings import (
     superseded,
     surroundings,
 )
+from vs_tui.traces.baseline import Baseline, series_of
 from vs_tui.traces.board import Board, board, is_current, without_details
-from vs_tui.traces.correlation import series_of
 from vs_tui.traces.standing import Custom, Standing, Surroundings, custom_of, standing
 from vs_tui.traces.trace_facts import is_incident, is_machine
 

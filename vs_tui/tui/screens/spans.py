@@ -11,11 +11,11 @@ from rich.cells import cell_len
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.store.queries.reader_protocol import COUNTED, Counts, Trace
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.steps import children_of
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, longest_name, width_of

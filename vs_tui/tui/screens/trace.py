@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from textual.widget import Widget
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader_protocol import Trace
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.critical_path import QUEUES, Wait
 from vs_tui.traces.outline import Elsewhere, Outline
 from vs_tui.traces.steps import children_of, end_at, self_time

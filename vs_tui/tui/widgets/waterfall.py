@@ -13,11 +13,11 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.limits import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Trace
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.critical_path import Wait
 from vs_tui.traces.outline import Elsewhere, Outline, outline
 from vs_tui.traces.steps import Row, bounds, end_at, tree

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from vs_tui.metrics.statistics import Baseline
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.traces.baseline import Baseline
 from vs_tui.traces.outline import PSEUDO, Outline
 from vs_tui.traces.steps import PastRun, Row, Upcoming, children_of, end_at, upcoming
 from vs_tui.traces.time_axis import Axis
