@@ -67,6 +67,7 @@ async def told(tmp_path, story=STORY, size=WIDE):
             await on.until(lambda: app.view is not None and app.begun, "the first read")
             await on.press("3")
             await on.sees("DORA per team")
+            await on.no_longer_sees("reading…")
             yield on
     finally:
         await runtime.close()
