@@ -230,6 +230,9 @@ class Deaf(asyncio.Transport):
     def write(self, data) -> None:
         self.written.append(data)
 
+    def get_write_buffer_size(self) -> int:
+        return len(b"".join(self.written))
+
 
 async def test_who_does_not_read_answers_is_not_read(tmp_path) -> None:
     async with receiving(tmp_path) as runtime:

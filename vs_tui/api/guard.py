@@ -4,6 +4,7 @@ team of its token. Spans of other teams are hidden as if they did not exist."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -43,10 +44,14 @@ _OPEN: Final = frozenset(
 
 
 FEW_ROWS: Final = 500
+UNSENT: Final = 8
+"""Most large answers in memory that their readers have not read yet; further ones wait. A reader
+that reads nothing is cut off (`connections.LEAST_READ`)."""
 _ALL_ROWS: Final = frozenset(
     {"/api/board", *(f"{v}/{p}" for v in ("", "/api/v1") for p in ("deployments", "incidents"))}
 )
 """Paths whose answers have many rows unless a limit is given."""
+_WHOLE: Final = ("/api/traces/", "/api/deliveries/")
 NOTED_EVERY: Final = MINUTE
 _OUT_OF_RANGE: Final = "a number or time is out of range"
 
@@ -58,7 +63,8 @@ class Guard:
         self._gate = gate
         self._writer = writer
         self._large = asyncio.Semaphore(1)
-        """Allows one large answer at a time, because each is held in memory whole."""
+        """Makes one large answer at a time, because each is held in memory whole."""
+        self._unsent = asyncio.Semaphore(UNSENT)
 
     def __call__(self, handler: Handler, *, waits: bool = True) -> Handler:
         """The handler, guarded by the token and by a check of the parameters: an unknown one is
@@ -80,11 +86,18 @@ class Guard:
                     await self._writer.caught_up()
                 if not _is_large(request):
                     return await handler(request)
-                async with self._large:
-                    try:
-                        return await handler(request)
-                    finally:
-                        give_back_memory()
+                async with self._unsent:
+                    async with self._large:
+                        try:
+                            response = await handler(request)
+                        finally:
+                            give_back_memory()
+                    with contextlib.suppress(ConnectionError):  # aiohttp sees it, too
+                        await response.prepare(request)
+                        await response.write_eof()
+                    if isinstance(response, web.Response):
+                        response.body = None  # the connection keeps it until the next request
+                    return response
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None
             except OverflowError:
@@ -191,10 +204,10 @@ def team_of(request: web.Request) -> str:
 
 
 def _is_large(request: web.Request) -> bool:
-    """Whether the answer may have many rows."""
+    """Whether the answer may have many rows, or a whole body."""
     limit = request.query.get("limit", "")
     if not limit:
-        return request.path in _ALL_ROWS or request.path.startswith("/api/traces/")
+        return request.path in _ALL_ROWS or request.path.startswith(_WHOLE)
     return is_number(limit) and int(limit) > FEW_ROWS
 
 

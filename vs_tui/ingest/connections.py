@@ -40,6 +40,9 @@ MOST_BYTES: Final = 64 * 1024
 reads 256 KiB, for which the C library maps and unmaps memory each time: 24 of the 30 microseconds
 that it takes to read a small request and to answer it."""
 MOST_HEAD: Final = 8 * 1024
+LEAST_READ: Final = 16 * 1024
+"""Bytes of its answers that a peer reads within the idle time, if that many wait; about 1 KiB a
+second."""
 _HEAD: Final = re.compile(r"POST (/[\w./-]*) HTTP/1\.1((?:\r\n[A-Za-z0-9-]+:[ -~]*)+)", re.ASCII)
 _NOT_PLAIN: Final = frozenset(
     {"content-encoding", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -161,6 +164,32 @@ class Connections:
                 await asyncio.gather(*plain)
 
 
+class _Unread:
+    """Ends a connection whose peer does not read what it was answered: else whoever asks and never
+    reads holds its answers in memory, and its descriptor, for ever."""
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Note that answers wait to be read."""
+        left = self._transport.get_write_buffer_size()
+        self._timer = self._loop.call_later(self._seconds, self._look, left)
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, before: int) -> None:
+        if self._transport.get_write_buffer_size() > before - LEAST_READ:
+            self._transport.abort()
+        else:
+            self.begin()
+
+
 class PlainConnection(asyncio.Protocol):
     """A connection while all its requests are plain."""
 
@@ -180,12 +209,14 @@ class PlainConnection(asyncio.Protocol):
             transport.max_size = MOST_BYTES
         address = transport.get_extra_info("peername")
         self._peer = str(address[0]) if isinstance(address, tuple) else ""
+        self._unread = _Unread(transport, self._owner.idle_seconds)
         self._owner.opened(self)
         self._idle_from = self._loop.time()
         self._close_if_idle()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._timer.cancel()
+        self._unread.end()
         self._owner.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -206,14 +237,16 @@ class PlainConnection(asyncio.Protocol):
         """Stop reading requests while the sender does not read our answers."""
         self._blocked = True
         self._transport.pause_reading()
+        self._unread.begin()
 
     def resume_writing(self) -> None:
         self._blocked = False
+        self._unread.end()
         self._go_on()
 
     def force_close(self) -> None:
-        """Close it to make room for another connection."""
-        self._transport.close()
+        """Close it to make room for another connection, also if answers wait to be read."""
+        self._transport.abort()
 
     async def finish(self) -> None:
         """Answer the pending request, then close the connection."""
@@ -253,7 +286,7 @@ class PlainConnection(asyncio.Protocol):
         allowed = self._owner.idle_seconds
         idle = 0.0 if self.busy else self._loop.time() - self._idle_from
         if idle >= allowed:
-            self._transport.close()
+            self._transport.abort()
         else:
             self._timer = self._loop.call_later(allowed - idle, self._close_if_idle)
 
@@ -276,12 +309,29 @@ class Connection(web.RequestHandler):
         """Whether one of its requests is being handled; idle connections may be closed for room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._unread = _Unread(transport, self._owner.idle_seconds)
         self._owner.opened(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._owner.closed(self)
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # closes it by force
+        self._unread.end()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread.begin()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread.end()
+
+    def force_close(self) -> None:
+        """Close it; it is not waited for ever that its answers are read."""
+        super().force_close()
+        self._unread.end()
+        self._unread.begin()
 
     def close(self) -> None:
         """Close it unless a request is being handled: aiohttp would not read the rest of that

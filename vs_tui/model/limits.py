@@ -52,8 +52,8 @@ class Limits:
     """Seconds for a whole body (408). A refused sender gets one second more to read the answer; a
     slow connection is closed within twenty seconds."""
     idle_seconds: float = 15
-    """Seconds for a request head, and between requests; then the connection is closed. The default
-    of aiohttp is an hour, which lets a slowloris attack take every file descriptor."""
+    """Seconds for a request head, between requests, and without reading an answer; then the
+    connection is closed. aiohttp's hour lets a slowloris attack take every file descriptor."""
     stop_seconds: float = 2
     """Seconds that requests in flight get when the receiver stops."""
 
