@@ -4,6 +4,7 @@ environment and version."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.metrics.http.clock import number
 from tests.metrics.http.github import GitHub
@@ -16,7 +17,6 @@ from tests.metrics.http.story import Story
 from tests.metrics.http.test_histories_of_trackers import jira
 from tests.metrics.http.test_worked_examples_of_tools import (
     of_datadog,
-    of_grafana,
     of_newrelic,
     of_servicenow,
 )
@@ -39,6 +39,15 @@ def by_alertmanager(story: Story, alarm: Alarm, key: str) -> None:
     if not service:
         for post in story.posts[first:]:
             post.body["alerts"][0]["labels"].pop("service", None)
+
+
+def by_grafana(story: Story, alarm: Alarm, key: str) -> None:
+    """Grafana Alerting: Alertmanager's shape, version 1."""
+    first = len(story.posts)
+    by_alertmanager(story, alarm, key)
+    about = {"version": "1", "orgId": 1, "state": "alerting", "title": "[FIRING:1]"}
+    told = [replace(post, path="/grafana", body=post.body | about) for post in story.posts[first:]]
+    story.posts[first:] = told
 
 
 def by_moving_alertmanager(story: Story, alarm: Alarm, key: str) -> None:
@@ -146,6 +155,6 @@ NO_PLACE: tuple[Alert, ...] = (
     *(closed_by(tool) for tool in (of_servicenow, of_newrelic)),
 )
 """They name the service alone."""
-PRODUCTION: tuple[Alert, ...] = (*(by_opsgenie, closed_by(of_datadog), closed_by(of_grafana)),)
+PRODUCTION: tuple[Alert, ...] = (*(by_opsgenie, closed_by(of_datadog), by_grafana),)
 NAME_TWO = (by_jira, by_rootly)
 """They can name several services."""
