@@ -101,7 +101,7 @@ class Deployment:
     has_start: bool = True
     """Whether its start was told."""
     is_lost: bool = False
-    """Whether its end never came, so that it ended with its timeout."""
+    """Whether its end is its timeout."""
     is_promoted: bool = False
     """Whether its tool told that it made it live."""
     members: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ class Deployment:
 
     @property
     def seen_at(self) -> Instant:
-        """Until when it is known to have gone on."""
+        """When it was last seen."""
         return self.started_at if self.is_lost else self.ended_at
 
     @property
