@@ -269,8 +269,10 @@ class Operations:
 
     def is_repair(self, deployment: Deployment) -> bool:
         def was_open(alarm: Alarm) -> bool:
-            last = [d for s in (alarm.service, alarm.also) for d in self.begun(alarm, s)[-1:]]
-            about = self.blamed(alarm) or last
+            about = blamed = self.blamed(alarm)
+            for service in (alarm.service, alarm.also):
+                if not any(one.service is service for one in blamed):
+                    about = [*about, *self.begun(alarm, service)[-1:]]
             return (
                 any(one.place == deployment.place for one in about)
                 and deployment not in about
