@@ -71,6 +71,19 @@ def opened_anew(git: Git) -> Told:
     return shipped(2, deploys=2)
 
 
+def deployed_before_its_release(git: Git) -> Told:
+    """Develop is deployed while the pull request that takes it to main is open."""
+    begun(git)
+    git.branch("develop")
+    git.push("develop", "06:30")
+    git.change(1, "a", "07:00", "08:00", base="develop")
+    git.open(2, "develop", "08:10", base="main")
+    git.deploy("09:00", ref="develop")
+    git.land(2, "10:00")
+    git.deploy("11:00")
+    return shipped(2, deploys=3)
+
+
 def upon_a_squashed_one(git: Git) -> Told:
     """The upper branch has the commit of the lower one, which comes to main squashed."""
     begun(git)
@@ -222,6 +235,7 @@ FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
         for each in (
             pushed_in_one_second,
             opened_anew,
+            deployed_before_its_release,
             upon_a_squashed_one,
             merged_a_colleagues,
             production_merged_back,

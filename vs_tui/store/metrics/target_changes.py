@@ -23,7 +23,6 @@ from vs_tui.store.folding.containment import carried_by, promotions_among
 from vs_tui.store.folding.pushed_requests import had_it, requests_of
 from vs_tui.store.folding.shipped_changes import contained_in, known_positions, repeated
 from vs_tui.store.folding.vcs_history import (
-    DEFAULT_BRANCH,
     PUSH,
     begins,
     default_branches,
@@ -62,21 +61,6 @@ _BEFORE_IT: Final = (
     "WHERE NOT EXISTS (SELECT 1 FROM vcs_commits m CROSS JOIN vcs_commits o ON o.key = x.key "
     f"AND {begins('m.commit_id', 'o')} WHERE m.key = a.key)"
 )
-
-
-def _of_shared_branches(db: sqlite3.Connection, requests: Collection[str]) -> set[str]:
-    """The pull requests that take a shared branch further: a commit of it that is deployed came
-    without them, and its branch tells what it brings."""
-    sql = (
-        f"SELECT key, attributes ->> '$.\"vcs.ref.head.name\"', "
-        f"{DEFAULT_BRANCH.format('s.project')} FROM spans s "
-        f"WHERE NOT attributes ->> '$.\"vs.pr.fork\"' IS TRUE AND key {rows.KEYS}"
-    )
-    return {
-        key
-        for key, head, default in rows.select_in(db, sql, requests)
-        if head and keys.is_shared_branch(keys.branch_name(head), default)
-    }
 
 
 def shipped_by(
@@ -118,9 +102,8 @@ def _shipped(
     above = set(rows.select_in(db, _ABOVE, deploys))
     fresh: dict[str, list[str]] = grouped(above.difference(rows.select_in(db, _BEFORE_IT, above)))
     again = repeated(db, deploys)
-    listed = {request for _, request in above}
-    leading = _of_shared_branches(db, listed) | promotions_among(db, listed)
-    requested = {d: set(own) - leading for d, own in fresh.items() if d not in again}
+    promotions = promotions_among(db, {request for _, request in above})
+    requested = {d: set(own) - promotions for d, own in fresh.items() if d not in again}
     commits: dict[str, Collection[Commit]] = {}
     for deploy, contained in contained_in(db, deploys).items():
         keys = requested.setdefault(deploy, set())
