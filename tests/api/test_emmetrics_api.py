@@ -213,3 +213,11 @@ def test_a_refusal_names_the_secret_that_is_there(shared) -> None:
         status, answer = shared.call(path, {}, {header: "sha256=00"}, token="")
         assert status == 401
         assert f"`vs-tui secret show {path[1:]}`" in answer["detail"]
+
+
+def test_a_long_number_beside_a_wrong_charset_is_text(shared) -> None:
+    body = b'{"project_id": 1e+308, "started_at": "2026-03-02T10:00:00Z"}'
+    status, made = shared.call(
+        "/incidents", body, {"Content-Type": "application/json; charset=utf-16"}
+    )
+    assert (status, made["id"]) == (201, "incident_1e+308_1")

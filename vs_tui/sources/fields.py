@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeGuard, TypeVar
 
 import orjson
@@ -58,11 +59,12 @@ def with_exact_numbers(inbound: Inbound) -> Inbound:
         value = float(digits)
         return value if abs(value) < 2**63 else digits
 
-    try:
-        exact = json.loads(_mended(inbound), parse_int=integer, parse_float=real)
-        return inbound._replace(body=orjson.dumps(exact))
-    except (ValueError, RecursionError, TypeError):
-        return inbound
+    for is_mended in (False, True):  # a charset may be wrong
+        with suppress(ValueError, RecursionError, TypeError):
+            body = _mended(inbound) if is_mended else inbound.body
+            exact = json.loads(body, parse_int=integer, parse_float=real)
+            return inbound._replace(body=orjson.dumps(exact))
+    return inbound
 
 
 def json_body(inbound: Inbound) -> Any:
