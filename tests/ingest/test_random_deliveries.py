@@ -69,6 +69,7 @@ def differing(teams: list[Delivery], db: Path) -> dict[str, list[str]]:
     return wrong
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", [*ORDERS, "reverse"])
 def test_each_span_is_below_what_it_was_made_for_in_random_deliveries(tmp_path, order) -> None:
     teams = told()

@@ -170,9 +170,8 @@ def remarks(figure: Figure) -> list[str]:
 
 def since_text(figure: Figure, zone: tzinfo) -> str:
     """`since DATE` if the data begins within the window, else empty."""
-    if figure.since is None:
-        return ""
-    return f"since {to_datetime(figure.since).astimezone(zone):%Y-%m-%d}"
+    begun = figure.since
+    return "" if begun is None else f"since {to_datetime(begun).astimezone(zone):%Y-%m-%d}"
 
 
 def delta_text(figure: Figure) -> str:
@@ -215,10 +214,8 @@ def goal_text(figure: Figure) -> str:
 def level_text(figure: Figure) -> str:
     """The result against the team's own goal, or else the level, such as `elite 2024`; empty
     without both."""
-    if found := goal_text(figure):
-        return found
-    found = figure.levels.get(LATEST, "")
-    return f"{found} {LATEST}" if found else ""
+    level = figure.levels.get(LATEST, "")
+    return goal_text(figure) or (f"{level} {LATEST}" if level else "")
 
 
 Goals = Mapping[str, Mapping[str, float]]

@@ -104,15 +104,10 @@ class Counted:
             start = bisect_left(items, since, key=key)
             return items[start : bisect_left(items, until, start, key=key)]
 
-        return Counted(
-            ended=part(self.ended),
-            ok=part(self.ok),
-            failed=part(self.failed),
-            rework=part(self.rework),
-            changes=part(self.changes, itemgetter(0)),
-            starts=self.starts,
-            recoveries=part(self.recoveries, attrgetter("at")),
-        )
+        ended, ok, failed, rework = map(part, (self.ended, self.ok, self.failed, self.rework))
+        changes = part(self.changes, itemgetter(0))
+        recoveries = part(self.recoveries, attrgetter("at"))
+        return Counted(ended, ok, failed, rework, changes, self.starts, recoveries)
 
 
 def recoveries_of(

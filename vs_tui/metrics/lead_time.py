@@ -17,7 +17,7 @@ from vs_tui.metrics.facts import (
     plain_version,
     same_version,
 )
-from vs_tui.metrics.statistics import mean, median, percentile
+from vs_tui.metrics.statistics import mean, median, percentile, ratio
 from vs_tui.model.artifacts import MOVING_VERSIONS
 from vs_tui.model.grouping import grouped
 from vs_tui.model.time import Duration, Instant
@@ -89,16 +89,10 @@ def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
     means = {name: mean(found) or 0.0 for name, found in values.items() if found}
     whole = sum(means.values())
     return [
-        StageTime(
-            stage=name,
-            n=len(found),
-            median=median(found),
-            p90=percentile(found, 90),
-            share=means[name] / whole if name in means and whole else None,
-            mean=means.get(name),
-        )
+        StageTime(name, len(found), median(found), percentile(found, 90), share, means.get(name))
         for name in STAGES
         for found in (values.get(name, ()),)
+        for share in (ratio(means[name], whole) if name in means else None,)
     ]
 
 

@@ -59,14 +59,8 @@ class Distribution(NamedTuple):
             only = values[0]
             return cls(1, only, only, only, only, only)
         ordered = sorted(values)
-        return cls(
-            n=len(ordered),
-            mean=mean(ordered),
-            p50=median(ordered),
-            p90=percentile(ordered, 90),
-            p95=percentile(ordered, 95),
-            p99=percentile(ordered, 99),
-        )
+        p90, p95, p99 = (percentile(ordered, percent) for percent in (90, 95, 99))
+        return cls(len(ordered), mean(ordered), median(ordered), p90, p95, p99)
 
 
 GROUPINGS: Final = (
@@ -166,10 +160,9 @@ def _span_group(
 
 def check_grouping(grouping: Sequence[str]) -> None:
     """Raise ValueError for a name that is not in GROUPINGS."""
-    for name in grouping:
-        if name not in GROUPINGS:
-            accepted = ", ".join(GROUPINGS)
-            raise ValueError(f"'{name}' cannot be grouped by; use one of {accepted}")
+    if unknown := [name for name in grouping if name not in GROUPINGS]:
+        accepted = ", ".join(GROUPINGS)
+        raise ValueError(f"'{unknown[0]}' cannot be grouped by; use one of {accepted}")
 
 
 class FlakyJob(NamedTuple):

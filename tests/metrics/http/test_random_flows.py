@@ -85,6 +85,7 @@ def differing(teams: dict[str, Team], db: Path) -> dict[str, str]:
     return wrong
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", [*ORDERS, "reverse"])
 def test_a_deployment_ships_what_its_commit_contains_in_random_histories(tmp_path, order) -> None:
     teams = told()

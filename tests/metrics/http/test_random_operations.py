@@ -142,6 +142,7 @@ def printed(server: Server, window: tuple[str, str]) -> dict[str, Any]:
     return {item["name"]: item["metrics"] for item in answer["items"]}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", [*ORDERS, "reverse"])
 def test_random_operations_have_the_numbers_of_what_happened(configured, order) -> None:
     teams = told()

@@ -100,10 +100,7 @@ class Groups:
         ended, ok, failed, rework = (sorted(orjson.loads(text)) for text in found)
         changes = [orjson.loads(text) for text in self.db.execute(_CHANGES, longer).fetchone()]
         return Counted(
-            ended=ended,
-            ok=ok,
-            failed=failed,
-            rework=rework,
+            *(ended, ok, failed, rework),
             changes=sorted(zip(*changes, strict=True)),
             starts=dict(self.db.execute(_STARTS, bound).fetchall()),
             recoveries=recoveries_of(self.db.execute(_SIGNALS, longer)),
