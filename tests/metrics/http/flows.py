@@ -140,16 +140,17 @@ class Team:
         failed, repairs = [not d.ok for d in self._deploys], [False for _ in self._deploys]
         by: dict[tuple[str, str], int] = {}
         last: dict[str, int] = {}
+        live: dict[str, int] = {}
         first: dict[tuple[str, str], int] = {}
         for n, (deploy, new) in enumerate(zip(self._deploys, self.shipped(), strict=True)):
             service, commit = deploy.service, deploy.commit
-            before = last.get(service)
+            before = {at[service] for at in (last, live) if service in at}
             back = {self._restored.get(change) for change in new}
             taken = {self._reverts[c] for c in new if c in self._reverts and c not in back}
             taken -= new.keys()
-            undone = [by[service, c] for c in taken if (service, c) in by]
-            if before is not None and self._is_older(deploy, self._deploys[before], first):
-                undone = [before]
+            # What is older takes back what was tried last and what was live.
+            undone = [each for each in before if self._is_older(deploy, self._deploys[each], first)]
+            undone = undone or [by[service, c] for c in taken if (service, c) in by]
             repairs[n] = bool(undone) or any(
                 self._hotfixes.get(change) == deploy.branch for change in new
             )
@@ -157,6 +158,7 @@ class Team:
                 failed[each] = True
             by |= {(service, change): n for change in new}
             last[service] = n
+            live |= {service: n} if deploy.ok else {}
             first.setdefault((service, commit), deploy.minute)
         told = zip(self._deploys, failed, repairs, strict=True)
         return Counter((d.service, d.minute, fail, repair) for d, fail, repair in told)
