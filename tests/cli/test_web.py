@@ -68,6 +68,13 @@ async def test_the_form(client) -> None:
 
 async def test_a_rotation_ends_the_sessions_and_closes_their_tabs(monkeypatch) -> None:
     tokens = ["before"]
+    spawn, started = asyncio.create_subprocess_shell, []
+
+    async def spawned(*words: str, **more: object) -> asyncio.subprocess.Process:
+        started.append(await spawn(*words, **more))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_shell", spawned)
     app = await web.build(f"{sys.executable} -c pass", lambda: tokens[0])
     monkeypatch.setattr(web, "LOOK_SECONDS", 0.01)
     jar = aiohttp.CookieJar(unsafe=True)
@@ -81,6 +88,8 @@ async def test_a_rotation_ends_the_sessions_and_closes_their_tabs(monkeypatch) -
         assert (await client.get("/")).status == 401
         assert (await client.get("/?token=before", allow_redirects=False)).status == 401
         assert (await client.get("/?token=after", allow_redirects=False)).status == 303
+        for process in started:  # else the loop ends before the dashboard of the tab
+            await process.wait()
 
 
 @pytest.mark.parametrize(
