@@ -219,35 +219,3 @@ class Delivery(Team):
         add("/jenkins", jenkins_payloads.start(**told, startTime=start, scmInfo=scm))
         add("/jenkins", jenkins_payloads.end(**told, endTime=over))
         return self._name("build", count)
-
-
-def deliver(team: Delivery) -> None:
-    """Features with issues and builds, commits on main, deployments of old and new commits."""
-    team.begin("main")
-    every = ["merge", "squash", "rebase", "forward"]
-    ways = team.random.choice([["merge"], ["squash"], ["rebase"], every])
-    for _ in range(team.random.randint(6, 16)):
-        chance = team.random.random()
-        if chance < 0.2 and len(team.features) < 3:
-            team.start("main")
-        elif chance < 0.6 and team.features:
-            _work_on_a_feature(team, team.random.choice(team.features), ways)
-        elif chance < 0.7:
-            team.work_on("main")
-        elif chance < 0.95:
-            team.deploy(ok=team.chance(0.85))
-        else:
-            team.deploy_old()
-    team.deploy()
-
-
-def _work_on_a_feature(team: Delivery, feature: Feature, ways: list[str]) -> None:
-    chance = team.random.random()
-    if chance < 0.3:
-        team.work(feature)
-    elif chance < 0.45:
-        team.bring_up_to_date(feature)
-    elif chance < 0.6 and not feature.number:
-        team.open(feature)
-    else:
-        team.land(feature, ways)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest.deliveries_of_teams import ROOT, Delivery, Name, deliver
+from tests.ingest.deliveries_of_teams import ROOT, Delivery, Name
 from tests.ingest.server import nearby
 from tests.metrics.http.clock import moment
+from tests.metrics.http.flows import trunk
 from tests.metrics.http.git import HOSTS
 from tests.metrics.http.orders import ORDERS, ordered
 from tests.metrics.http.story import Story, command, send
@@ -32,7 +33,7 @@ def told() -> list[Delivery]:
         for host, tracker, ci in TOOLS:
             name = f"acme/{host}{tracker}{ci}{seed}"
             found.append(Delivery(HOSTS[host](Story(), name), host, tracker, ci))
-            deliver(found[-1])
+            trunk(found[-1])
     return found
 
 

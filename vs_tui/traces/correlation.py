@@ -116,11 +116,15 @@ class Node(NamedTuple):
     @classmethod
     def of(cls, span: Span) -> Node:
         names = span.attributes
-        branch = branch_name(str(names.get("vcs.ref.head.name") or names.get("branch") or ""))
         return cls(
             *(span.key, span.operation, span.at, span.ended_at, span.status, span.environment),
-            branch,
+            branch_in(names.get("vcs.ref.head.name"), names.get("branch")),
         )
+
+
+def branch_in(*told: object) -> str:
+    """The first of these values that is not empty, as the name of a branch."""
+    return branch_name(next((str(value) for value in told if value), ""))
 
 
 class Match(NamedTuple):

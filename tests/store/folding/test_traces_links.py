@@ -25,7 +25,9 @@ from tests.store.tracing import (
 from vs_tui.api.codec.spans import link_json
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.vocabulary import Event, Rule, State
+from vs_tui.store.folding.span_folding import load_nodes, load_spans
 from vs_tui.store.rows import link_of
+from vs_tui.traces.correlation import Node
 
 
 def key(number: object, kind: str = "build") -> str:
@@ -436,3 +438,13 @@ def plan(db: sqlite3.Connection, sql: str) -> list[str]:
 
 def test_rules_are_named_as_in_the_configuration() -> None:
     assert {rule.value for rule in Rule} >= {"commit", "branch", "proximity", "ships"}
+
+
+@pytest.mark.parametrize("name", ["vcs.ref.head.name", "branch"])
+def test_a_stored_push_has_the_branch_that_it_had_when_it_came(name) -> None:
+    world = World().deliver(custom("push", 1, "end", "09:00:00", tags={name: "refs/heads/main"}))
+    keys = [key for (key,) in world.db.execute("SELECT key FROM spans WHERE derived = 0")]
+    (span,) = load_spans(world.db, keys).values()
+
+    assert Node.of(span).branch == "main"
+    assert load_nodes(world.db, [span.key]) == {span.key: Node.of(span)}

@@ -19,7 +19,7 @@ from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.folding.stored_events import EventCache
 from vs_tui.traces.baseline import series_of
-from vs_tui.traces.correlation import Node
+from vs_tui.traces.correlation import Node, branch_in
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.traces.repository_renames import Renames
 
@@ -293,11 +293,11 @@ def load_nodes(
     """The nodes of these spans, from the table or from the rows that are not inserted yet."""
     sql = (
         "SELECT key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status, "
-        "environment, IIF(operation = 'push', attributes ->> '$.\"vcs.ref.head.name\"', '') "
-        f"FROM spans WHERE key {rows.KEYS}"
+        "environment, IIF(operation = 'push', attributes ->> '$.\"vcs.ref.head.name\"', ''), "
+        f"IIF(operation = 'push', attributes ->> '$.branch', '') FROM spans WHERE key {rows.KEYS}"
     )
     found = {
-        row[0]: Node._make((*row[:4], Status(row[4]), *row[5:]))
+        row[0]: Node._make((*row[:4], Status(row[4]), row[5], branch_in(*row[6:])))
         for row in rows.select_in(connection, sql, keys)
     }
     new = (key for key in keys if key in unplaced)
