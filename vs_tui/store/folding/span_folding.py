@@ -297,7 +297,9 @@ def load_nodes(
         f"IIF(operation = 'push', attributes ->> '$.branch', '') FROM spans WHERE key {rows.KEYS}"
     )
     found = {
-        row[0]: Node._make((*row[:4], Status(row[4]), row[5], branch_in(*row[6:])))
+        row[0]: Node._make(
+            (*row[:4], Status(row[4]), row[5], branch_in(*row[6:]) if any(row[6:]) else "")
+        )
         for row in rows.select_in(connection, sql, keys)
     }
     new = (key for key in keys if key in unplaced)
