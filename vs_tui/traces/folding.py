@@ -24,6 +24,7 @@ from vs_tui.model.vocabulary import (
     State,
     Status,
 )
+from vs_tui.traces.push_log import PUSH_LOG, whole_push
 from vs_tui.traces.span_events import in_snapshot_order, in_time_order, words_of
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
@@ -36,7 +37,6 @@ WAITING_LIMIT: Final[Duration] = 30 * DAY
 deployment wait for its approval."""
 FEW_ATTRIBUTES: Final = 32
 """So many are never too much, as each is short."""
-PUSH_LOG: Final = "vs.push.log"
 MOST_LOG: Final = 512 * 1024
 """Characters of a push's commits, which may be thousands; they do not count to the others."""
 MOST_ATTRIBUTES: Final = 64 * 1024
@@ -187,6 +187,8 @@ def fold(events: Iterable[Event]) -> Folded:
     attributes: dict[str, Scalar] = {}
     for event in snapshots:
         attributes.update(event.attributes)
+    if operation == Operation.PUSH and len(snapshots) > 1:
+        attributes |= whole_push(snapshots)
     if len(attributes) > FEW_ATTRIBUTES:
         attributes = bounded(attributes)
     started = _started_at(ordered, course)

@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from vs_tui.model import keys
-from vs_tui.model.time import MINUTE, SECOND, Instant, parse_instant
+from vs_tui.model.time import MINUTE, Instant, parse_instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
-from vs_tui.traces.folding import PUSH_LOG
+from vs_tui.traces.push_log import PUSH_LOG, commits_in
 
 PULL_REQUEST, PUSH = 0, 1
 FORCED: Final = ".."
@@ -241,7 +239,7 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         return row, [(span.project, sha, *own, part, "", "") for sha, part in shas.items() if sha]
     if names.get("vcs.ref.head.type") == "tag" or span.started_at is None:
         return None, []
-    log = _log(names.get(PUSH_LOG))
+    log = commits_in(names.get(PUSH_LOG))
     onto = names.get("vs.push.onto") or revision
     source = f"{FORCED}{onto}" if names.get("vs.push.forced") is True else ""
     if not source and log and "~" in log[0][0]:
@@ -263,23 +261,6 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
         for n, (sha, authored, title, paths, reverts) in enumerate(log)
     }
     return row, list(commits.values())
-
-
-def _log(text: object) -> list[tuple[str, Instant | None, str, Sequence[str], str]]:
-    """The commits in `vs.push.log`, oldest first; empty if it is not in our format."""
-    if not isinstance(text, str):
-        return []
-    try:
-        return [
-            (
-                *(str(sha), None if at is None else int(at) * SECOND, str(title)),
-                [*map(str, paths)],
-                str(reverts[0]) if reverts else "",
-            )
-            for sha, at, title, paths, *reverts in orjson.loads(text)
-        ]
-    except (ValueError, TypeError):
-        return []
 
 
 DEFAULT_BRANCH: Final = """COALESCE(
