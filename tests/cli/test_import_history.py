@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.fake_api import FakeApi
 from tests.cli.shell import one
-from vs_tui.cli.importing.commits import Commit, pushes
+from vs_tui.cli.importing import Forbidden
+from vs_tui.cli.importing.commits import Branches, Commit
 
 ANN = {"id": 1, "login": "ann", "username": "ann", "name": "Ann"}
 BOB = {"id": 2, "login": "bob", "username": "bob", "name": "Bob"}
@@ -29,7 +30,8 @@ def commit(name: str, *parents: str, committed: str = "") -> Commit:
 
 
 def brought(listed: list[Commit]) -> list[tuple[str, str, list[str]]]:
-    return [(p.before, p.after.sha, [c.sha for c in p.commits]) for p in pushes(listed)]
+    found = Branches("main", ()).pushes(lambda _: listed)
+    return [(p.before, p.after.sha, [c.sha for c in p.commits]) for _, p in found]
 
 
 def test_a_straight_line_is_a_push_for_each_commit() -> None:
@@ -82,6 +84,66 @@ def test_commits_that_were_rebased_together_are_one_push() -> None:
         ("c3", "c4", ["c4"]),
         ("c4", "c5", ["c5"]),
     ]
+
+
+def test_a_fast_forward_brings_the_commits_of_its_pull_request_when_it_is_merged() -> None:
+    listed = [commit("c4", "c3"), commit("c3", "c2"), commit("c2", "c1"), commit("c1")]
+    branches = Branches("main", ["main"])
+    branches.merge("main", listed[1:3], "2026-03-02T00:00:09Z", 7, "c3")
+    found = [(p.after.sha, p.at, len(p.commits)) for _, p in branches.pushes(lambda _: listed)]
+    written = "2026-03-02T00:00:0{}Z".format
+    assert found == [("c1", written(1), 1), ("c3", written(9), 2), ("c4", written(4), 1)]
+
+
+def test_another_branch_begins_where_it_leaves_the_default_branch() -> None:
+    """c1 - c2 - c5 on main; c3 and the merge c6 of main on develop, cut at c1."""
+    listed = {
+        "main": [commit("c5", "c2"), commit("c2", "c1"), commit("c1")],
+        "develop": [
+            commit("c6", "c3", "c5"),
+            commit("c5", "c2"),
+            commit("c3", "c1"),
+            commit("c2", "c1"),
+            commit("c1"),
+        ],
+    }
+    found = [*Branches("main", ["develop", "main"]).pushes(lambda branch: listed[branch])]
+    own = [(p.before, [c.sha for c in p.commits]) for branch, p in found if branch == "develop"]
+    assert own == [("c1", ["c3"]), ("c3", ["c2", "c5", "c6"])]
+
+
+def test_a_branch_that_is_moved_on_to_its_own_merge_keeps_its_line() -> None:
+    """c1 - c2 - c3, a pull request's merge, on main; c4 and the merge c5 of main on develop, to
+    which main is moved on."""
+    listed = [
+        commit("c5", "c4", "c3"),
+        commit("c4", "c1"),
+        commit("c3", "c2"),
+        commit("c2", "c1"),
+        commit("c1"),
+    ]
+    branches = Branches("main", [])
+    branches.merge("main", [], "2026-03-02T00:00:03Z", 7, "c3")
+    found = [(p.before, [c.sha for c in p.commits]) for _, p in branches.pushes(lambda _: listed)]
+    assert found == [
+        ("0" * 40, ["c1"]),
+        ("c1", ["c2"]),
+        ("c2", ["c3"]),
+        ("c3", ["c4", "c5"]),
+    ]
+
+
+def test_of_a_deleted_branch_the_commits_of_its_pull_request_are_known() -> None:
+    def listed(branch: str) -> list[Commit]:
+        if branch != "main":
+            raise Forbidden
+        return [commit("c1")]
+
+    branches = Branches("main", ["release/1"])
+    made = [commit("c2", "c1"), commit("c3", "c2")]
+    assert not [*branches.push("release/1", made)]
+    found = [(branch, p.after.sha) for branch, p in branches.pushes(listed)]
+    assert found == [("main", "c1"), ("release/1", "c2"), ("release/1", "c3")]
 
 
 def test_of_no_commits_there_is_no_push() -> None:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
@@ -318,6 +318,29 @@ class Project:
         while answer.next:
             answer = self._api.get(answer.next)
             yield from answer.objects(key)
+
+    def _recent(self, path: str, newest_by: str, **query: str) -> Iterator[dict[str, Any]]:
+        """The objects of a list that is newest first by a time, up to the first one too old; none
+        if the API refuses it."""
+        try:
+            for entry in self._every(path, **query):
+                if not self._is_recent(entry, newest_by):
+                    return
+                yield entry
+        except Forbidden:
+            return
+
+    def _existing(
+        self, path: str, wanted: Iterable[object], known: Collection[object]
+    ) -> list[object]:
+        """Those of the wanted names that a list of branches has. Nothing is asked if all are
+        known."""
+        others = [name for name in wanted if name not in known]
+        try:
+            listed = {each.get("name") for each in self._every(path)} if others else ()
+        except Forbidden:
+            return []
+        return [name for name in others if name in listed]
 
     def _page(
         self,

@@ -1,10 +1,14 @@
-"""The pushes behind the commits of a branch, which no API stores."""
+"""The pushes behind the commits of branches, which no API stores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Final
+
+from vs_tui.cli.importing import Forbidden
+from vs_tui.model.grouping import grouped
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +27,137 @@ class Commit:
 @dataclass(frozen=True, slots=True)
 class Push:
     """A move of the branch along its first-parent line: by one commit, or by those that were
-    rebased together."""
+    rebased together or came with one pull request."""
 
     before: str
     after: Commit
     commits: Sequence[Commit]
     """Commits that were new to the branch, oldest first; the last one is `after`."""
+    at: str | None
+    """RFC 3339. The earliest time that is known to be possible."""
 
 
-def pushes(listed: Iterable[Commit]) -> Iterator[Push]:
-    """The pushes behind a branch's commits, oldest first. `listed` is newest first and begins with
-    the tip. APIs store no pushes, but the first-parent line shows where the branch pointed: a merge
-    brings the commits of its other parents, and a rebase writes its commits in one second."""
-    known = {commit.sha: commit for commit in listed}
-    line: list[Commit] = []
-    found = next(iter(known.values()), None)
-    while found is not None:
-        line.append(found)
-        found = known.get(found.parents[0]) if found.parents else None
-    contained: set[str] = set()
-    for _, together in groupby(reversed(line), _written):
-        first, *_ = own = list(together)
-        brought = _reachable(own[-1], known, contained)
-        contained.update(commit.sha for commit in brought)
-        before = first.parents[0] if first.parents else "0" * 40
-        others = [commit for commit in brought if commit not in own]
-        others.sort(key=lambda commit: commit.committed or "")
-        yield Push(before, own[-1], (*others, *own))
+MAX_BRANCHES: Final = 20
+"""Most branches whose commits are read beside those of the default branch."""
+
+
+class Branches:
+    """The default branch and others of which deployments have more than one pull request. Pushes to
+    these are found in their own commits, and not in those of a pull request."""
+
+    def __init__(self, default: str, others: Iterable[object]) -> None:
+        """`others` are those to which pull requests were merged and that were deployed, the newest
+        first."""
+        names = dict.fromkeys(str(name) for name in others if name and name != default)
+        self.names = [default, *islice(names, MAX_BRANCHES)]
+        self._of: dict[str, dict[str, Commit]] = {}
+        """Branch -> its commits, as its pull request lists them."""
+        self._merged: dict[str, dict[str, tuple[str, str]]] = {}
+        """Branch -> commit -> when its pull request was merged, and the number of that."""
+        self._heads: dict[str, set[str]] = {}
+        """Branch -> commits to which it pointed after a merge."""
+        self._line: dict[str, Commit] = {}
+        """What the default branch pointed to."""
+
+    def merge(
+        self, base: object, commits: Iterable[Commit], at: object, number: object, head: object
+    ) -> None:
+        """A pull request with these commits was merged at this time, if at all, and `head` is the
+        commit to which its base then pointed. Of several with one commit the first one brought
+        it."""
+        if at:
+            self._heads.setdefault(str(base or ""), set()).add(str(head or ""))
+            own = self._merged.setdefault(str(base or ""), {})
+            for commit in commits:
+                own[commit.sha] = min((str(at), str(number)), own.get(commit.sha, ("~", "")))
+
+    def push(self, branch: str, commits: Sequence[Commit]) -> Iterator[tuple[str, Push]]:
+        """(branch, push) of a pull request's commits, the oldest one first: one push to its branch,
+        unless that is read or others were merged into it."""
+        if branch in self.names:
+            self._of.setdefault(branch, {}).update({c.sha: c for c in reversed(commits)})
+        elif commits:
+            yield (
+                branch,
+                Push(_first_parent(commits[0]), commits[-1], commits, commits[-1].committed),
+            )
+
+    def pushes(self, commits: Callable[[str], Iterable[Commit]]) -> Iterator[tuple[str, Push]]:
+        """(branch, push) of all branches, the oldest push of each first. `commits` lists those of a
+        branch, newest first from its tip on, and raises Forbidden for a deleted one: of that the
+        commits of its pull requests are known."""
+        for branch in self.names:
+            try:
+                listed = list(commits(branch))
+            except Forbidden:
+                if branch == self.names[0]:
+                    raise
+                listed = [*self._of.get(branch, {}).values()]
+            for push in self._pushes(branch, listed):
+                yield branch, push
+
+    def _pushes(self, branch: str, listed: Sequence[Commit]) -> Iterator[Push]:
+        """APIs store no pushes, but the first-parent line shows where the branch pointed: a merge
+        brings the commits of its other parents, a rebase writes its commits in one second, and a
+        fast-forward brings those of a pull request as they are. Another branch was cut where it
+        leaves the line of the default branch."""
+        known = {commit.sha: commit for commit in listed}
+        merged = self._merged.get(branch, {})
+        line = _line(listed[:1], known, self._heads.get(branch, set()))
+        cut = next((commit for commit in line.values() if commit.sha in self._line), None)
+        contained = set[str]() if cut is None else {*_reachable(cut, known, ())}
+        if branch == self.names[0]:
+            self._line = line
+        line = {sha: commit for sha, commit in line.items() if sha not in contained}
+        before = cut.sha if cut else ""
+        for _, together in groupby(
+            reversed(line.values()), lambda commit: merged.get(commit.sha) or _written(commit)
+        ):
+            first, *_ = own = list(together)
+            brought = _reachable(own[-1], known, contained)
+            contained |= brought.keys()
+            others = [commit for commit in brought.values() if commit not in own]
+            others.sort(key=lambda commit: commit.committed or "")
+            at, _ = merged.get(own[-1].sha) or (own[-1].committed, "")
+            yield Push(before or _first_parent(first), own[-1], (*others, *own), at)
+            before = own[-1].sha
+
+
+def _line(
+    tips: Iterable[Commit], known: Mapping[str, Commit], heads: Set[str]
+) -> dict[str, Commit]:
+    """What a branch pointed to, the newest first: the first parents of its tip. One that is moved
+    on to the merge of itself into another branch has its own line behind the second parent, as
+    merges that are not on the other line show."""
+    line: dict[str, Commit] = {}
+    left = list(tips)
+    while left:
+        found = left.pop()
+        line[found.sha] = found
+        left = [known[sha] for sha in found.parents[:1] if sha in known]
+    missed = next((sha for sha in known if sha in heads and sha not in line), "")
+    after = _descendants(missed, known) if missed else set[str]()
+    for number, merge in enumerate(line.values()):
+        others = [known[sha] for sha in merge.parents[1:] if sha in after]
+        if others and merge.parents[0] not in after:
+            newer = dict(islice(line.items(), number + 1))
+            return newer | _line(others[:1], known, heads - newer.keys())
+    return line
+
+
+def _descendants(sha: str, known: Mapping[str, Commit]) -> set[str]:
+    """A commit and all that contain it."""
+    children = grouped((p, commit.sha) for commit in known.values() for p in commit.parents)
+    found, left = set[str](), [sha]
+    while left:
+        if (one := left.pop()) not in found:
+            found.add(one)
+            left += children.get(one, ())
+    return found
+
+
+def _first_parent(commit: Commit) -> str:
+    return commit.parents[0] if commit.parents else "0" * 40
 
 
 def _written(commit: Commit) -> str:
@@ -57,11 +165,13 @@ def _written(commit: Commit) -> str:
     return commit.sha if len(commit.parents) > 1 else commit.committed or commit.sha
 
 
-def _reachable(tip: Commit, known: dict[str, Commit], contained: set[str]) -> list[Commit]:
+def _reachable(
+    tip: Commit, known: Mapping[str, Commit], contained: Collection[str]
+) -> dict[str, Commit]:
     waiting, found = [tip], {tip.sha: tip}
     while waiting:
         for parent in waiting.pop().parents:
             if parent in known and parent not in found and parent not in contained:
                 found[parent] = known[parent]
                 waiting.append(known[parent])
-    return list(found.values())
+    return found

@@ -1,4 +1,4 @@
-"""GitHub's REST API (v3) as webhooks: issues, pull requests, commits of the default branch,
+"""GitHub's REST API (v3) as webhooks: issues, pull requests, commits of branches,
 workflow runs, deployments, releases.
 
 https://docs.github.com/rest: the API lists the same objects that webhooks carry, so an event is
@@ -8,6 +8,7 @@ such an object, its repository and the action that happened last.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from vs_tui.cli.importing import (
     delivery,
     objects,
 )
-from vs_tui.cli.importing.commits import Commit, Push, pushes
+from vs_tui.cli.importing.commits import Branches, Commit, Push
 
 _COMMITS: Final = 250
 """Most commits of a pull request that the API lists."""
@@ -52,6 +53,19 @@ class GitHub(Project):
     @classmethod
     def _is_name(cls, name: str) -> bool:
         return name.count("/") == 1 and super()._is_name(name)
+
+    @cached_property
+    def _branches(self) -> Branches:
+        default = str(self.repository.get("default_branch") or "")
+        newest = {"state": "closed", "sort": "updated", "direction": "desc"}
+        changes = list(self._recent("pulls", "updated_at", **newest))
+        bases = [
+            (change.get("base") or {}).get("ref") for change in changes if change.get("merged_at")
+        ]
+        heads = [(change.get("head") or {}).get("ref") for change in changes]
+        refs = {deploy.get("ref"): None for deploy in self._recent("deployments", "created_at")}
+        deployed = self._existing("branches", refs, {default, *bases, *heads})
+        return Branches(default, [*bases, *deployed])
 
     def _body(self, action: str, sender: Any = None, **fields: Any) -> dict[str, Any]:
         body = {"action": action, **fields, "repository": self.repository}
@@ -94,20 +108,22 @@ class GitHub(Project):
         """The change's commits as one push to its branch, so that lead time begins with the
         first."""
         made = [_commit(entry) for entry in commits[-_COMMITS:]]
-        if made:
-            branch = (change.get("head") or {}).get("ref", "")
-            yield self._pushed(branch, Push("", made[-1], made), sender=change.get("user"))
+        base, head = (change.get(name) or {} for name in ("base", "head"))
+        own = (change.get("merged_at"), change.get("number"), change.get("merge_commit_sha"))
+        self._branches.merge(base.get("ref"), made, *own)
+        if _home(head) == _home(base):  # pushes to a fork are of the fork
+            for branch, push in self._branches.push(str(head.get("ref") or ""), made):
+                yield self._pushed(branch, push, sender=change.get("user"))
 
     def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
-        """A push. The API has no pushes; the date of the newest commit is its earliest possible
-        time."""
+        """A push, which the API does not have."""
         listed = [
             {
                 "id": commit.sha,
                 "message": commit.message,
                 "timestamp": commit.authored or commit.committed,
                 # A merge brings commits that their own branch had before.
-                "distinct": not push.before or commit is push.after,
+                "distinct": branch not in self._branches.names or commit is push.after,
             }
             for commit in push.commits
         ]
@@ -117,7 +133,7 @@ class GitHub(Project):
             "after": push.after.sha,
             "commits": listed,
             "head_commit": listed[-1],
-            "repository": {**self.repository, "pushed_at": push.after.committed},
+            "repository": {**self.repository, "pushed_at": push.at},
             **more,
         }
         return event("push", body)
@@ -138,10 +154,12 @@ class GitHub(Project):
                 yield event("pull_request", body)
 
     def commits(self, _cursor: str) -> Page:
-        """The default branch as pushes, in one page: a merge may bring commits of any page."""
-        branch = str(self.repository.get("default_branch") or "")
-        listed = self._every("commits", sha=branch, since=self._scope.since)
-        return Page([self._pushed(branch, push) for push in pushes(map(_commit, listed))])
+        """The branches as pushes, in one page: a merge may bring commits of any page."""
+
+        def listed(branch: str) -> Iterator[Commit]:
+            return map(_commit, self._every("commits", sha=branch, since=self._scope.since))
+
+        return Page([self._pushed(*found) for found in self._branches.pushes(listed)])
 
     def workflow_runs(self, cursor: str) -> Page:
         answer = self._list(cursor, "actions/runs")
@@ -197,6 +215,11 @@ class GitHub(Project):
     def _release(self, release: dict[str, Any]) -> Iterator[Delivery]:
         if release.get("published_at") and self._is_recent(release, "published_at"):
             yield event("release", self._body("published", release.get("author"), release=release))
+
+
+def _home(branch: dict[str, Any]) -> Any:
+    """The repository of a branch; None if it was deleted."""
+    return (branch.get("repo") or {}).get("id")
 
 
 def _action(entry: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""GitLab's REST API (v4) as webhooks: issues, merge requests, commits of the default branch,
+"""GitLab's REST API (v4) as webhooks: issues, merge requests, commits of branches,
 pipelines, deployments, releases.
 
 https://docs.gitlab.com/api: objects of the API differ from those of webhooks, so their fields are
@@ -8,6 +8,7 @@ renamed here. Only system notes have the times of approvals and drafts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from vs_tui.cli.importing import (
     Project,
     delivery,
 )
-from vs_tui.cli.importing.commits import Commit, Push, pushes
+from vs_tui.cli.importing.commits import Branches, Commit, Push
 
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")
@@ -61,6 +62,19 @@ class GitLab(Project):
             "namespace": (whole.get("namespace") or {}).get("name"),
         }
         self._tiers: dict[int, Any] | None = None
+
+    @cached_property
+    def _branches(self) -> Branches:
+        default = str(self.project["default_branch"] or "")
+        newest = {"order_by": "updated_at", "sort": "desc", "updated_after": self._scope.since}
+        merged = {"state": "merged", "scope": "all", **newest}
+        changes = list(self._recent("merge_requests", "updated_at", **merged))
+        bases, heads = (
+            [change.get(name) for change in changes] for name in ("target_branch", "source_branch")
+        )
+        refs = {d.get("ref"): None for d in self._recent("deployments", "updated_at", **newest)}
+        deployed = self._existing("repository/branches", refs, {default, *bases, *heads})
+        return Branches(default, [*bases, *deployed])
 
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
         newest_first = {"order_by": "updated_at", "sort": "desc"}
@@ -150,14 +164,16 @@ class GitLab(Project):
         except Forbidden:
             return
         made = [_commit(entry) for entry in reversed(listed)]  # the API lists the newest first
-        if made:
-            push = Push("", made[-1], made)
+        merge = change.get("merge_commit_sha") or change.get("squash_commit_sha")
+        own = (change.get("merged_at"), change.get("iid"), merge or change.get("sha"))
+        self._branches.merge(change.get("target_branch"), made, *own)
+        if change.get("source_project_id") == change.get("target_project_id"):  # else of a fork
             author = (change.get("author") or {}).get("username")
-            yield self._pushed(str(change.get("source_branch") or ""), push, user_username=author)
+            for found in self._branches.push(str(change.get("source_branch") or ""), made):
+                yield self._pushed(*found, user_username=author)
 
     def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
-        """A push. The API has no pushes; the date of the newest commit is its earliest possible
-        time."""
+        """A push, which the API does not have."""
         body = {
             "object_kind": "push",
             "ref": f"refs/heads/{branch}",
@@ -169,7 +185,7 @@ class GitLab(Project):
                     "id": commit.sha,
                     "message": commit.message,
                     "timestamp": commit.authored or commit.committed,
-                    "committed_date": commit.committed,
+                    "committed_date": push.at if commit is push.after else commit.committed,
                 }
                 for commit in push.commits
             ],
@@ -179,10 +195,13 @@ class GitLab(Project):
         return event("Push Hook", body)
 
     def commits(self, _cursor: str) -> Page:
-        """The default branch as pushes, in one page: a merge may bring commits of any page."""
-        branch = str(self.project.get("default_branch") or "")
-        listed = self._every("repository/commits", ref_name=branch, since=self._scope.since)
-        return Page([self._pushed(branch, push) for push in pushes(map(_commit, listed))])
+        """The branches as pushes, in one page: a merge may bring commits of any page."""
+
+        def listed(branch: str) -> Iterator[Commit]:
+            asked = {"ref_name": branch, "since": self._scope.since}
+            return map(_commit, self._every("repository/commits", **asked))
+
+        return Page([self._pushed(*found) for found in self._branches.pushes(listed)])
 
     def pipelines(self, cursor: str) -> Page:
         return self._page(self._by_update(cursor, "pipelines"), self._pipeline)
