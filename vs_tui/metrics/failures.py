@@ -350,9 +350,9 @@ def repairs(
 
 
 def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
-    """Whether it replaced a newer version with an older one; `first_seen` is when each version of
-    the target was first deployed. A rollout that began earlier and ended later is slow, and takes
-    nothing back."""
+    """Whether it replaced a newer version with an older one; `first_seen` is when the first
+    deployment of each version began. A rollout that began earlier and ended later is slow and
+    takes nothing back."""
     if deployment.started_at < before.started_at:
         return False
     mine, theirs = plain_version(deployment.version_of()), plain_version(before.version_of())
@@ -364,7 +364,7 @@ def older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, I
         return _parts(numbers[0][2]) < _parts(numbers[1][2])
     if deployment.position and before.position and deployment.position[0] == before.position[0]:
         return deployment.position[1] < before.position[1]
-    return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
+    return first_seen.get(mine, deployment.started_at) < first_seen.get(theirs, before.started_at)
 
 
 def _parts(version: str) -> list[int]:

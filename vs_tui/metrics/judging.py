@@ -47,7 +47,7 @@ class EarlierVersion(NamedTuple):
     artifact: str
     version: str
     at: Instant
-    """When it was first deployed."""
+    """When its first deployment began."""
     ok: bool
     """Whether a deployment of it succeeded."""
 
@@ -203,7 +203,7 @@ def _is_of_target(incident: Incident) -> bool:
 
 def _first_seen(course: Course, before: Iterable[EarlierVersion]) -> dict[str, Instant]:
     known = [(plain_version(seen.version), seen.at) for seen in before]
-    known += [(plain_version(d.version_of()), d.ended_at) for d in course.deployments]
+    known += [(plain_version(d.version_of()), d.started_at) for d in course.deployments]
     return dict(sorted(known, key=itemgetter(1), reverse=True))  # of one name the earliest stays
 
 

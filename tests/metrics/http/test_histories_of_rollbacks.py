@@ -168,8 +168,24 @@ def hotfixes(story: Story, name: str) -> Wanted:
     return {"fail": (0, 6), "rework": (4, 6)}
 
 
+def overlapping(story: Story, name: str) -> Wanted:
+    """The second version overtakes the first one and is newer all the same: to deploy it again
+    takes nothing back, to deploy the first one again does."""
+    own = Script(story, f"acme/{name}", name)
+    told = (
+        ("amber", "10:00", "10:09"),
+        ("birch", "10:03", "10:06"),
+        ("birch", "11:00", "11:05"),
+        ("amber", "12:00", "12:07"),
+    )
+    for version, began, end in told:
+        own.span("deploy", began, end, version=version)
+    return {"fail": (1, 4), "rework": (1, 4), "recovery": (7.0, 1), "successes": 4}
+
+
 HISTORIES: dict[str, Tell] = {
     "hotfixes": hotfixes,
+    "overlapping": overlapping,
     "names-none": no_rollback,
     "names-service": service_of_rollbacks,
     "regions-back": regions,

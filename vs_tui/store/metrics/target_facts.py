@@ -326,7 +326,7 @@ class TargetReader:
         names |= {version for deployment in finished for _, version in deployment.parts}
         names |= {other for name in names for other in (f"v{name}", plain_version(name))}
         sql = (
-            "SELECT artifact, version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
+            "SELECT artifact, version, MIN(started_at), MAX(outcome = 'ok') FROM dora_deployments "
             f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
             f"AND version {rows.KEYS} GROUP BY artifact, version"
         )
