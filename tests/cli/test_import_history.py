@@ -89,7 +89,8 @@ def test_commits_that_were_rebased_together_are_one_push() -> None:
 def test_a_fast_forward_brings_the_commits_of_its_pull_request_when_it_is_merged() -> None:
     listed = [commit("c4", "c3"), commit("c3", "c2"), commit("c2", "c1"), commit("c1")]
     branches = Branches("main", ["main"])
-    branches.merge("main", listed[1:3], "2026-03-02T00:00:09Z", 7, "c3")
+    ((_, told),) = branches.merge("main", listed[2:0:-1], "2026-03-02T00:00:09Z", 7, "c3")
+    assert (told.before, [c.sha for c in told.commits]) == ("c1", ["c2", "c3"])
     found = [(p.after.sha, p.at, len(p.commits)) for _, p in branches.pushes(lambda _: listed)]
     written = "2026-03-02T00:00:0{}Z".format
     assert found == [("c1", written(1), 1), ("c3", written(9), 2), ("c4", written(4), 1)]
@@ -123,7 +124,7 @@ def test_a_branch_that_is_moved_on_to_its_own_merge_keeps_its_line() -> None:
         commit("c1"),
     ]
     branches = Branches("main", [])
-    branches.merge("main", [], "2026-03-02T00:00:03Z", 7, "c3")
+    assert not [*branches.merge("main", [], "2026-03-02T00:00:03Z", 7, "c3")]
     found = [(p.before, [c.sha for c in p.commits]) for _, p in branches.pushes(lambda _: listed)]
     assert found == [
         ("0" * 40, ["c1"]),

@@ -60,16 +60,24 @@ class Branches:
         """What the default branch pointed to."""
 
     def merge(
-        self, base: object, commits: Iterable[Commit], at: object, number: object, head: object
-    ) -> None:
+        self,
+        base: object,
+        commits: Sequence[Commit],
+        at: object,
+        number: object,
+        head: object,
+    ) -> Iterator[tuple[str, Push]]:
         """A pull request with these commits was merged at this time, if at all, and `head` is the
-        commit to which its base then pointed. Of several with one commit the first one brought
-        it."""
+        commit to which its base then pointed. (branch, push) of a fast-forward, because its commits
+        may be older than all that is read of the branch. Of several pull requests with one commit
+        the first one brought it."""
         if at:
             self._heads.setdefault(str(base or ""), set()).add(str(head or ""))
             own = self._merged.setdefault(str(base or ""), {})
             for commit in commits:
                 own[commit.sha] = min((str(at), str(number)), own.get(commit.sha, ("~", "")))
+            if commits and commits[-1].sha == head:
+                yield str(base), Push(_first_parent(commits[0]), commits[-1], commits, str(at))
 
     def push(self, branch: str, commits: Sequence[Commit]) -> Iterator[tuple[str, Push]]:
         """(branch, push) of a pull request's commits, the oldest one first: one push to its branch,

@@ -110,7 +110,8 @@ class GitHub(Project):
         made = [_commit(entry) for entry in commits[-_COMMITS:]]
         base, head = (change.get(name) or {} for name in ("base", "head"))
         own = (change.get("merged_at"), change.get("number"), change.get("merge_commit_sha"))
-        self._branches.merge(base.get("ref"), made, *own)
+        for found in self._branches.merge(base.get("ref"), made, *own):
+            yield self._pushed(*found)
         if _home(head) == _home(base):  # pushes to a fork are of the fork
             for branch, push in self._branches.push(str(head.get("ref") or ""), made):
                 yield self._pushed(branch, push, sender=change.get("user"))

@@ -166,7 +166,8 @@ class GitLab(Project):
         made = [_commit(entry) for entry in reversed(listed)]  # the API lists the newest first
         merge = change.get("merge_commit_sha") or change.get("squash_commit_sha")
         own = (change.get("merged_at"), change.get("iid"), merge or change.get("sha"))
-        self._branches.merge(change.get("target_branch"), made, *own)
+        for found in self._branches.merge(change.get("target_branch"), made, *own):
+            yield self._pushed(*found)
         if change.get("source_project_id") == change.get("target_project_id"):  # else of a fork
             author = (change.get("author") or {}).get("username")
             for found in self._branches.push(str(change.get("source_branch") or ""), made):
