@@ -145,7 +145,7 @@ class Api:
 
     def get(self, path: str, **query: object) -> Answer:
         """Request a path below the base URL, or a whole URL of the same host. Raises Forbidden for
-        400, 403, 404, 409 and 410, and CommandError for every other lasting failure."""
+        400, 403, 404, 409, 410 and 422, and CommandError for every other lasting failure."""
         url = urljoin(self._base, path)
         if query:
             url += ("&" if "?" in url else "?") + urlencode(query)
@@ -163,7 +163,7 @@ class Api:
 
     def send(self, method: str, path: str, value: object) -> Answer:
         """Send a request that changes something, only once: after a missing answer nobody knows
-        whether it took effect. Raises as `get` does, and Forbidden for 422, too."""
+        whether it took effect. Raises as `get` does."""
         url = urljoin(self._base, path)
         try:
             found = self._ask(url, method, value)
@@ -172,8 +172,6 @@ class Api:
                 f"{self._base} did not answer: {error or type(error).__name__}; run the same "
                 "command again: what is there already is not made twice"
             ) from None
-        if found.status == 422:
-            raise Forbidden(_told(url, found))
         return self._read(url, found)
 
     def _patiently(self, url: str) -> Response:
@@ -236,7 +234,7 @@ class Api:
         said = _told(url, found)
         if status == 401:
             raise CommandError(f"{said}; the token is wrong or has expired")
-        if status in (400, 403, 404, 409, 410):  # 409: an empty repository
+        if status in (400, 403, 404, 409, 410, 422):  # 409: an empty repository
             raise Forbidden(said)
         raise CommandError(f"{said}; {_AGAIN.format('')}")
 

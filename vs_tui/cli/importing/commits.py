@@ -92,16 +92,16 @@ class Branches:
 
     def pushes(self, commits: Callable[[str], Iterable[Commit]]) -> Iterator[tuple[str, Push]]:
         """(branch, push) of all branches, the oldest push of each first. `commits` lists those of a
-        branch, newest first from its tip on, and raises Forbidden for a deleted one: of that the
+        branch, newest first from its tip on. A deleted one has none, or Forbidden is raised: the
         commits of its pull requests are known."""
         for branch in self.names:
+            listed: list[Commit] = []
             try:
-                listed = list(commits(branch))
+                listed += commits(branch)
             except Forbidden:
                 if branch == self.names[0]:
                     raise
-                listed = [*self._of.get(branch, {}).values()]
-            for push in self._pushes(branch, listed):
+            for push in self._pushes(branch, listed or [*self._of.get(branch, {}).values()]):
                 yield branch, push
 
     def _pushes(self, branch: str, listed: Sequence[Commit]) -> Iterator[Push]:
