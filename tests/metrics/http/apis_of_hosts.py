@@ -26,7 +26,15 @@ class Recorded(Team):
             self._committed[name] = self.minute
             return name
 
-        git.commit = noted  # type: ignore[method-assign]
+        land = git.land
+
+        def listed(number: int, *told: Any, **more: Any) -> None:
+            own = git.requests[number]
+            new = git.missing(git.heads[own["head"]], [git.heads[own["base"]]])
+            land(number, *told, **more)
+            self._listed[number] = new
+
+        git.commit, git.land = noted, listed  # type: ignore[method-assign]
 
     def land(self, feature: Feature, ways: Sequence[str]) -> None:
         if not feature.number:

@@ -54,6 +54,8 @@ class Branches:
         """Branch -> its commits, as its pull request lists them."""
         self._merged: dict[str, dict[str, tuple[str, str]]] = {}
         """Branch -> commit -> when its pull request was merged, and the number of that."""
+        self._seen: set[str] = set()
+        """The commits of pull requests."""
         self._heads: dict[str, set[str]] = {}
         """Branch -> commits to which it pointed after a merge."""
         self._line: dict[str, Commit] = {}
@@ -81,14 +83,15 @@ class Branches:
 
     def push(self, branch: str, commits: Sequence[Commit]) -> Iterator[tuple[str, Push]]:
         """(branch, push) of a pull request's commits, the oldest one first: one push to its branch,
-        unless that is read or others were merged into it."""
+        or another one before it for those that are in other pull requests, too, which were made
+        upon them; none if that branch is read or others were merged into it."""
         if branch in self.names:
             self._of.setdefault(branch, {}).update({c.sha: c for c in reversed(commits)})
-        elif commits:
-            yield (
-                branch,
-                Push(_first_parent(commits[0]), commits[-1], commits, commits[-1].committed),
-            )
+            return
+        common = max((n for n, c in enumerate(commits, 1) if c.sha in self._seen), default=0)
+        self._seen.update(commit.sha for commit in commits)
+        for own in filter(None, (commits[:common], commits[common:])):
+            yield branch, Push(_first_parent(own[0]), own[-1], own, own[-1].committed)
 
     def pushes(self, commits: Callable[[str], Iterable[Commit]]) -> Iterator[tuple[str, Push]]:
         """(branch, push) of all branches, the oldest push of each first. `commits` lists those of a
