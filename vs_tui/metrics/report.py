@@ -231,7 +231,7 @@ def measure(
 def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> Figure:
     """Convert a count to a rate per day; only days with data count."""
     since = before.since if before.since and before.since > window.since else None
-    known = window.since_day(since) if since else window
+    known, past = (each.since_day(before.since) for each in (window, window.previous))
     days = [(day, after > first) for day, first, after in known.day_slices(counted.ok)]
     working = [has for day, has in days if day.weekday() not in WEEKEND]
     n = len(counted.within(known.since, known.until).ok)
@@ -241,7 +241,7 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
         n=n,
         working_days=len(working),
         working_days_with=sum(working),
-        before=ratio(figure.before_n, _days(window.previous)) if before.covered else None,
+        before=ratio(figure.before_n, _days(past)) if before.covered else None,
         before_n=figure.before_n if before.covered else 0,
         level=frequency_level(days) if before.known else "",
         since=since,

@@ -97,9 +97,9 @@ class Window:
             return Window(day_start(before, self.zone), self.since, self.since, self.zone)
         return Window(self.since - (self.end - self.since), self.since, self.since, self.zone)
 
-    def since_day(self, first: Instant) -> Window:
-        """The part of the window from the start of an instant's day."""
-        begin = max(day_start(day_of(first, self.zone), self.zone), self.since)
+    def since_day(self, first: Instant | None) -> Window:
+        """The part of the window from the start of an instant's day; all of it for None."""
+        begin = max(day_start(day_of(first or self.since, self.zone), self.zone), self.since)
         return replace(self, since=min(begin, self.end))
 
     @cached_property

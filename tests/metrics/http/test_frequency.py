@@ -55,6 +55,31 @@ def test_f3_an_empty_window_has_a_count_of_zero_and_no_other_value(receiver) -> 
     assert (found["value"], found["n"], found["text"]) == (0, 0, "0/day")
 
 
+def test_days_before_the_first_delivery_do_not_count_in_the_period_before(receiver) -> None:
+    """Known since 14 February: 4 in 16 days of the 20 before the window, then 5 in 20."""
+    story = Story()
+    own = Script(story, "acme/before")
+    for n, day in enumerate((14, 18, 22, 26)):
+        own.deploy(f"2026-02-{day} 10:00", version=f"1.{n}")
+    for n, day in enumerate((3, 7, 11, 15, 19)):
+        own.deploy(f"2026-03-{day:02} 10:00", version=f"2.{n}")
+    story.tell(receiver)
+    found = figure(receiver, own.name, FREQUENCY, window=("2026-03-02", "2026-03-22"))
+    assert (found["value"], found["before"], found["change"]) == (0.25, 0.25, "0%")
+
+
+def test_who_had_not_deployed_yet_had_no_frequency_before(configured) -> None:
+    server = configured('[teams.new]\nprojects = ["acme/new"]\n[teams.none]\nprojects = ["acme/o"]')
+    story = Story()
+    for project in ("acme/new", "acme/o"):
+        GitHub(story, project).pull(1, "2026-02-01 10:00", "2026-02-02 10:00")
+    Script(story, "acme/new").deploy("Tue 10:00", version="1")
+    story.tell(server)
+    found = figure(server, "new", FREQUENCY, by="team")
+    assert (found["n"], found["before"], found["change"]) == (1, None, None)
+    assert figure(server, "none", FREQUENCY, by="team")["before"] is None
+
+
 @pytest.mark.parametrize(
     ("end", "window"),
     [

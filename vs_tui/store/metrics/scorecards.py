@@ -135,11 +135,11 @@ class Groups:
     def before(self, window: Window, group: Group) -> Before:
         """The facts about a group before a window; the same wherever a number is shown."""
         own, since = self.first(group), self.since(group)
-        first = min((at for at in (own, since) if at is not None), default=None)
         before = window.previous
+        late = before.since + (before.until - before.since) // 4
         return Before(
             known=own is not None and own < window.end,
-            covered=first is None or first <= before.since + (before.until - before.since) // 4,
+            covered=own is not None and own < window.since and min(own, since or own) <= late,
             since=since,
         )
 
