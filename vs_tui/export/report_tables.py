@@ -188,7 +188,7 @@ def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
 
 BESIDE: Final = (
     *columns("beside", incidents=(PLAIN, "incidents"), incidents_linked=(PLAIN, None)),
-    Column("incidents_restored", attrgetter("beside.time_to_restore.n"), PLAIN, "restored"),
+    Column("incidents_restored", attrgetter("beside.incidents_restored"), PLAIN, "restored"),
     *columns("beside", incidents_finished=(PLAIN, "finished")),
     Column("time_to_restore_p50", attrgetter("beside.time_to_restore.p50"), DURATION, "to restore"),
     Column("time_to_restore_p90", attrgetter("beside.time_to_restore.p90"), DURATION),

@@ -90,12 +90,7 @@ _TABLE: Final = (
     ("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
     ("pull_request_nb_reviews_per_pr", "reviews/pr", "Reviews of a merged pull request", _REVIEWS),
     ("pull_request_nb_comments_per_review", "comments", "Comments of each review", _COMMENTS),
-    (
-        "pull_request_time_to_first_review_minutes",
-        "minute",
-        "From opening to first review",
-        _REVIEW,
-    ),
+    ("pull_request_time_to_first_review_minutes", "minute", "Opening to first review", _REVIEW),
     ("pull_request_time_to_approve_minutes", "minute", "From opening to approval", _REVIEW),
     ("pull_request_time_to_merge_minutes", "minute", "From opening to merge", _MERGE),
     ("time_per_ticket", "minute", "Time in progress of each finished ticket", _TICKET),
@@ -146,7 +141,7 @@ def finished(
         labels,
         deployment_frequency=_one(ok),
         change_failure_count=_one(failed),
-        deployment_duration=minutes(max(took, 0)),
+        deployment_duration=minutes(took if took > 0 else None),
     )
 
 
@@ -162,7 +157,7 @@ def incident(key: str, labels: Labels, fact: IncidentFact) -> Iterator[Count]:
         key,
         labels,
         incident_count=1.0,
-        incident_restored=_one(fact.time_to_restore is not None),
+        incident_restored=_one(fact.restored_at is not None),
         time_to_restore=minutes(fact.time_to_restore),
         incident_finished=_one(fact.finished_at is not None),
         time_to_detect=minutes(fact.time_to_detect),

@@ -37,15 +37,15 @@ class IncidentFact(NamedTuple):
     @property
     def time_to_restore(self) -> Duration | None:
         """Time from its start until it was restored; None if only its end was received."""
-        if self.restored_at is None or self.restored_at <= self.started_at:
-            return None
-        return self.restored_at - self.started_at
+        took = (self.restored_at or 0) - self.started_at
+        return took if took > 0 else None
 
     @property
     def time_to_detect(self) -> Duration | None:
         """Time from the end of the linked deployment; None without one, or if the incident began
-        before that end."""
-        if self.deployed_at is None or self.started_at < self.deployed_at:
+        before that end, or if only its end was received."""
+        begun = self.started_at
+        if self.deployed_at is None or begun < self.deployed_at or begun == self.finished_at:
             return None
         return self.started_at - self.deployed_at
 
@@ -57,6 +57,7 @@ class Beside(NamedTuple):
     """Incidents that began."""
     incidents_linked: int
     """Those of them that are linked to a deployment."""
+    incidents_restored: int
     incidents_finished: int
     time_to_restore: Distribution
     time_to_detect: Distribution
@@ -95,6 +96,7 @@ def beside_of(
     return Beside(
         incidents=len(incidents),
         incidents_linked=sum(i.deployed_at is not None for i in incidents),
+        incidents_restored=sum(i.restored_at is not None for i in incidents),
         incidents_finished=sum(i.finished_at is not None for i in incidents),
         time_to_restore=Distribution.of(restores),
         time_to_detect=Distribution.of(detects),

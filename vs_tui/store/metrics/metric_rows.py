@@ -91,7 +91,7 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[M
     """The deployments of a metric, latest first. A frequency counts a success by its own result,
     whatever failed later."""
     sql = (
-        f"SELECT {_DEPLOYMENT}, d.key, MAX(d.ended_at - d.started_at, 0), d.repair, "
+        f"SELECT {_DEPLOYMENT}, d.key, NULLIF(MAX(d.ended_at - d.started_at, 0), 0), d.repair, "
         f"{metric.first} AS first FROM dora_deployments d WHERE {OF_WINDOW} "
         f"AND {metric.counts} ORDER BY first DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
     )
@@ -135,7 +135,7 @@ def _failures(
     def rank(failure: Recovery) -> tuple[bool, Duration]:
         """Whether it is over, and how long it has lasted, negative."""
         took = failure.took(now)
-        return (took is not None, -max(window.end - failure.began, 0) if took is None else -took)
+        return (took is not None, -(now - failure.began if took is None else took))
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
     sql = f"SELECT d.key, d.reasons, {_DEPLOYMENT} FROM dora_deployments d WHERE key {rows.KEYS}"

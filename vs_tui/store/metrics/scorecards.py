@@ -240,8 +240,9 @@ def read_beside(
     )
     incidents = [IncidentFact(*row) for row in db.execute(sql, bound)]
     sql = (
-        "SELECT json_group_array(MAX(ended_at - started_at, 0)) FROM dora_deployments "
-        f"INDEXED BY dora_deployments_counted WHERE {OF_WINDOW} AND {_FINISHED}"
+        "SELECT json_group_array(ended_at - started_at) FROM dora_deployments "
+        f"INDEXED BY dora_deployments_counted WHERE {OF_WINDOW} AND {_FINISHED} "
+        "AND ended_at > started_at"
     )
     took = orjson.loads(db.execute(sql, {**bound, "until": window.until}).fetchone()[0])
     begun = (
