@@ -190,6 +190,25 @@ def queue_of_services(way: str) -> Callable[[Git], Told]:
     return tell
 
 
+def queue_with_a_fork(git: Git) -> Told:
+    """One push brings the pull request of a branch and one of a fork, of which only the merge tells
+    the commits; they are older than those of the branch."""
+    begun(git)
+    for number, of_fork, written in ((1, "", "09:00"), (2, "eve/fork", "07:00")):
+        head = f"feature/{number}"
+        git.branch(head)
+        git.commit(f"a{number}", written, head)
+        git.commit(f"b{number}", written.replace("00", "20"), head)
+        if not of_fork:
+            git.push(head, "09:30")
+        git.open(number, head, "09:30", fork=of_fork, ref="main" if of_fork else head)
+    for number in (1, 2):
+        git.land(number, "10:00", pushed=False)
+    git.push("main", "10:00")
+    git.deploy("11:00")
+    return shipped(2, 4, deploys=2)
+
+
 def updated_with_another_service(git: Git) -> Told:
     """main, with a change of api, is merged into the branch of a change of web."""
     git.commit("c0", "06:00", files=("web/0",))
@@ -247,6 +266,7 @@ FLOWS: dict[str, tuple[Callable[[Git], Told], tuple[str, ...]]] = {
     "fast-clock": (written_by_a_fast_clock, ("hub", "server")),
     "queue-squash": (queue_of_services("squash"), LIST_FILES),
     "queue-merge": (queue_of_services("merge"), LIST_FILES),
+    "queue-fork": (queue_with_a_fork, ("hub", "lab", "server")),
     "updated": (updated_with_another_service, LIST_FILES),
 }
 HISTORIES = {

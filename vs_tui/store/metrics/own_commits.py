@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,6 +90,10 @@ _HAD_BY: Final = (
 )
 
 
+_Known = tuple[str, str, Instant]
+"""A pull request, a commit of it, and when that was pushed."""
+
+
 @dataclass(slots=True)
 class Own:
     """What the commits of a pull request tell."""
@@ -108,11 +112,13 @@ def own_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, 
     merges = rows.select_in(db, _MERGED_BY, {push for _, push, *_ in pushed})
     merged = grouped((push, (request, head, at)) for push, request, head, at in merges)
     several = [push for push, own in merged.items() if len({request for request, *_ in own}) > 1]
+    branched = set[str]()
     for push, *had in rows.select_in(db, _HAD_BY, several):
         merged[push].append((had[0], had[1], had[2]))
+        branched.add(had[0])
     found = {request: Own() for request in requests}
     for change, push, commit_id, at, authored, paths in pushed:
-        if _is_own(change, commit_id, at, merged.get(push, ())):
+        if _is_own(change, commit_id, at, merged.get(push, ()), branched):
             own = found[change]
             own.shas.add(commit_id)
             own.paths.update(paths.split("\n") if paths else ())
@@ -124,9 +130,7 @@ def own_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, 
 def _borrowed(db: sqlite3.Connection, requests: Collection[str]) -> list[tuple[str, str]]:
     """(pull request, push) where the head was first pushed to another branch of its author: the
     pull request is opened anew from a branch with the same commits."""
-    firsts: dict[str, tuple[str, ...]] = {}
-    for request, *push in rows.select_in(db, _HEADS, requests):
-        firsts.setdefault(request, tuple(push))
+    firsts = {request: push for request, *push in [*rows.select_in(db, _HEADS, requests)][::-1]}
     others = {request: first for request, first in firsts.items() if first[1] != first[2]}
     defaults = default_branches(db, {project for *_, project in others.values()})
     return [
@@ -137,16 +141,17 @@ def _borrowed(db: sqlite3.Connection, requests: Collection[str]) -> list[tuple[s
 
 
 def _is_own(
-    change: str, commit_id: str, at: Instant, merged: Collection[tuple[str, str, Instant]]
+    change: str, commit_id: str, at: Instant, merged: Sequence[_Known], branched: Collection[str]
 ) -> bool:
     """Whether a commit of a push is of this pull request. A merge queue merges several in one push:
-    the commits of each end with its merge, and begin after that of the one before. `merged` are the
-    pull requests into the pushed branch, each with its head and with its merge."""
+    the commits of each end with its merge, and begin after that of the one before. What no branch
+    had is of those without a known branch, such as one of a fork, if there are any. `merged` are
+    the pull requests into the pushed branch, each with its head and with its merge."""
     moments = grouped((request, committed) for request, _, committed in merged)
     ends = {request: max(own) for request, own in moments.items()}
     of = {known: request for request, known, _ in merged}
-    own = ends.pop(change, None)
-    if own is None or not ends or commit_id in of:
-        return own is None or not ends or of[commit_id] == change
-    before = max((end for end in ends.values() if end < own), default=0)
-    return before < at <= own
+    if change not in ends or len(ends) == 1 or commit_id in of:
+        return change not in ends or of.get(commit_id, change) == change
+    ends = {request: end for request, end in ends.items() if request not in branched} or ends
+    own = ends.get(change, 0)
+    return max((end for end in ends.values() if end < own), default=0) < at <= own

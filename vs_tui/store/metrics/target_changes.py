@@ -241,8 +241,7 @@ def _promotion(db: sqlite3.Connection, project: str, title: str) -> list[str]:
         "AND status = 'ok' AND (name = ?2 OR name LIKE replace(?2, '%', '_') || ' (%)') "
         "ORDER BY ended_at DESC, key LIMIT 1"
     )
-    found = [key for (key,) in db.execute(sql, (project, title))]
-    return list(promotions_among(db, found))
+    return list(promotions_among(db, [key for (key,) in db.execute(sql, (project, title))]))
 
 
 def _former(db: sqlite3.Connection, project: str, names: Collection[str]) -> dict[str, str]:
