@@ -19,7 +19,7 @@ from vs_tui.metrics.facts import (
     Kind,
     Test,
 )
-from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge, product_of
+from vs_tui.metrics.judging import Judged, TargetFacts, group_of, judge_with_parts, product_of
 from vs_tui.metrics.report import Before, measure
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
@@ -115,9 +115,9 @@ def verdicts(deployments: Sequence[Deployment], **more: Any) -> list[Judged]:
             if x.linked or (x.services, x.environment) == ((target.service,), target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
-        found += judge(TargetFacts(deployments=own, **facts), rules=rules)
+        found += judge_with_parts(TargetFacts(deployments=own, **facts), own, rules)
     groups: dict[object, list[Judged]] = {}
-    for verdict in found:
+    for verdict in (v for v in found if v.deployment.finished and not v.deployment.whole):
         groups.setdefault(group_of(verdict.deployment), []).append(verdict)
     single = groups.pop(None, [])
     products = filter(None, map(product_of, groups.values()))

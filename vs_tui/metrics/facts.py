@@ -137,6 +137,11 @@ class Deployment:
     def ok(self) -> bool:
         return self.outcome is DeployOutcome.OK
 
+    @property
+    def artifacts(self) -> set[str]:
+        """The names of its artifacts."""
+        return {self.artifact, *(name for name, _ in self.parts)} - {""}
+
     def brought(self, *services: str) -> bool:
         """Whether it deployed one of these services; always True unless it deployed several
         artifacts."""
@@ -181,8 +186,6 @@ class Test:
     commit: str = ""
     deployment: str = ""
     """Key of the parent span, which may be a deploy."""
-    elsewhere: bool = False
-    """Whether another target had its artifact last."""
     cut: tuple[str, ...] = ()
     """Keys of spans that a user unlinked from it."""
 
@@ -213,8 +216,6 @@ class Incident:
     """False if only its end was received, which `started_at` then is."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
-    elsewhere: bool = False
-    """Whether another target had its artifact last."""
     only_named: bool = False
     """Whether only what it names may be blamed in this target, because another possible one has a
     deployment that began later."""

@@ -160,21 +160,16 @@ class Course:
 
 
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
-    """Deployment key -> its tests, in time order; the empty key has the tests of artifacts that
-    another target had last.
+    """Deployment key -> its tests, in time order.
 
     A test belongs to its parent deployment. Without one it belongs to the last deployment of its
     target that ended before the test did, if both may be the same version.
     """
     found: dict[str, list[Test]] = {}
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
-        if test.elsewhere:
-            found.setdefault("", []).append(test)
         if runs := course.runs_of(test.deployment):
             # The deploy's own result already includes the tests that ended before it did.
             live = _last_until(runs, test.ended_at)
-        elif test.elsewhere:
-            continue
         else:
             live = course.last(test.ended_at, test.service, ended=True)
             version = live and (live.part_of(test.service) or live.version)
@@ -222,7 +217,7 @@ def _blamed(
     if alike := _live_of(course, incident.alike, at):
         earlier = [d for d in alike if d.started_at <= at]
         return [max(earlier or alike, key=lambda d: (d.started_at, d.key))]
-    if incident.only_named or incident.elsewhere:
+    if incident.only_named:
         return []
     begun_last = course.last(at, *incident.services, ended=False)
     going_on = [d for d in pending if d.started_at <= at and d.brought(*incident.services)]
@@ -259,19 +254,13 @@ def signals_of(
     course: Course,
     tests: Iterable[Test],
     blames: Iterable[tuple[Incident, Deployment]],
-    elsewhere: Sequence[Deployment] = (),
 ) -> dict[str, list[Signal]]:
-    """Deployment key -> all signals of its failure, except rollbacks. The empty key has the failed
-    tests of artifacts that another target had last. A success of the same artifact in another
-    target (`elsewhere`) also repairs a deploy."""
+    """Deployment key -> all signals of its failure, except rollbacks."""
     found: dict[str, list[Signal]] = {}
     for deployment in course.deployments:
         if not deployment.ok:
-            others = (d for d in elsewhere if d.ok and d.service == deployment.service)
-            later = [d.ended_at for d in others if d.ended_at > deployment.seen_at]
-            if repair := course.success_after(deployment.seen_at):
-                later.append(repair.ended_at)
-            end = min(later, default=None)
+            repair = course.success_after(deployment.seen_at)
+            end = repair.ended_at if repair else None
             signal = Signal(DEPLOY, deployment.key, "", deployment.ended_at, end)
             found.setdefault(deployment.key, []).append(signal)
     by_deployment = tested(course, tests)

@@ -34,7 +34,7 @@ from vs_tui.metrics.failures import (
     signals_of,
     taken_back,
 )
-from vs_tui.metrics.lead_time import Builds, Shipped, as_one, changes_of, part_of, ship, ship_parts
+from vs_tui.metrics.lead_time import Builds, Shipped, as_one, changes_of, part_of, ship
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.metrics.span_facts import is_hotfix
 from vs_tui.model.artifacts import MOVING_VERSIONS
@@ -59,7 +59,8 @@ class TargetFacts:
     deployments: Sequence[Deployment]
     """Retries are merged; includes deployments in flight and cancelled ones."""
     pruned: Sequence[Deployment] = ()
-    """Finished ones whose traces were deleted: others are judged by them, they are not."""
+    """Those that were judged before their traces were deleted, or are judged in another target:
+    others are judged by them."""
     tests: Sequence[Test] = ()
     incidents: Sequence[Incident] = ()
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
@@ -106,7 +107,7 @@ def judge(
     tests = {test.key: test for test in facts.tests}.values()
     blames = _blames(course, facts, rules)
     causes = [(incident, d) for incident, found in blames for d in found if d.finished]
-    signals = signals_of(course, tests, causes, facts.elsewhere)
+    signals = signals_of(course, tests, causes)
     others = (incident for incident, found in blames if not found and _is_of_target(incident))
     repaired = repairs(course, signals, others if rules.incident_window else ())
     first_seen = _first_seen(course, facts.seen)
@@ -180,7 +181,7 @@ def _shipped(
         return ()
     previous = course.success_before(deployment.ended_at)
     if deployment.parts and not changes:
-        return ship_parts(deployment, previous, builds)
+        return ()  # its artifacts do
     return ship(deployment, changes, previous, builds)
 
 
@@ -190,7 +191,8 @@ def _blames(
     """Each incident with the deployments that it is about."""
     incidents = {incident.key: incident for incident in facts.incidents}.values()
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
-    pending = [d for d in facts.deployments if d.outcome is DeployOutcome.PENDING]
+    known = (*facts.pruned, *facts.deployments)
+    pending = [d for d in known if d.outcome is DeployOutcome.PENDING]
     return [(i, blamed(i, course, rules.incident_window, pending)) for i in ordered]
 
 
@@ -230,7 +232,7 @@ def product_of(judged: Iterable[Judged]) -> Judged | None:
     is_success = results == {True}
     signals = dict.fromkeys(signal for part in parts for signal in part.signals)
     # A part that is deployed again closes a failure of this same product deployment.
-    rework = [part.rework for part in parts if is_success or part.rework != "closed a failure"]
+    first = {part.deployment.service: part for part in reversed(parts)}.values()
     whole = replace(
         last,
         key=f"{last.project}/{product}@{last.correlation}/{last.environment}",
@@ -246,7 +248,7 @@ def product_of(judged: Iterable[Judged]) -> Judged | None:
         whole,
         # If the product itself succeeded, the failed deploys of its parts do not count.
         tuple(s for s in signals if not (is_success and s.kind == DEPLOY)),
-        next((reason for reason in rework if reason), ""),
+        next((part.rework for part in first if part.rework), ""),
         _shipped_by_parts(parts, whole),
     )
 
@@ -269,6 +271,8 @@ def judge_with_parts(
     artifact are left out; all others apply to every artifact.
     """
     artifacts = {name for d in facts.deployments for name, _ in d.parts}
+    if not artifacts:
+        facts = replace(facts, pruned=(*facts.pruned, *facts.elsewhere))
     parts: list[Judged] = []
     for artifact in sorted({name for d in concerned for name, _ in d.parts}):
         own = {d.key: part_of(d, artifact) for d in facts.deployments if artifact in dict(d.parts)}
@@ -276,14 +280,19 @@ def judge_with_parts(
         of_artifact = replace(
             facts,
             deployments=[*own.values()],
-            pruned=(),
+            pruned=[d for d in facts.elsewhere if d.service == artifact],
             tests=[test for test in facts.tests if test.service not in others],
             incidents=[i for i in facts.incidents if not others.issuperset(i.services)],
             shipped={d.key: facts.shipped[key] for key, d in own.items() if key in facts.shipped},
             seen=[seen for seen in facts.seen if seen.artifact == artifact],
         )
         parts += _listed(of_artifact, [own[d.key] for d in concerned if d.key in own], rules)
-    return [*(_failed_with(v, parts) for v in _listed(facts, concerned, rules)), *parts]
+    whole = replace(
+        facts,
+        tests=[test for test in facts.tests if test.service not in artifacts],
+        incidents=[i for i in facts.incidents if not artifacts.issuperset(i.services)],
+    )
+    return [*(_with_parts(v, parts) for v in _listed(whole, concerned, rules)), *parts]
 
 
 def _listed(
@@ -293,13 +302,18 @@ def _listed(
     return [judged.get(d.key, Judged(d)) for d in concerned]
 
 
-def _failed_with(whole: Judged, parts: Iterable[Judged]) -> Judged:
-    """The verdict on a failed deployment of several artifacts, which recovers when its failed
-    artifacts do."""
+def _with_parts(whole: Judged, parts: Iterable[Judged]) -> Judged:
+    """The verdict on a deployment of several artifacts: it ships what these ship, fails and repairs
+    as they do, and recovers when they do. Its own result may be better than theirs."""
     key = whole.deployment.key
     own = [p for p in parts if p.deployment.whole and p.deployment.whole.key == key]
-    failed = [s for part in own for s in part.signals if s.kind == DEPLOY]
-    others = [s for s in whole.signals if s.kind != DEPLOY]
-    if not failed or len(others) == len(whole.signals):
-        return whole
-    return replace(whole, signals=in_order((*others, *failed)))
+    failed = [s for part in own for s in part.signals]
+    signals = [s for s in (*whole.signals, *failed) if s.kind != DEPLOY]
+    if not whole.deployment.ok:
+        signals += [s for s in failed if s.kind == DEPLOY] or whole.signals
+    return replace(
+        whole,
+        signals=in_order(dict.fromkeys(signals)),
+        rework=whole.rework or next((part.rework for part in own if part.rework), ""),
+        shipped=whole.shipped or _shipped_by_parts(own, whole.deployment),
+    )

@@ -295,26 +295,12 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
     )
 
 
-def ship_parts(
-    deployment: Deployment, previous: Deployment | None, builds: Builds
-) -> tuple[Shipped, ...]:
-    """The artifact versions that are new since the deployment before, merged into one change."""
-    before = previous.parts if previous else ()
-    found: list[Shipped] = []
-    for artifact, version in deployment.parts:
-        if version and (artifact, version) not in before:
-            own = part_of(deployment, artifact)
-            earlier = part_of(previous, artifact) if previous else None
-            found += ship(own, changes_of(own), earlier, builds)
-    return (as_one(found, deployment),) if found else ()
-
-
 def as_one(versions: Sequence[Shipped], whole: Deployment) -> Shipped:
     """Merge the versions of a product deployment into one change; its lead time is the mean of
     theirs."""
-    leads = [shipped.lead for shipped in versions if shipped.lead is not None]
-    lead = round(sum(leads) / len(leads)) if leads else None
+    known = [shipped for shipped in versions if shipped.lead is not None]
+    lead = round(sum(s.lead or 0 for s in known) / len(known)) if known else None
     key = f"{whole.key}#versions"
-    return versions[0]._replace(
+    return (known or versions)[0]._replace(
         change=key, title=whole.name, lead=lead, stages=(None,) * len(STAGES)
     )

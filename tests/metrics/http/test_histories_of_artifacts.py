@@ -249,6 +249,44 @@ def alarm_of_two(story: Story, name: str) -> Wanted:
     return {"fail": (2, 2), "recovery": (30.0, 2)}
 
 
+def older_alone(story: Story, name: str) -> Wanted:
+    """An older version alone takes back what was deployed with others, and repairs."""
+    p = Plyzen(story, f"acme/{name}", "data")
+    p.deploy("09:00", version="1")
+    together(p, "10:00", "auth 1", "data 2")
+    p.deploy("11:00", version="1", began="10:50")
+    return {"fail": (1, 3), "recovery": (10.0, 1), "rework": (1, 3)}
+
+
+def newer_alone(story: Story, name: str) -> Wanted:
+    """Work on the next version began when the last one was deployed with others; what was live
+    ships nothing new."""
+    p = Plyzen(story, f"acme/{name}", "data")
+    together(p, "10:00", "auth 1", "data 1")
+    p.deploy("12:00", version="2")
+    p.deploy("13:00", version="1")
+    return {"lead": (2.0, 1), "unknown": 1}
+
+
+def half_known(story: Story, name: str) -> Wanted:
+    """One change of the two artifacts, though only of one it is known when it began; the one that
+    failed ships alone."""
+    p = Plyzen(story, f"acme/{name}", "data")
+    p.activity("build", "08:00", "08:10", version="1", environment="ci")
+    together(p, "10:00", "auth 1", "data 1", "!ui 1")
+    Plyzen(story, p.name, "ui").deploy("11:00", version="1")
+    return {"lead": (2.0, 1), "unknown": 1}
+
+
+def repair_that_fails(story: Story, name: str) -> Wanted:
+    """What began while an alarm was open and was over before it is a repair, also if it failed."""
+    p = Plyzen(story, f"acme/{name}", "data")
+    p.deploy("10:00", version="1", correlationId=f"{name} 1")
+    p.activity("alarm", "10:10", "11:10")
+    p.deploy("11:00", False, version="2", began="10:50", correlationId=f"{name} 2")
+    return {"fail": (2, 2), "rework": (1, 2)}
+
+
 HISTORIES = of_projects(
     {
         "pt0": alone_again,
@@ -276,6 +314,10 @@ HISTORIES = of_projects(
         "pt22": alarm_of_each_version,
         "pt23": same_version_again,
         "pt24": alarm_of_two,
+        "pt25": older_alone,
+        "pt26": newer_alone,
+        "pt27": half_known,
+        "pt28": repair_that_fails,
     }
 )
 

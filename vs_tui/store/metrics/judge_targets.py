@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.attempts import WAVE
-from vs_tui.metrics.counted import PART, WHOLE, Place
+from vs_tui.metrics.counted import WHOLE, Place
 from vs_tui.metrics.facts import Deployment, Target
 from vs_tui.metrics.failures import is_revert, reverted_title
 from vs_tui.metrics.judging import Judged, TargetFacts, judge_with_parts, product_of
@@ -22,6 +22,7 @@ from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 from vs_tui.store.metrics.judged_rows import (
+    OF_ARTIFACTS,
     OF_TARGET,
     PLACES,
     TOLD,
@@ -160,10 +161,12 @@ class Judging:
         successfully, if it ever was. NEVER without artifacts."""
         sql = (
             "SELECT MIN(at) FROM (SELECT MAX(MIN(started_at, ended_at)) AS at "
-            f"FROM dora_deployments WHERE {OF_TARGET} AND ended_at < ? AND unit = {PART} "
-            f"AND outcome = 'ok' AND artifact {rows.KEYS} GROUP BY artifact)"
+            f"FROM dora_deployments WHERE {OF_ARTIFACTS} AND ended_at < ?5 AND unit <> {WHOLE} "
+            "AND outcome = 'ok' AND artifact IN (SELECT value FROM json_each(?4)) "
+            "GROUP BY artifact)"
         )
-        return self._named(sql, target, low, {name for d in concerned for name, _ in d.parts})
+        names = rows.as_json({name for d in concerned for name in d.artifacts})
+        return self._first(sql, *target, names, low)
 
     def _not_shipped(
         self, target: Target, concerned: Iterable[Deployment], low: Instant

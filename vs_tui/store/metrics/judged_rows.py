@@ -20,6 +20,13 @@ from vs_tui.store import rows
 from vs_tui.store.metrics.first_shipment import MARK_AGAIN
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
+OF_ARTIFACTS: Final = (
+    "project = ?1 AND environment = ?3 AND service IN (SELECT ?2 UNION SELECT service "
+    "FROM dora_places WHERE project = ?1 AND service IN (SELECT value FROM json_each(?4)) UNION "
+    "SELECT lower(product) FROM dora_places "
+    "WHERE project = ?1 AND service IN (SELECT value FROM json_each(?4)))"
+)
+"""SQL: those of a target, and of the others to which artifacts are deployed alone or together."""
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments that come from spans, not those that are put together from parts."""
 WHOLE_SPANS: Final = "(unit = 1) = (product_group <> '')"

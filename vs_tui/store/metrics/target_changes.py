@@ -328,28 +328,25 @@ def _changes(
 def builds_of(
     db: sqlite3.Connection,
     target: Target,
-    finished: Sequence[Deployment],
+    deployments: Sequence[Deployment],
     bare: Iterable[Deployment],
 ) -> list[Build]:
     """The builds that made the deployed versions. If plyzen's rules decide when a change began,
     also the build with which development resumed."""
-    own = _own_builds(db, finished)
+    own = _own_builds(db, deployments)
     found = {build.key: build for build in own}
     indexed = Builds(own)
     wanting = {d.key for d in bare if d.is_plyzen and d.first_commit_at is None}
-    previous: Deployment | None = None
-    for deployment in sorted(finished, key=lambda d: d.ended_at):
-        if deployment.key in wanting and previous is not None:
-            for artifact in [name for name, _ in deployment.parts] or [""]:
-                now, last = deployment, previous
-                if artifact:
-                    now, last = part_of(now, artifact), part_of(last, artifact)
+    previous: dict[str, Deployment] = {}
+    for deployment in sorted((d for d in deployments if d.finished), key=lambda d: d.ended_at):
+        for now in [part_of(deployment, name) for name, _ in deployment.parts] or [deployment]:
+            if deployment.key in wanting and (last := previous.get(now.service)) is not None:
                 made = built_by(last, indexed)
                 after = made.started_at if made else last.started_at
                 if (resumed := _first_build(db, target, after, now)) is not None:
                     found[resumed.key] = resumed
-        if deployment.ok:
-            previous = deployment
+            if now.ok:
+                previous[now.service] = now
     return list(found.values())
 
 

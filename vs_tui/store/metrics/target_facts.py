@@ -27,6 +27,7 @@ from vs_tui.metrics.facts import (
 )
 from vs_tui.metrics.failures import is_revert
 from vs_tui.metrics.judging import EarlierVersion, TargetFacts
+from vs_tui.metrics.lead_time import part_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.span_facts import broken_version, deployment_of, incident_of, is_hotfix, test_of
 from vs_tui.metrics.span_runs import SpanRun, each_run, named, runs_seen, runs_told
@@ -39,8 +40,13 @@ from vs_tui.store.folding.incident_links import PLACELESS
 from vs_tui.store.folding.shipped_changes import known_positions
 from vs_tui.store.metrics.counted_spans import attempts_around, lasting, team_text
 from vs_tui.store.metrics.deployment_runs import with_runs
-from vs_tui.store.metrics.judged_rows import OF_TARGET, PLACES, TOLD, stored_deployments
-from vs_tui.store.metrics.shared_artifacts import Elsewhere
+from vs_tui.store.metrics.judged_rows import (
+    OF_ARTIFACTS,
+    OF_TARGET,
+    PLACES,
+    TOLD,
+    stored_deployments,
+)
 from vs_tui.store.metrics.target_changes import builds_of, shipped_by
 from vs_tui.traces.span_events import in_time_order
 
@@ -70,6 +76,15 @@ _OF_SERVICE: Final = _LAST.format(
     f"d.service = i.service AND (d.project = i.project OR {PLACELESS.format('i')})"
 )
 
+_ELSEWHERE: Final = (
+    "SELECT d.key FROM json_each(?1) n CROSS JOIN metric_deploys d ON d.project = ?2 "
+    "AND d.service = n.value WHERE n.value <> ?3 AND {0} "
+    "UNION SELECT d.key FROM json_each(?1) n CROSS JOIN offers o "
+    "ON o.token = 'part:' || n.value || '@' || lower(?2) "
+    "CROSS JOIN metric_deploys d ON d.key = o.key AND d.project = ?2 WHERE d.service <> ?3 AND {0}"
+).format("d.environment = ?4 AND (d.ended_at >= ?5 OR d.ended_at IS NULL)")
+"""SQL: deploys of artifacts in other targets of a project and environment."""
+
 
 @dataclass(frozen=True, slots=True)
 class TargetReader:
@@ -91,26 +106,20 @@ class TargetReader:
         # Tests and incidents may name an artifact that is deployed together with others.
         artifacts = {name for d in deployments for name, _ in d.parts}
         services = sorted({self.target.service, *artifacts} - {""})
-        elsewhere = Elsewhere.read(self.db, self.target, self.since, deployments)
+        elsewhere = self._elsewhere(services)
         shipped = shipped_by(self.db, finished, self.rules, self.target)
         pruned = self._pruned()
-        bare = [d for d in finished if d.ok and d.key not in shipped]
+        bare = [d for d in finished if (d.ok or d.parts) and d.key not in shipped]
         # A version may cause an incident while it is still being deployed.
         begun = min([self.since, *(d.started_at for d in finished)])
         return TargetFacts(
             deployments=deployments,
             pruned=pruned,
-            tests=[
-                replace(t, elsewhere=elsewhere.has_last(t.ended_at, [t.service], ended=True))
-                for t in self._tests(services, keys)
-            ],
-            incidents=[
-                replace(i, elsewhere=elsewhere.has_last(i.started_at, i.services))
-                for i in self._incidents(begun, services, keys)
-            ],
+            tests=self._tests(services, keys),
+            incidents=self._incidents(begun, services, keys),
             shipped=shipped,
-            builds=builds_of(self.db, self.target, [*finished, *pruned], bare),
-            elsewhere=elsewhere.others,
+            builds=builds_of(self.db, self.target, [*finished, *pruned, *elsewhere], bare),
+            elsewhere=elsewhere,
             seen=self._seen(finished),
             shipped_before=self._shipped_before(shipped),
         )
@@ -166,6 +175,20 @@ class TargetReader:
         # The rule that counts it may name another service or environment.
         span = span._replace(service=self.target.service, environment=self.target.environment)
         return replace(deployment_of(span), team=team_text(span, self.teams), position=position)
+
+    def _elsewhere(self, names: Sequence[str]) -> list[Deployment]:
+        """The deployments of artifacts in other targets, each of one: alone, or together with
+        others (plyzen). The artifact is one: what a deployment of it brings, takes back or repairs
+        depends on those in other targets, too."""
+        bound = (rows.as_json(names), *self.target, self.since)
+        spans = rows.spans(self.db, f"key IN ({_ELSEWHERE})", *bound)
+        told = _runs(self.db, spans)
+        return [
+            part_of(run, name) if run.parts else run
+            for span in spans
+            for run in each_run(deployment_of(span), told[span.key])
+            for name in {n for n, _ in run.parts or ((run.service, ""),)}.intersection(names)
+        ]
 
     def _tests(self, services: Sequence[str], keys: Sequence[str]) -> list[Test]:
         """The tests of the target, and those with a stated parent among its deploys."""
@@ -327,10 +350,12 @@ class TargetReader:
         names |= {other for name in names for other in (f"v{name}", plain_version(name))}
         sql = (
             "SELECT artifact, version, MIN(started_at), MAX(outcome = 'ok') FROM dora_deployments "
-            f"WHERE {OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
-            f"AND version {rows.KEYS} GROUP BY artifact, version"
+            f"WHERE {OF_ARTIFACTS} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ?5 "
+            "AND version IN (SELECT value FROM json_each(?6)) GROUP BY artifact, version"
         )
-        found = self.db.execute(sql, (*self.target, self.since, rows.as_json(names - {""})))
+        artifacts = rows.as_json({name for d in finished for name in d.artifacts})
+        bound = (*self.target, artifacts, self.since, rows.as_json(names - {""}))
+        found = self.db.execute(sql, bound)
         return [EarlierVersion(name, version, at, bool(ok)) for name, version, at, ok in found]
 
 
