@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 
 
 def _script(name: str) -> str:
@@ -77,7 +77,7 @@ CREATE VIEW v_deployments AS SELECT
     d.project, {_TEAMS}, {_texts("d.service", "d.environment", "p.product")},
     {_time("d.started_at", "started_at")},
     {_time("d.ended_at", "ended_at")},
-    MAX(d.ended_at - d.started_at, 0) / 1000000.0 AS duration_s,
+    NULLIF(MAX(d.ended_at - d.started_at, 0), 0) / 1000000.0 AS duration_s,
     d.outcome, d.failed_at IS NOT NULL AS failed,
     {_time("d.failed_at", "failed_at")},
     NULLIF(d.reasons, '') AS failure_signs, NULLIF(d.repair, '') AS rework,
@@ -111,8 +111,8 @@ CREATE VIEW v_incidents AS SELECT
     {_time("i.finished_at", "finished_at")},
     NULLIF(MAX(i.restored_at - i.started_at, 0), 0) / 1000000.0 AS time_to_restore_s,
     {_time("i.deployed_at", "deployed_at")},
-    CASE WHEN i.started_at >= i.deployed_at THEN (i.started_at - i.deployed_at) / 1000000.0 END
-        AS time_to_detect_s,
+    CASE WHEN i.started_at >= i.deployed_at AND i.started_at IS NOT i.finished_at
+        THEN (i.started_at - i.deployed_at) / 1000000.0 END AS time_to_detect_s,
     i.started_at AS started_us
 FROM dora_incidents i LEFT JOIN spans s ON s.key = i.key;
 """
@@ -136,12 +136,16 @@ CREATE INDEX dora_deployments_run ON dora_deployments (run) WHERE run <> '';
 """
 """The run of a deployment, by which all its attempts and regions are found."""
 
+_V8: Final = f"DROP VIEW v_deployments; DROP VIEW v_incidents; {_DEPLOYMENTS}{_INCIDENTS}"
+"""No duration of what only its end was received of."""
+
 MIGRATIONS: Final[Sequence[str]] = (
     _script("schema_1"),
     *("", "", ""),  # their tables do not exist in schema 6
     _script("schema_5"),
     _V6,
     _V7,
+    _V8,
 )
 """MIGRATIONS[n] migrates a database from user_version n to n + 1."""
 
