@@ -1,7 +1,9 @@
 """What only ended has no duration, and what lasts has lasted until now."""
 
+import contextlib
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +13,7 @@ from tests.metrics.http.others import Script
 from tests.metrics.http.story import FAIL, RECOVERY, Story, command, figure
 
 WEEK = ("--since", "2026-03-02", "--until", "2026-03-09", "--tz", "UTC")
+WHO = ("acme/ends",)
 TEAMS = '[teams.ends]\nprojects = ["acme/ends"]\n[teams.lasts]\nprojects = ["acme/lasts"]\n'
 
 
@@ -52,6 +55,18 @@ def test_a_deployment_or_an_incident_of_unknown_begin_has_no_duration(told) -> N
     behind = told.call("/api/dora/detail?team=ends&metric=deploys&window=0")[1]["behind"]
     assert sorted(row["value"] or 0 for row in behind) == [0, 0, 600]
     assert sum(row["value"] is None for row in behind) == 2
+
+
+def test_the_views_have_no_duration_of_them(told) -> None:
+    views = ("v_deployments", "duration_s"), ("v_incidents", "time_to_detect_s")
+    with contextlib.closing(sqlite3.connect(told.db)) as db:
+        found = [
+            [value for (value,) in db.execute(f"SELECT {name} FROM {view} WHERE project = ?", WHO)]
+            for view, name in views
+        ]
+    assert found[0].count(None) == 2
+    assert found[1].count(None) == 1
+    assert [{*values} - {None} for values in found] == [{600.0}, {1200.0}]
 
 
 def test_a_failure_that_lasts_is_as_old_as_it_is_now(told) -> None:
