@@ -140,7 +140,7 @@ def _recoveries(counted: Counted, window: Window) -> list[Duration]:
 
 def _restore(counted: Counted, window: Window) -> Figure:
     lasting = [
-        window.now - row.began
+        max(window.end - row.began, 0)
         for row in counted.recoveries
         if row.began <= window.now and row.took(window.now) is None
     ]

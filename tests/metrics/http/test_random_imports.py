@@ -20,7 +20,7 @@ from tests.metrics.http.git import HOSTS
 from tests.metrics.http.story import Story, send, settle
 from tests.metrics.http.test_random_flows import differing
 
-SEEDS = range(6)
+SEEDS = range(4)
 TOOLS = {"hub": ("github", github), "lab": ("gitlab", gitlab)}
 
 

@@ -135,7 +135,7 @@ def _failures(
     def rank(failure: Recovery) -> tuple[bool, Duration]:
         """Whether it is over, and how long it has lasted, negative."""
         took = failure.took(now)
-        return (took is not None, -(now - failure.began if took is None else took))
+        return (took is not None, -max(window.end - failure.began, 0) if took is None else -took)
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
     sql = f"SELECT d.key, d.reasons, {_DEPLOYMENT} FROM dora_deployments d WHERE key {rows.KEYS}"
