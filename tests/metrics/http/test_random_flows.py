@@ -21,7 +21,7 @@ from tests.metrics.http.habits import HABITS, LIST_FILES, SERVICES, Crew, servic
 from tests.metrics.http.orders import ORDERS, ordered
 from tests.metrics.http.story import Story, command, send
 
-SEEDS = range(7)
+SEEDS = range(5)
 RULES = "".join(f'[services.{name}]\npaths = ["{path}/**"]\n' for name, path in SERVICES.items())
 
 
