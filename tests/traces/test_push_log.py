@@ -41,7 +41,19 @@ def test_the_event_with_most_commits_tells_of_them_and_another_of_their_files() 
         assert listed == [("c1", []), ("c2", ["a/x"])]
 
 
-@pytest.mark.parametrize("log", ["", "no JSON", "[7]", "{}", '[["c1"]]', "[" * 100_000])
+@pytest.mark.parametrize(
+    "log", ['[[["c1"], 7, "x", ["a"]]]', '[{"a": 1, "1": 2, "c": 3, "dd": 4}]', '{"a1bc": 1}']
+)
+def test_a_log_of_other_values_is_read_as_text_or_not_at_all(log) -> None:
+    """Custom events may send anything; it must not cost the delivery."""
+    whole = json.dumps([commit("c1", "a/x"), commit("c2")])
+    attributes = fold([push(10, "main", log), push(20, "c1", whole)]).span.attributes
+    assert [sha for sha, *_ in commits_in(attributes[PUSH_LOG])] == ["c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    "log", ["", "no JSON", "[7]", "{}", '[["c1"]]', "[" * 100_000, '[["c1", 1e39, "x", []]]']
+)
 def test_a_log_that_is_none_of_ours_changes_nothing(log) -> None:
     attributes = fold([push(10, "main", log), push(20, "c1", log)]).span.attributes
     assert (attributes[BASE], attributes[PUSH_LOG]) == ("c1", log)

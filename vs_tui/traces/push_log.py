@@ -3,8 +3,8 @@ reverted]]`, oldest first, the last one only if it reverts something."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import orjson
 
@@ -16,15 +16,18 @@ PUSH_LOG: Final = "vs.push.log"
 _OF_LOG: Final = ("vcs.ref.base.revision", "vs.commit.first_at")
 
 
-def commits_in(text: object) -> list[tuple[str, Instant | None, str, Sequence[str], str]]:
-    """(sha, authored, subject, paths, what it reverts) of each commit; empty if the text is not in
-    our format."""
+_Commit = tuple[str, Instant | None, str, Sequence[str], str]
+"""(sha, authored, subject, paths, what it reverts)."""
+
+
+def commits_in(text: object) -> list[_Commit]:
+    """The commits of a log; none if the text is not in our format."""
     if not isinstance(text, str):
         return []
     try:
         return [
             (
-                *(str(sha), None if at is None else int(at) * SECOND, str(title)),
+                *(str(sha), None if at is None else _instant(at), str(title)),
                 [*map(str, paths)],
                 str(reverts[0]) if reverts else "",
             )
@@ -34,16 +37,30 @@ def commits_in(text: object) -> list[tuple[str, Instant | None, str, Sequence[st
         return []
 
 
+def _instant(seconds: Any) -> Instant:
+    found = int(seconds) * SECOND
+    if found.bit_length() > 63:
+        raise ValueError(f"{seconds} is not a time")
+    return found
+
+
+def _written(commits: Iterable[_Commit]) -> str:
+    """The log of commits, as `commits_in` reads it."""
+    log = [
+        [sha, None if at is None else at // SECOND, title, paths, *([reverts] if reverts else ())]
+        for sha, at, title, paths, reverts in commits
+    ]
+    return orjson.dumps(log).decode()
+
+
 def whole_push(told: Sequence[Event]) -> dict[str, Scalar]:
     """The attributes of the event that tells most commits of a push, with the files that others
     tell: a webhook may list the newest commits, and an import those of several pushes, but no
     files. Of equals the last one counts."""
-    logs = [event for event in told if commits_in(event.attributes.get(PUSH_LOG))]
+    logs = [(log, e) for e in told if (log := commits_in(e.attributes.get(PUSH_LOG)))]
     if len(logs) < 2:
         return {}
-    listed = [orjson.loads(str(event.attributes[PUSH_LOG])) for event in logs]
-    most = max(range(len(logs)), key=lambda n: (len(listed[n]), n))
-    files = {commit[0]: commit for log in listed for commit in log if commit[3]}
-    whole = orjson.dumps([files.get(commit[0], commit) for commit in listed[most]]).decode()
-    attributes = logs[most].attributes
-    return {name: attributes[name] for name in _OF_LOG if name in attributes} | {PUSH_LOG: whole}
+    whole, fullest = max(reversed(logs), key=lambda one: len(one[0]))
+    listed = {commit[0]: commit for log, _ in logs for commit in log if commit[3]}
+    found = {name: fullest.attributes[name] for name in _OF_LOG if name in fullest.attributes}
+    return found | {PUSH_LOG: _written(listed.get(commit[0], commit) for commit in whole)}
