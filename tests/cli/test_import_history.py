@@ -370,3 +370,26 @@ async def test_imported_history_gives_the_lead_times_of_webhooks(imported) -> No
     (item,) = answer["items"]
     lead = item["metrics"]["change_lead_time"]
     assert (lead["n"], lead["p90"] / 3600, lead["value"] / 3600) == (3, 150, 126)
+
+
+async def test_without_the_commits_of_branches_those_of_pull_requests_are_told(
+    aiohttp_server, server, shell
+) -> None:
+    """Another one was merged into the branch, so its pushes would be read from the branch."""
+    routes = github_routes()
+    at_repo = "/repos/acme/hist"
+    (change,) = routes[f"{at_repo}/pulls"]
+    upper = {**change, "number": 2, "head": {**change["head"], "ref": "upper"}}
+    upper |= {"base": change["head"], "merge_commit_sha": sha("f")}
+    routes[f"{at_repo}/pulls"] = [change, upper]
+    routes |= {
+        path.replace("/1", "/2"): answer for path, answer in routes.items() if "s/1" in path
+    } | {f"{at_repo}/pulls/2": upper}
+    running = await aiohttp_server(FakeApi(routes).app())
+    url = str(running.make_url("/")).rstrip("/")
+    words = ("import", "github", "acme/hist", "--url", url, "--since", "2026-02-01")
+    only = ("--only", "pull_requests")
+    done = await asyncio.to_thread(shell.here, *words, *only, GITHUB_TOKEN="t")
+    assert done.returncode == 0, done.stderr
+    pushed = [span["attributes"] for span in server.spans() if span["operation"] == "push"]
+    assert "cart" in {told["vcs.ref.head.name"] for told in pushed}

@@ -317,6 +317,10 @@ class Project:
             answer = self._api.get(answer.next)
             yield from answer.objects(key)
 
+    @property
+    def _reads_commits(self) -> bool:
+        return not self._scope.only or "commits" in self._scope.only
+
     def _recent(self, path: str, newest_by: str, **query: str) -> Iterator[dict[str, Any]]:
         """The objects of a list that is newest first by a time, up to the first one too old; none
         if the API refuses it."""

@@ -42,8 +42,8 @@ MAX_BRANCHES: Final = 20
 
 
 class Branches:
-    """The default branch and others of which deployments have more than one pull request. Pushes to
-    these are found in their own commits, and not in those of a pull request."""
+    """The default branch and others that several pull requests share. Pushes to these are found in
+    their own commits, and not in those of a pull request."""
 
     def __init__(self, default: str, others: Iterable[object]) -> None:
         """`others` are those to which pull requests were merged and that were deployed, the newest
@@ -62,36 +62,35 @@ class Branches:
         """What the default branch pointed to."""
 
     def merge(
-        self,
-        base: object,
-        commits: Sequence[Commit],
-        at: object,
-        number: object,
-        head: object,
-    ) -> Iterator[tuple[str, Push]]:
+        self, base: object, commits: Sequence[Commit], at: object, number: object, head: object
+    ) -> list[tuple[str, Push]]:
         """A pull request with these commits was merged at this time, if at all, and `head` is the
         commit to which its base then pointed. (branch, push) of a fast-forward, because its commits
         may be older than all that is read of the branch. Of several pull requests with one commit
         the first one brought it."""
-        if at:
-            self._heads.setdefault(str(base or ""), set()).add(str(head or ""))
-            own = self._merged.setdefault(str(base or ""), {})
-            for commit in commits:
-                own[commit.sha] = min((str(at), str(number)), own.get(commit.sha, ("~", "")))
-            if commits and commits[-1].sha == head:
-                yield str(base), Push(_first_parent(commits[0]), commits[-1], commits, str(at))
+        if not at:
+            return []
+        self._heads.setdefault(str(base or ""), set()).add(str(head or ""))
+        own = self._merged.setdefault(str(base or ""), {})
+        for commit in commits:
+            own[commit.sha] = min((str(at), str(number)), own.get(commit.sha, ("~", "")))
+        if not commits or commits[-1].sha != head:
+            return []
+        return [(str(base), Push(_first_parent(commits[0]), commits[-1], commits, str(at)))]
 
-    def push(self, branch: str, commits: Sequence[Commit]) -> Iterator[tuple[str, Push]]:
+    def push(self, branch: str, commits: Sequence[Commit]) -> list[tuple[str, Push]]:
         """(branch, push) of a pull request's commits, the oldest one first: one push to its branch,
         or another one before it for those that are in other pull requests, too, which were made
         upon them; none if that branch is read or others were merged into it."""
         if branch in self.names:
             self._of.setdefault(branch, {}).update({c.sha: c for c in reversed(commits)})
-            return
+            return []
         common = max((n for n, c in enumerate(commits, 1) if c.sha in self._seen), default=0)
         self._seen.update(commit.sha for commit in commits)
-        for own in filter(None, (commits[:common], commits[common:])):
-            yield branch, Push(_first_parent(own[0]), own[-1], own, own[-1].committed)
+        return [
+            (branch, Push(_first_parent(own[0]), own[-1], own, own[-1].committed))
+            for own in filter(None, (commits[:common], commits[common:]))
+        ]
 
     def pushes(self, commits: Callable[[str], Iterable[Commit]]) -> Iterator[tuple[str, Push]]:
         """(branch, push) of all branches, the oldest push of each first. `commits` lists those of a

@@ -57,6 +57,8 @@ class GitHub(Project):
     @cached_property
     def _branches(self) -> Branches:
         default = str(self.repository.get("default_branch") or "")
+        if not self._reads_commits:
+            return Branches(default, ())
         newest = {"state": "closed", "sort": "updated", "direction": "desc"}
         changes = list(self._recent("pulls", "updated_at", **newest))
         bases = [

@@ -66,6 +66,8 @@ class GitLab(Project):
     @cached_property
     def _branches(self) -> Branches:
         default = str(self.project["default_branch"] or "")
+        if not self._reads_commits:
+            return Branches(default, ())
         newest = {"order_by": "updated_at", "sort": "desc", "updated_after": self._scope.since}
         merged = {"state": "merged", "scope": "all", **newest}
         changes = list(self._recent("merge_requests", "updated_at", **merged))
