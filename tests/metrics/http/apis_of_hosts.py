@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
+
+from aiohttp import web
 
 from tests.metrics.http.clock import at
 from tests.metrics.http.flows import Feature, Team, clock
 from tests.metrics.http.git import Git
+from tests.metrics.http.gitlab import GitLab
 
 
 class Recorded(Team):
@@ -29,8 +32,7 @@ class Recorded(Team):
         land = git.land
 
         def listed(number: int, *told: Any, **more: Any) -> None:
-            own = git.requests[number]
-            new = git.missing(git.heads[own["head"]], [git.heads[own["base"]]])
+            new = self._not_merged(number)
             land(number, *told, **more)
             self._listed[number] = new
 
@@ -44,15 +46,17 @@ class Recorded(Team):
         super().land(feature, ways)
         # GitLab rebases the branch itself.
         is_copied = len(git.parents[own["merge"]]) == 1 and "." in own["merge"]
-        if is_copied and "gitlab" in str(type(git.own)).lower():
+        if is_copied and git.tool is GitLab:
             own["sha"] = own["merge"]
         self._listed[feature.number] = git.missing(own["sha"], [base])
 
     def commits_of(self, request: int) -> list[str]:
         """The oldest first."""
-        own = self.git.requests[request]
-        heads = (self.git.heads[own[name]] for name in ("head", "base"))
-        return self._listed.get(request) or self.git.missing(next(heads), [next(heads)])
+        return self._listed.get(request) or self._not_merged(request)
+
+    def _not_merged(self, request: int) -> list[str]:
+        own, heads = self.git.requests[request], self.git.heads
+        return self.git.missing(heads[own["head"]], [heads[own["base"]]])
 
     def commits_on(self, branch: str) -> list[str]:
         """The newest first."""
@@ -69,7 +73,7 @@ class Recorded(Team):
 
 
 def github(team: Recorded) -> dict[str, Any]:
-    """Path -> the answer; for lists of commits by branch."""
+    """The routes of a `FakeApi`."""
     git, root = team.git, f"/repos/{team.git.name}"
 
     def commit(name: str) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def github(team: Recorded) -> dict[str, Any]:
         root: git.own._repository() | {"default_branch": git.default},
         f"{root}/issues": [],
         f"{root}/pulls": _newest(changes.values(), "updated_at"),
-        f"{root}/commits": {b: [*map(commit, team.commits_on(b))] for b in git.heads},
+        f"{root}/commits": _by_branch({b: [*map(commit, team.commits_on(b))] for b in git.heads}),
         f"{root}/branches": [{"name": branch} for branch in git.heads],
         f"{root}/actions/runs": {"workflow_runs": []},
         f"{root}/deployments": _newest(deployments.values(), "created_at"),
@@ -153,7 +157,9 @@ def gitlab(team: Recorded) -> dict[str, Any]:
         | {"name": project["name"], "default_branch": git.default, "namespace": {"name": "Acme"}},
         f"{root}/issues": [],
         f"{root}/merge_requests": _newest(changes.values(), "updated_at"),
-        f"{root}/repository/commits": {b: [*map(commit, team.commits_on(b))] for b in git.heads},
+        f"{root}/repository/commits": _by_branch(
+            {b: [*map(commit, team.commits_on(b))] for b in git.heads}
+        ),
         f"{root}/repository/branches": [{"name": branch} for branch in git.heads],
         f"{root}/pipelines": [],
         f"{root}/deployments": _newest(deployments.values(), "updated_at"),
@@ -165,6 +171,17 @@ def gitlab(team: Recorded) -> dict[str, Any]:
         routes[f"{root}/merge_requests/{number}/commits"] = [*map(commit, newest_first)]
         routes[f"{root}/merge_requests/{number}/notes"] = []
     return routes
+
+
+def _by_branch(commits: dict[str, list[dict[str, Any]]]) -> Callable[[web.Request], web.Response]:
+    def answer(request: web.Request) -> web.Response:
+        branch = request.query.get("sha") or request.query["ref_name"]
+        # Branches of features are deleted after their merge.
+        if branch.startswith("feature/") or branch not in commits:
+            return web.json_response({"message": "Not Found"}, status=404)
+        return web.json_response(commits[branch])
+
+    return answer
 
 
 def _newest(listed: Any, by: str) -> list[dict[str, Any]]:

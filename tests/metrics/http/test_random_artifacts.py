@@ -12,17 +12,8 @@ from tests.ingest.server import Server
 from tests.metrics.http.artifacts import Figures, Namespace
 from tests.metrics.http.clock import minutes
 from tests.metrics.http.orders import ORDERS, ordered
-from tests.metrics.http.story import (
-    FAIL,
-    FREQUENCY,
-    LEAD,
-    RECOVERY,
-    REWORK,
-    command,
-    items,
-    rate,
-    send,
-)
+from tests.metrics.http.story import LEAD, command, items, send
+from tests.metrics.http.test_random_operations import found_in as numbers_in
 
 SEEDS = range(50)
 MONTH = ("2026-03-02", "2026-04-30")
@@ -37,19 +28,8 @@ def told(order: str, seeds: range = SEEDS) -> dict[str, Namespace]:
 
 
 def found_in(item: dict[str, Any] | None) -> Figures:
-    if item is None:
-        return Figures(0, (0, 0), (0, 0), (None, 0), 0, (None, 0), 0)
-    metrics = item["metrics"]
-    recovery, lead = metrics[RECOVERY], metrics[LEAD]
-    return Figures(
-        metrics[FREQUENCY]["n"],
-        rate(metrics[FAIL]),
-        rate(metrics[REWORK]),
-        (minutes(recovery["value"]), recovery["n"]),
-        recovery["open"],
-        (minutes(lead["value"]), lead["n"]),
-        lead["unknown"],
-    )
+    lead = item["metrics"][LEAD] if item else {"value": None, "n": 0, "unknown": 0}
+    return Figures(*numbers_in(item), (minutes(lead["value"]), lead["n"]), lead["unknown"])
 
 
 def differing(spaces: dict[str, Namespace], server: Server) -> dict[str, str]:
