@@ -90,7 +90,12 @@ _TABLE: Final = (
     ("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
     ("pull_request_nb_reviews_per_pr", "reviews/pr", "Reviews of a merged pull request", _REVIEWS),
     ("pull_request_nb_comments_per_review", "comments", "Comments of each review", _COMMENTS),
-    ("pull_request_time_to_first_review_minutes", "minute", "Opening to first review", _REVIEW),
+    (
+        "pull_request_time_to_first_review_minutes",
+        "minute",
+        "From opening to first review",
+        _REVIEW,
+    ),
     ("pull_request_time_to_approve_minutes", "minute", "From opening to approval", _REVIEW),
     ("pull_request_time_to_merge_minutes", "minute", "From opening to merge", _MERGE),
     ("time_per_ticket", "minute", "Time in progress of each finished ticket", _TICKET),

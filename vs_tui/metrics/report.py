@@ -37,8 +37,9 @@ class IncidentFact(NamedTuple):
     @property
     def time_to_restore(self) -> Duration | None:
         """Time from its start until it was restored; None if only its end was received."""
-        took = (self.restored_at or 0) - self.started_at
-        return took if took > 0 else None
+        if self.restored_at is None or self.restored_at <= self.started_at:
+            return None
+        return self.restored_at - self.started_at
 
     @property
     def time_to_detect(self) -> Duration | None:
@@ -47,7 +48,7 @@ class IncidentFact(NamedTuple):
         begun = self.started_at
         if self.deployed_at is None or begun < self.deployed_at or begun == self.finished_at:
             return None
-        return self.started_at - self.deployed_at
+        return begun - self.deployed_at
 
 
 class Beside(NamedTuple):

@@ -130,7 +130,9 @@ def own_commits(db: sqlite3.Connection, requests: Collection[str]) -> dict[str, 
 def _borrowed(db: sqlite3.Connection, requests: Collection[str]) -> list[tuple[str, str]]:
     """(pull request, push) where the head was first pushed to another branch of its author: the
     pull request is opened anew from a branch with the same commits."""
-    firsts = {request: push for request, *push in [*rows.select_in(db, _HEADS, requests)][::-1]}
+    firsts: dict[str, tuple[str, ...]] = {}
+    for request, *push in rows.select_in(db, _HEADS, requests):
+        firsts.setdefault(request, tuple(push))
     others = {request: first for request, first in firsts.items() if first[1] != first[2]}
     defaults = default_branches(db, {project for *_, project in others.values()})
     return [
@@ -150,8 +152,10 @@ def _is_own(
     moments = grouped((request, committed) for request, _, committed in merged)
     ends = {request: max(own) for request, own in moments.items()}
     of = {known: request for request, known, _ in merged}
-    if change not in ends or len(ends) == 1 or commit_id in of:
-        return change not in ends or of.get(commit_id, change) == change
+    if change not in ends or len(ends) == 1:
+        return True
+    if commit_id in of:
+        return of[commit_id] == change
     ends = {request: end for request, end in ends.items() if request not in branched} or ends
     own = ends.get(change, 0)
     return max((end for end in ends.values() if end < own), default=0) < at <= own
